@@ -1,0 +1,1 @@
+"""How we find out: data, training, step time, search, log and report."""

@@ -1,0 +1,102 @@
+"""The interface of every search algorithm: ask for an architecture, tell what became of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nas.trial import Trial
+from search_space.architecture import Architecture
+from search_space.space import Infeasible, SearchSpace
+
+
+class Exhausted(Exception):
+    """Every architecture of the space has been proposed."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate and how it came about."""
+
+    architecture: Architecture
+    proposed_by: str  # the algorithm, or the part of it, such as `evolution.random`
+    parents: tuple[str, ...] = ()  # arch_ids
+    notes: Mapping[str, Any] = field(default_factory=dict)  # JSON the algorithm wants back with the trial, as `proposal`
+
+
+class Algorithm(ABC):
+    """Proposes candidates and learns from trials; any number may be in flight and come back in any order.
+
+    All state follows from what was told and what is in flight: an algorithm that is told the same trials in the same
+    order, and given the same pending proposals, asks the same next. So a search resumes from its log alone.
+
+    Args:
+        space: where candidates come from.
+        seed: of every random choice, together with the number of proposals so far.
+        repeats: whether an architecture may be proposed a second time.
+    """
+
+    name: str
+
+    def __init__(self, space: SearchSpace, seed: int = 0, *, repeats: bool = False) -> None:
+        self.space, self.seed, self.repeats = space, seed, repeats
+        self.pending: dict[str, Proposal] = {}  # by arch_id, in the order asked
+        self.seen: set[str] = set()
+        self.told = 0
+
+    def ask(self) -> Architecture:
+        """Propose a candidate; `pending[architecture.arch_id]` tells how it came about.
+
+        Raises: Exhausted if every architecture was proposed before (unless repeats are allowed); Infeasible as
+            `space.sample` does.
+        """
+        rng = np.random.default_rng((self.seed, self.told + len(self.pending)))
+        for _ in range(_TRIES):
+            proposal = self._propose(rng)
+            if self.repeats or proposal.architecture.arch_id not in self.seen:
+                break
+        else:
+            proposal = self._unseen(rng)
+        self.assume(proposal)
+        return proposal.architecture
+
+    def assume(self, proposal: Proposal) -> None:
+        """Take a proposal as asked and in flight: how a resumed search hands back what was running."""
+        self.pending[proposal.architecture.arch_id] = proposal
+        self.seen.add(proposal.architecture.arch_id)
+
+    def tell(self, trial: Trial) -> None:
+        """Learn from a finished trial of any status, asked here or not (a log replayed, an earlier search)."""
+        self.pending.pop(trial.arch_id, None)
+        self.seen.add(trial.arch_id)
+        self.told += 1
+        self._learn(trial)
+
+    @abstractmethod
+    def _propose(self, rng: np.random.Generator) -> Proposal:
+        """Propose a candidate; may be one already seen, then it is asked again."""
+
+    @abstractmethod
+    def _learn(self, trial: Trial) -> None:
+        """Take in a finished trial of any status."""
+
+    def _unseen(self, rng: np.random.Generator) -> Proposal:
+        for _ in range(_TRIES):
+            architecture = self.space.sample(rng)
+            if architecture.arch_id not in self.seen:
+                return Proposal(architecture, f"{self.name}.random")
+        if self.space.size <= _ENUMERABLE:
+            left = [a for a in self.space if a.arch_id not in self.seen]
+            if left:
+                return Proposal(left[rng.integers(len(left))], f"{self.name}.random")
+        raise Exhausted(f"all architectures of the space were proposed ({len(self.seen)})")
+
+
+_TRIES = 50
+_ENUMERABLE = 200_000
+
+__all__ = ["Algorithm", "Exhausted", "Infeasible", "Proposal"]

@@ -1,0 +1,1 @@
+"""Trial log -> tables, best, Pareto front, report."""

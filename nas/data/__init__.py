@@ -1,0 +1,1 @@
+"""Any data set -> uint8 arrays decoded once -> augmented batches on the device."""

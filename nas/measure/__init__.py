@@ -1,0 +1,1 @@
+"""The only timing code: step time, reference, device lock, memory."""

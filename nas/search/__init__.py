@@ -1,0 +1,1 @@
+"""Evaluate one candidate, run many on Ray Tune, keep the trial log."""

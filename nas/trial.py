@@ -1,0 +1,128 @@
+"""The record of one evaluated candidate: one line of the trial log."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from search_space.architecture import Architecture
+
+SCHEMA_VERSION = 1
+
+STATUSES = {
+    "ok": "trained and measured",
+    "failed": "raised an error, or its process died again and again",
+    "oom": "out of memory, even with one image at a time",
+    "nan": "the loss was not finite",
+    "timeout": "ran past its time limit",
+    "filtered": "turned away before training, by its costs",
+    "pruned": "stopped because it could no longer win",
+    "interrupted": "given up after the search itself was killed too often while it ran",
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of one candidate. Units are in the names; None = unknown or not measured. `curve` has one dict an epoch."""
+
+    architecture: Architecture
+    status: str  # a key of STATUSES
+    trial_id: int = 0  # counts proposals from 0
+    run_id: str = ""
+    proposed_by: str = ""  # the algorithm, or the part of it
+    parents: tuple[str, ...] = ()  # arch_ids
+    proposal: Mapping[str, Any] = field(default_factory=dict)  # what the algorithm wants back, e.g. log_prob
+    error: str | None = None
+    attempt: int = 1
+    seed: int | None = None
+    # how it was trained
+    epochs: int | None = None
+    image_size: int | None = None
+    batch_size: int | None = None
+    micro_batch: int | None = None
+    precision: str | None = None
+    memory_format: str | None = None
+    # what came out
+    params: int | None = None
+    macs: int | None = None
+    activations: int | None = None
+    accuracy: float | None = None  # top-1 on minival, [0, 1]
+    loss: float | None = None  # on minival
+    curve: tuple[Mapping[str, Any], ...] = ()
+    step_time_ms: float | None = None  # median of the candidate's training step
+    step_time_p10_ms: float | None = None
+    step_time_p90_ms: float | None = None
+    step_time_n: int | None = None
+    forward_ms: float | None = None
+    backward_ms: float | None = None
+    update_ms: float | None = None
+    reference_step_time_ms: float | None = None  # median of the reference network's step, interleaved
+    s_normalised: float | None = None  # median ratio of the two: the reward's step time
+    s_low: float | None = None  # confidence interval of that median
+    s_high: float | None = None
+    p_normalised: float | None = None  # params over the reference network's: the reward's params
+    peak_memory_mb: float | None = None
+    data_wait_share: float | None = None  # share of the training time spent waiting for data, [0, 1]
+    reward: float | None = None
+    reward_name: str | None = None
+    w: float | None = None
+    v: float | None = None
+    # where and when
+    started_at: str | None = None  # ISO 8601, UTC
+    ended_at: str | None = None
+    wall_s: float | None = None
+    device_s: float | None = None  # share of a device times wall_s
+    host: str | None = None
+    device_name: str | None = None
+    torch_version: str | None = None
+    git_commit: str | None = None
+    data_fingerprint: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"unknown status {self.status!r}; known: {', '.join(STATUSES)}")
+
+    @property
+    def arch_id(self) -> str:
+        """The architecture's id."""
+        return self.architecture.arch_id
+
+    def to_dict(self) -> dict[str, Any]:
+        """A flat JSON object; numbers that are not finite become None, for NaN is not JSON."""
+        record: dict[str, Any] = {}
+        for f in fields(self):
+            if f.name == "architecture":
+                record |= {"arch_id": self.arch_id, "architecture": self.architecture.to_dict()}
+            else:
+                record[f.name] = _finite(getattr(self, f.name))
+        return record
+
+    def to_json(self) -> str:
+        """One line of the trial log, without the line's end."""
+        return json.dumps(self.to_dict(), separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Trial:
+        """Read what `to_dict` wrote; keys of a later schema are ignored. Raises ValueError for a bad record."""
+        try:
+            known = {f.name: record[f.name] for f in fields(cls) if f.name in record}
+            known["architecture"] = Architecture.from_dict(record["architecture"])
+            known["parents"] = tuple(known.get("parents") or ())
+            known["curve"] = tuple(known.get("curve") or ())
+            return cls(**known)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a trial: {error!r}") from None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

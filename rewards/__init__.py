@@ -1,0 +1,1 @@
+"""What is good: scores over measurements. Pure functions, no torch."""

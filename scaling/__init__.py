@@ -1,0 +1,1 @@
+"""How a winner grows: architecture in, architectures out. No torch."""

@@ -1,0 +1,1 @@
+"""What exists: architecture records, ops, networks, costs, search spaces and published families."""

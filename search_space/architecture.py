@@ -1,0 +1,231 @@
+"""The records of an architecture, their canonical JSON and their block strings. Numbers and strings only; no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import operator
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any
+
+# Every op the records know, with its code in Google's block strings (`c1`) and in timm's (`er`).
+OP_CODES = {"mbconv": ("c0", "ir"), "fused_mbconv": ("c1", "er")}
+
+STAGE_FIELDS = ("op", "layers", "kernel_size", "expansion", "channels", "stride", "se_ratio")
+
+
+def _whole(owner: str, name: str, value: Any, lowest: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{owner} {name} must be a whole number, got {value!r}") from None
+    if isinstance(value, bool) or number < lowest:
+        raise ValueError(f"{owner} {name} must be a whole number >= {lowest}, got {value!r}")
+    return number
+
+
+def _fraction(owner: str, name: str, value: Any, highest: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
+        raise ValueError(f"{owner} {name} must be a number in [0, {highest:g}], got {value!r}")
+    return float(value)
+
+
+def check_keys(owner: str, given: Mapping[str, Any], known: Sequence[str], required: Sequence[str] = ()) -> None:
+    """Raise a ValueError that names the first unknown or missing key of `given` and what is allowed."""
+    for key in given:
+        if key not in known:
+            raise ValueError(f"unknown key {key!r} in {owner}; known: {', '.join(known)}")
+    for key in required:
+        if key not in given:
+            raise ValueError(f"missing key {key!r} in {owner}")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: `layers` blocks of the same op; only the first block strides and changes the channels.
+
+    Raises: ValueError if a field is of the wrong type or out of range.
+    Source: EfficientNetV2 (arXiv:2104.00298), table 4.
+    """
+
+    op: str  # a key of OP_CODES
+    layers: int  # blocks, >= 1
+    kernel_size: int  # odd
+    expansion: int  # expanded channels / input channels, >= 1
+    channels: int  # output channels
+    stride: int  # of the first block: 1 or 2
+    se_ratio: float = 0.0  # squeeze channels / block input channels; 0 = no squeeze-and-excitation
+
+    def __post_init__(self) -> None:
+        if self.op not in OP_CODES:
+            raise ValueError(f"unknown op {self.op!r}; known: {', '.join(sorted(OP_CODES))}")
+        for name in ("layers", "kernel_size", "expansion", "channels", "stride"):
+            object.__setattr__(self, name, _whole("stage", name, getattr(self, name), 1))
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"stage kernel_size must be odd, got {self.kernel_size}")
+        if self.stride > 2:
+            raise ValueError(f"stage stride must be 1 or 2, got {self.stride}")
+        object.__setattr__(self, "se_ratio", _fraction("stage", "se_ratio", self.se_ratio, 1.0))
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network as data: a 3x3 stem convolution, stages, a 1x1 head convolution, and hints for its use.
+
+    Hints do not change the layers: the image sizes it is evaluated and trained at (square, pixels; None = not said)
+    and the dropout rate before the classifier.
+
+    Raises: ValueError if a field is of the wrong type or out of range.
+    """
+
+    stem_channels: int
+    stages: tuple[Stage, ...]
+    head_channels: int
+    stem_stride: int = 2
+    image_size: int | None = None
+    train_image_size: int | None = None
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("stem_channels", "head_channels", "stem_stride"):
+            object.__setattr__(self, name, _whole("architecture", name, getattr(self, name), 1))
+        if self.stem_stride > 2:
+            raise ValueError(f"architecture stem_stride must be 1 or 2, got {self.stem_stride}")
+        object.__setattr__(self, "stages", tuple(self.stages))
+        if not self.stages or not all(isinstance(stage, Stage) for stage in self.stages):
+            raise ValueError("architecture stages must be one or more Stage records")
+        for name in ("image_size", "train_image_size"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _whole("architecture", name, getattr(self, name), 1))
+        object.__setattr__(self, "dropout", _fraction("architecture", "dropout", self.dropout, 0.99))
+
+    @cached_property
+    def arch_id(self) -> str:
+        """Twelve hexadecimal digits of the hash of the canonical JSON: equal architectures, equal ids."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers and strings; `from_dict` gives the same architecture back."""
+        return {**asdict(self), "stages": [asdict(stage) for stage in self.stages]}
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no white space; equal architectures give the same text."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Architecture:
+        """Read what `to_dict` wrote. Raises ValueError naming an unknown, missing or bad key."""
+        if not isinstance(record, Mapping):
+            raise ValueError(f"an architecture must be a mapping, got {type(record).__name__}")
+        check_keys("architecture", record, [f.name for f in fields(cls)], ("stem_channels", "stages", "head_channels"))
+        stages = []
+        for number, stage in enumerate(record["stages"], start=1):
+            check_keys(f"stage {number}", stage, STAGE_FIELDS, STAGE_FIELDS[:-1])
+            stages.append(Stage(**stage))
+        return cls(**{**record, "stages": tuple(stages)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Architecture:
+        """Read canonical (or any other) JSON of an architecture. Raises ValueError."""
+        return cls.from_dict(json.loads(text))
+
+
+_BLOCK_PART = re.compile(r"(se|[rksecio])([0-9.]+)")
+_TIMM_CODES = {"ir": "mbconv", "ds": "mbconv", "er": "fused_mbconv", "cn": "fused_mbconv"}
+
+
+def to_block_strings(architecture: Architecture, dialect: str = "google") -> list[str]:
+    """Write the stages as block strings, one per stage.
+
+    Args:
+        dialect: `google` (`r4_k3_s2_e4_i24_o48_c1`) or `timm` (`er_r4_k3_s2_e4_c48`; expansion 1 is written as timm's
+            own networks do, `cn_..._skip` for one convolution and `ds_...` for a depthwise-separable block).
+    Raises: ValueError for an unknown dialect.
+    """
+    if dialect not in ("google", "timm"):
+        raise ValueError(f"unknown dialect {dialect!r}; known: google, timm")
+    strings, in_channels = [], architecture.stem_channels
+    for stage in architecture.stages:
+        google_code, timm_code = OP_CODES[stage.op]
+        size = f"r{stage.layers}_k{stage.kernel_size}_s{stage.stride}_e{stage.expansion}"
+        se = f"_se{stage.se_ratio:g}" if stage.se_ratio else ""
+        if dialect == "google":
+            code = f"_{google_code}" if google_code != "c0" else ""
+            strings.append(f"{size}_i{in_channels}_o{stage.channels}{se}{code}")
+        else:
+            # timm's ConvBnAct has no squeeze-and-excitation, so a one-convolution block with it stays `er`.
+            single = {"fused_mbconv": "cn" if not se else "er", "mbconv": "ds"}[stage.op]
+            code = single if stage.expansion == 1 else timm_code
+            strings.append(f"{code}_{size}_c{stage.channels}{se}{'_skip' if code == 'cn' else ''}")
+        in_channels = stage.channels
+    return strings
+
+
+def from_block_strings(
+    strings: Sequence[str], *, stem_channels: int | None = None, head_channels: int = 1280, **hints: Any
+) -> Architecture:
+    """Read block strings of either dialect.
+
+    Args:
+        stem_channels: default: the first string's `i`, or timm's default of 32 where strings carry no `i`.
+        head_channels: default 1280, that of timm and of EfficientNetV2.
+        hints: further fields of Architecture, such as `stem_stride` or `image_size`.
+    Raises: ValueError that quotes the string which cannot be read, or whose `i` is not the previous stage's output.
+    """
+    if not strings:
+        raise ValueError("no block strings given")
+    parsed = [_parse_block(text) for text in strings]
+    if stem_channels is None:
+        stem_channels = parsed[0][1] or 32
+    stages, in_channels = [], stem_channels
+    for text, (stage, given) in zip(strings, parsed, strict=True):
+        if given not in (None, in_channels):
+            raise ValueError(f"block string {text!r} takes {given} channels but gets {in_channels}")
+        stages.append(stage)
+        in_channels = stage.channels
+    return Architecture(stem_channels, tuple(stages), head_channels, **hints)
+
+
+def _parse_block(text: str) -> tuple[Stage, int | None]:
+    head, *parts = text.strip().split("_")
+    op = _TIMM_CODES.get(head)
+    if op is None:
+        parts = [head, *parts]
+    values: dict[str, str] = {}
+    for part in parts:
+        match = _BLOCK_PART.fullmatch(part)
+        if match and match[1] not in values:
+            values[match[1]] = match[2]
+        elif part != "skip":  # `noskip` would be another network: every block here has its residual
+            raise ValueError(f"cannot read {part!r} in block string {text!r}")
+    if head == "cn" and "skip" not in parts:
+        raise ValueError(f"block string {text!r} has no residual; only `cn_..._skip` is known")
+    out = values.get("o") if op is None else values.get("c")
+    if op is None:
+        codes = {google.removeprefix("c"): name for name, (google, _) in OP_CODES.items()}
+        op = codes.get(values.get("c", "0"))
+        if op is None:
+            raise ValueError(f"unknown conv type c{values['c']} in block string {text!r}; known: c0, c1")
+    try:
+        stride = {"11": "1", "22": "2"}.get(values["s"], values["s"])
+        expansion = float(values.get("e", "1"))
+        if out is None or not math.isfinite(expansion) or expansion != int(expansion):
+            raise ValueError
+        stage = Stage(
+            op=op,
+            layers=int(values["r"]),
+            kernel_size=int(values["k"]),
+            expansion=int(expansion),
+            channels=int(out),
+            stride=int(stride),
+            se_ratio=float(values.get("se", "0")),
+        )
+    except KeyError as error:
+        raise ValueError(f"block string {text!r} has no {error.args[0]!r}") from None
+    except ValueError as error:
+        raise ValueError(f"cannot read block string {text!r}" + (f": {error}" if str(error) else "")) from None
+    return stage, int(values["i"]) if "i" in values else None

@@ -1,0 +1,109 @@
+"""Ready-made search spaces: EfficientNetV2's, and a small one for a CPU and 32-pixel images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from search_space.architecture import check_keys
+from search_space.families import published
+from search_space.space import Constraints, SearchSpace, StageChoices
+
+
+def efficientnetv2(
+    backbone: str = "efficientnet_b4",
+    *,
+    se_ratio: float | Sequence[float] = 0.25,
+    layers: Sequence[float] = (0.5, 0.75, 1, 1.5, 2),
+    image_size: int | None = None,
+    constraints: Mapping[str, Any] | None = None,
+) -> SearchSpace:
+    """Give the space of the EfficientNetV2 paper: op, kernel size, expansion and layers of each stage of a backbone.
+
+    Args:
+        backbone: a published name; its channels and strides are kept ("reusing the same channel sizes from the backbone").
+        se_ratio: of every stage; several values make it a decision (the paper's search kept it; its winner S has none
+            in its fused stages, so `[0, 0.25]` is the space that could have found it).
+        layers: choices per stage as multiples of the backbone's layers, rounded, at least 1. The paper gives no list.
+        image_size: evaluation size of the candidates, pixels; default: the backbone's.
+        constraints: fields of Constraints.
+    Raises: ValueError for an unknown backbone or a bad choice.
+    Source: arXiv:2104.00298, section 3.2.
+    """
+    base = published(backbone)
+    stages = tuple(
+        StageChoices(
+            op=("mbconv", "fused_mbconv"),
+            layers=tuple(sorted({max(1, int(stage.layers * factor + 0.5)) for factor in layers})),
+            kernel_size=(3, 5),
+            expansion=(1, 4, 6),
+            channels=(stage.channels,),
+            stride=(stage.stride,),
+            se_ratio=tuple(se_ratio) if isinstance(se_ratio, list | tuple) else (float(se_ratio),),  # type: ignore[arg-type]
+        )
+        for stage in base.stages
+    )
+    return SearchSpace(
+        stem_channels=base.stem_channels,
+        stages=stages,
+        head_channels=base.head_channels,
+        image_size=image_size or base.image_size,
+        train_image_size=base.train_image_size,
+        dropout=base.dropout,
+        constraints=_constraints(constraints),
+    )
+
+
+def small(
+    *, stem_stride: int = 1, image_size: int | None = 32, constraints: Mapping[str, Any] | None = None
+) -> SearchSpace:
+    """Give a space of four stages for 32-pixel images whose candidates train in seconds to minutes on a CPU core.
+
+    Args:
+        stem_stride: 1, or 2 to make every candidate about four times cheaper.
+        image_size: evaluation size of the candidates, pixels.
+        constraints: fields of Constraints.
+    """
+    stages = tuple(
+        StageChoices(
+            op=("mbconv", "fused_mbconv"),
+            layers=layers,
+            kernel_size=(3, 5),
+            expansion=(1, 4, 6),
+            channels=(channels,),
+            stride=(stride,),
+            se_ratio=(0.0, 0.25),
+        )
+        for channels, stride, layers in ((16, 1, (1, 2)), (24, 2, (1, 2, 3)), (40, 2, (1, 2, 3)), (64, 2, (1, 2, 3)))
+    )
+    return SearchSpace(16, stages, 256, stem_stride, image_size, None, 0.1, _constraints(constraints))
+
+
+SPACES: dict[str, Callable[..., SearchSpace]] = {"efficientnetv2": efficientnetv2, "small": small}
+
+_ARGUMENTS = {
+    "efficientnetv2": ("backbone", "se_ratio", "layers", "image_size", "constraints"),
+    "small": ("stem_stride", "image_size", "constraints"),
+}
+
+
+def space_from_config(record: Mapping[str, Any]) -> SearchSpace:
+    """Read a space as a configuration gives it: `{name: small, ...}` for a ready-made one, else the fields themselves.
+
+    Raises: ValueError naming the key or value at fault.
+    """
+    if not isinstance(record, Mapping):
+        raise ValueError(f"a space must be a mapping, got {type(record).__name__}")
+    if "name" not in record:
+        return SearchSpace.from_dict(record)
+    name, arguments = record["name"], {key: value for key, value in record.items() if key != "name"}
+    if name not in SPACES:
+        raise ValueError(f"unknown space {name!r}; known: {', '.join(sorted(SPACES))}")
+    check_keys(f"space {name}", arguments, _ARGUMENTS[name])
+    return SPACES[name](**arguments)
+
+
+def _constraints(given: Mapping[str, Any] | None) -> Constraints:
+    given = given or {}
+    check_keys("space constraints", given, list(Constraints.__dataclass_fields__))
+    return Constraints(**given)

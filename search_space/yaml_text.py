@@ -1,0 +1,51 @@
+"""YAML in and out: the only file that imports yaml. Strict where YAML 1.1 surprises people."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with three repairs: `1e-4` is a number, `on`/`off`/`yes`/`no` are words, a key twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise ValueError(f"key {key!r} is given twice (line {key_node.start_mark.line + 1})")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_REPAIRED = {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rules if tag not in _REPAIRED]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|nan))$"),
+    list("-+0123456789."),
+)
+
+
+def load(text: str) -> Any:
+    """Parse one YAML document into dicts, lists, numbers and strings. Raises ValueError with the line at fault."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        raise ValueError(f"not YAML{where}: {getattr(error, 'problem', error)}") from None
+
+
+def dump(data: Any) -> str:
+    """Write dicts, lists, numbers and strings as YAML in the order given; short lists stay on one line."""
+    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=120)
