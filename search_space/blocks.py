@@ -10,7 +10,9 @@ from search_space.cost import squeeze_channels
 BN_EPS = 1e-3  # of every published model; PyTorch's default is 1e-5
 
 
-def conv_bn(in_channels: int, channels: int, kernel_size: int, stride: int = 1, groups: int = 1) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+def conv_bn(
+    in_channels: int, channels: int, kernel_size: int, stride: int = 1, groups: int = 1
+) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
     """A convolution without bias, (N, in_channels, H, W) -> (N, channels, ceil(H / stride), ceil(W / stride)), and its norm."""
     conv = nn.Conv2d(in_channels, channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
     return conv, nn.BatchNorm2d(channels, eps=BN_EPS)

@@ -201,8 +201,12 @@ def _stage_chunk(column: dict[str, Int], in_channels: Int, in_pixels: Int, out_p
 
 
 def _squeeze(in_channels: Int, se_ratio: Any) -> Int:
-    squeeze = np.maximum(1, (in_channels * se_ratio).astype(np.int64) if np.ndim(se_ratio) or np.ndim(in_channels)
-                         else int(in_channels * se_ratio))
+    squeeze = np.maximum(
+        1,
+        (in_channels * se_ratio).astype(np.int64)
+        if np.ndim(se_ratio) or np.ndim(in_channels)
+        else int(in_channels * se_ratio),
+    )
     return squeeze * (se_ratio > 0)
 
 

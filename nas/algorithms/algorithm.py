@@ -25,7 +25,9 @@ class Proposal:
     architecture: Architecture
     proposed_by: str  # the algorithm, or the part of it, such as `evolution.random`
     parents: tuple[str, ...] = ()  # arch_ids
-    notes: Mapping[str, Any] = field(default_factory=dict)  # JSON the algorithm wants back with the trial, as `proposal`
+    notes: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # JSON the algorithm wants back with the trial, as `proposal`
 
 
 class Algorithm(ABC):
