@@ -1,4 +1,4 @@
-"""The ops as torch modules, and the layers they share. Modules are named as in timm, so that weights can be exchanged."""
+"""The ops as torch modules and the layers they share. Named as in timm, so that weights can be exchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BN_EPS = 1e-3  # of every published model; PyTorch's default is 1e-5
 def conv_bn(
     in_channels: int, channels: int, kernel_size: int, stride: int = 1, groups: int = 1
 ) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
-    """A convolution without bias, (N, in_channels, H, W) -> (N, channels, ceil(H / stride), ceil(W / stride)), and its norm."""
+    """A convolution without bias, (N, C, H, W) -> (N, channels, ceil(H / stride), ceil(W / stride)), and its norm."""
     conv = nn.Conv2d(in_channels, channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
     return conv, nn.BatchNorm2d(channels, eps=BN_EPS)
 
@@ -55,7 +55,7 @@ class DropPath(nn.Module):
 
 
 class MBConv(nn.Module):
-    """Inverted bottleneck: expand 1x1, depthwise, squeeze-and-excitation, project 1x1; expansion 1 has no expanding conv.
+    """Inverted bottleneck: expand 1x1, depthwise, squeeze-and-excitation, project 1x1; expansion 1 does not expand.
 
     (N, in_channels, H, W) -> (N, channels, ceil(H / stride), ceil(W / stride)); residual where the shape is kept.
     Source: MobileNetV2 (arXiv:1801.04381), EfficientNet (arXiv:1905.11946).
@@ -90,7 +90,7 @@ class MBConv(nn.Module):
         y = silu(self.bn1(self.conv_pw(x)), inplace=True) if self.expands else x
         y = self.se(silu(self.bn2(self.conv_dw(y)), inplace=True))
         y = self.bn3(self.conv_pwl(y))
-        return x + self.drop_path(y) if self.residual else y
+        return x + self.drop_path(y) if self.residual else y  # type: ignore[no-any-return]
 
 
 class FusedMBConv(nn.Module):
@@ -133,7 +133,7 @@ class FusedMBConv(nn.Module):
             y = self.bn2(self.conv_pwl(y))
         else:
             y = silu(self.bn1(self.conv(self.se(x))), inplace=True)
-        return x + self.drop_path(y) if self.residual else y
+        return x + self.drop_path(y) if self.residual else y  # type: ignore[no-any-return]
 
 
 OPS: dict[str, type[MBConv] | type[FusedMBConv]] = {"mbconv": MBConv, "fused_mbconv": FusedMBConv}

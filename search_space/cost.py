@@ -40,7 +40,7 @@ class CostArrays(NamedTuple):
 
 
 class Block(NamedTuple):
-    """One block's arguments: ints or arrays. `squeeze` is 0 without squeeze-and-excitation; pixels are height * width."""
+    """One block's arguments: ints or arrays. `squeeze` 0: no squeeze-and-excitation; pixels are height * width."""
 
     in_channels: Int
     channels: Int
@@ -82,7 +82,7 @@ OP_COSTS: dict[str, Callable[[Block], tuple[Int, Int, Int]]] = {"mbconv": _mbcon
 
 
 def squeeze_channels(in_channels: int, se_ratio: float) -> int:
-    """Channels between the two convolutions of squeeze-and-excitation; 0 if there is none. Source: EfficientNet code."""
+    """Channels between the two convolutions of squeeze-and-excitation, 0 without. Source: google/automl."""
     return max(1, int(in_channels * se_ratio)) if se_ratio else 0
 
 

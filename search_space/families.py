@@ -69,11 +69,12 @@ def published(name: str) -> Architecture:
         return _scaled(base, width, depth, floor_at_90_percent=True)
     if size in _V2_SCALES:
         width, depth, train_image_size, image_size, dropout = _V2_SCALES[size]
-        hints = {"image_size": image_size, "train_image_size": train_image_size, "dropout": dropout}
-        return _scaled(from_block_strings(_V2_BASE.split(), **hints), width, depth, floor_at_90_percent=False)
+        base = from_block_strings(
+            _V2_BASE.split(), image_size=image_size, train_image_size=train_image_size, dropout=dropout
+        )
+        return _scaled(base, width, depth, floor_at_90_percent=False)
     stages, train_image_size, image_size, dropout = _V2_PUBLISHED[size]
-    hints = {"image_size": image_size, "train_image_size": train_image_size, "dropout": dropout}
-    return from_block_strings(stages.split(), **hints)
+    return from_block_strings(stages.split(), image_size=image_size, train_image_size=train_image_size, dropout=dropout)
 
 
 def round_channels(channels: float, divisor: int = 8, *, floor_at_90_percent: bool) -> int:

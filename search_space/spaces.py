@@ -21,7 +21,7 @@ def efficientnetv2(
     """Give the space of the EfficientNetV2 paper: op, kernel size, expansion and layers of each stage of a backbone.
 
     Args:
-        backbone: a published name; its channels and strides are kept ("reusing the same channel sizes from the backbone").
+        backbone: a published name; its channels and strides are kept, "as they are already searched".
         se_ratio: of every stage; several values make it a decision (the paper's search kept it; its winner S has none
             in its fused stages, so `[0, 0.25]` is the space that could have found it).
         layers: choices per stage as multiples of the backbone's layers, rounded, at least 1. The paper gives no list.
