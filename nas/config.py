@@ -1,0 +1,205 @@
+"""One YAML file -> checked, frozen settings: the composition of every part's own settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pydantic
+from pydantic import TypeAdapter
+
+from nas.algorithms import ALGORITHMS
+from nas.data.settings import AugmentSettings, DataSettings
+from nas.measure.settings import StepTimeSettings
+from nas.search.settings import AlgorithmSettings, RewardSettings, SearchSettings
+from nas.training.settings import TrainSettings
+from rewards import REWARDS
+from search_space import yaml_text
+from search_space.architecture import Architecture
+from search_space.families import PUBLISHED, published
+from search_space.space import SearchSpace
+from search_space.spaces import space_from_config
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything a search is told, resolved: defaults filled in, ready-made spaces written out."""
+
+    space: SearchSpace
+    reference: Architecture  # whose step time and params are the units of S and P
+    data: DataSettings
+    augment: AugmentSettings
+    training: TrainSettings
+    step_time: StepTimeSettings
+    reward: RewardSettings
+    algorithm: AlgorithmSettings
+    search: SearchSettings
+    image_size: int  # pixels, height = width, of training and of the search's accuracy
+    device: str  # auto, cpu, cuda or cuda:N
+    seed: int  # of data order, initial weights and everything else random in a trial
+    constraints_given: tuple[str, ...] = ()  # what the file says of the images the constraints are counted for
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; `parse` gives an equal config back."""
+        record: dict[str, Any] = {"space": self.space.to_dict(), "reference": self.reference.to_dict()}
+        for name in _SECTIONS:
+            record[name] = dataclasses.asdict(getattr(self, name))
+        for name in ("reward", "algorithm"):
+            record[name] |= record[name].pop("settings")
+        return record | {"image_size": self.image_size, "device": self.device, "seed": self.seed}
+
+
+_SECTIONS: dict[str, type[Any]] = {
+    "data": DataSettings,
+    "augment": AugmentSettings,
+    "training": TrainSettings,
+    "step_time": StepTimeSettings,
+    "reward": RewardSettings,
+    "algorithm": AlgorithmSettings,
+    "search": SearchSettings,
+}
+_NAMED = {"reward": REWARDS, "algorithm": ALGORITHMS}
+_KEYS = ("space", "reference", *_SECTIONS, "image_size", "device", "seed")
+
+# Sections and keys whose change makes earlier trials incomparable with later ones. Where, how many and in which order
+# trials run does not; `time_limit_s` decides who may finish, but never changes a number.
+COMPARABLE = ("space", "reference", "data", "augment", "training", "step_time", "reward", "image_size", "seed")
+_MAY_CHANGE = {"data.cache_dir", "training.time_limit_s"}
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a YAML file. Raises ValueError: one line with the path of the key, its value, what is allowed."""
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        return parse(yaml_text.load(text))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def parse(record: Any) -> Config:
+    """Check plain data and fill in defaults. Raises ValueError as `load_config` does."""
+    if not isinstance(record, Mapping):
+        raise ValueError("a configuration must be a mapping of sections: " + ", ".join(_KEYS))
+    for key in record:
+        if key not in _KEYS:
+            raise ValueError(f"unknown key {_with_hint(str(key), _KEYS)}")
+    for key in ("space", "image_size"):
+        if key not in record:
+            raise ValueError(f"missing key {key!r}")
+    image_size = _checked("image_size", int, record["image_size"])
+    if image_size < 1:
+        raise ValueError(f"image_size must be >= 1, got {image_size}")
+    given_space = record["space"]
+    space = space_from_config(given_space)
+    given = given_space.get("constraints") or {}
+    constraints = dataclasses.replace(space.constraints, image_size=given.get("image_size", image_size))
+    sections: dict[str, Any] = {name: _section(name, record.get(name)) for name in _SECTIONS}
+    return Config(
+        space=dataclasses.replace(space, constraints=constraints),
+        reference=_reference(record.get("reference", "backbone"), given_space, space),
+        **sections,
+        image_size=image_size,
+        device=_checked("device", str, record.get("device", "auto")),
+        seed=_checked("seed", int, record.get("seed", 0)),
+        constraints_given=tuple(name for name in ("num_classes", "in_channels") if name in given),
+    )
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Say which comparable settings of two resolved configs differ: `training.epochs: 10 -> 5`, one string a key."""
+    before, after = _flat({k: old.get(k) for k in COMPARABLE}), _flat({k: new.get(k) for k in COMPARABLE})
+    return [
+        f"{key}: {before.get(key, 'not set')!r} -> {after.get(key, 'not set')!r}"
+        for key in sorted({**before, **after})
+        if before.get(key) != after.get(key) and key not in _MAY_CHANGE
+    ]
+
+
+def backbone(given_space: Mapping[str, Any], space: SearchSpace) -> Architecture:
+    """Give a space's natural reference: the published backbone it names, else the middle choice of every decision."""
+    if given_space.get("name") == "efficientnetv2":
+        return published(given_space.get("backbone", "efficientnet_b4"))
+    return space.decode([(len(decision.choices) - 1) // 2 for decision in space.decisions])
+
+
+def _reference(given: Any, given_space: Mapping[str, Any], space: SearchSpace) -> Architecture:
+    if isinstance(given, Mapping):
+        return Architecture.from_dict(given)
+    if given == "backbone":
+        return backbone(given_space, space)
+    if given not in PUBLISHED:
+        hint = _with_hint(str(given), ("backbone", *PUBLISHED))
+        raise ValueError(f"reference {hint} is neither `backbone`, a published name nor an architecture")
+    return published(given)
+
+
+def _section(name: str, given: Any) -> Any:
+    settings = _SECTIONS[name]
+    given = {} if given is None else given
+    if name in _NAMED:
+        given = _split_named(name, given)
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{name} must be a mapping, got {given!r}")
+    known = [field.name for field in dataclasses.fields(settings)]
+    for key in given:
+        if key not in known:
+            raise ValueError(f"unknown key {name}.{_with_hint(str(key), known)}")
+    return _settings(name, settings, given)
+
+
+def _split_named(section: str, given: Any) -> dict[str, Any]:
+    """Split `{name: x, seed: 0, a: 1}` into the fields of the settings and the thing's own settings, checked."""
+    record = {"name": given} if isinstance(given, str) else dict(given)
+    own = [field.name for field in dataclasses.fields(_SECTIONS[section]) if field.name != "settings"]
+    fields = {key: record.pop(key) for key in own if key in record}
+    things: Mapping[str, Any] = _NAMED[section]
+    name = fields.get("name", _SECTIONS[section]().name)
+    if name not in things:
+        raise ValueError(f"unknown {section} {_with_hint(str(name), tuple(things))}")
+    known = [p.name for p in inspect.signature(things[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for key in record:
+        if key not in known:
+            raise ValueError(f"unknown key {section}.{_with_hint(str(key), known)}")
+    return fields | {"settings": record}
+
+
+def _settings(name: str, kind: type[Any], given: Mapping[str, Any]) -> Any:
+    """Check each value against its field's type, then let the record check its ranges."""
+    hints = get_type_hints(kind)
+    fields = {key: _checked(f"{name}.{key}", hints[key], value) for key, value in given.items()}
+    try:
+        return kind(**fields)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _checked(path: str, kind: Any, value: Any) -> Any:
+    """Check one value, strictly but for lists, which YAML has for tuples."""
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(value, default=str), strict=True)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{path}: {first['msg'][0].lower()}{first['msg'][1:]}, got {value!r}") from None
+
+
+def _with_hint(word: str, known: tuple[str, ...] | list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"{word!r}; did you mean {near[0]!r}?" if near else f"{word!r}; known: {', '.join(known) or 'none'}"
+
+
+def _flat(record: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(record, Mapping):
+        items = ((f"{path}.{key}" if path else str(key), value) for key, value in record.items())
+        return {leaf: value for key, item in items for leaf, value in _flat(item, key).items()}
+    if isinstance(record, list | tuple) and any(isinstance(item, Mapping) for item in record):
+        items = ((f"{path}.{number}", item) for number, item in enumerate(record, start=1))
+        return {leaf: value for key, item in items for leaf, value in _flat(item, key).items()}
+    return {path: list(record) if isinstance(record, list | tuple) else record}

@@ -1,0 +1,224 @@
+"""What was proposed, what is running, what is finished: the search's memory, on disk at every step. No ray.
+
+Two files in the run folder, written by the search's driver alone. `trials.jsonl` has one line per finished trial: it is
+the search. `proposals.jsonl` has an event per line: `proposed`, `started`, `died` (the process of a trial went away),
+`stopped` (the search was asked to stop), so that a search killed at any moment knows what was in flight.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nas.algorithms import Algorithm, Exhausted, Proposal
+from nas.search.log import JsonLines, read_lines
+from nas.trial import Trial
+from search_space.architecture import Architecture
+
+logger = logging.getLogger(__name__)
+
+TRIALS, PROPOSALS = "trials.jsonl", "proposals.jsonl"
+MAX_KILLS = 10  # drivers that may be killed while a candidate runs before it is given up as `interrupted`
+
+
+class Candidate(NamedTuple):
+    """A proposal with its number; `attempt` counts its starts from 1."""
+
+    trial_id: int
+    proposal: Proposal
+    seed: int
+    attempt: int
+
+
+@dataclasses.dataclass
+class _Flight:
+    """A candidate without an answer yet."""
+
+    candidate: Candidate
+    deaths: int = 0  # times its own process died
+    kills: int = 0  # times the driver was killed while it ran
+    running: bool = False
+
+
+class Ledger:
+    """Hands out candidates and takes their answers; every answer is told to the algorithm once and logged once.
+
+    Args:
+        folder: the run folder; logs found there are replayed into the algorithm first.
+        algorithm: fresh, told nothing but trials of earlier searches.
+        run_id, seed: of the run; a trial's seed is `seed` plus its number.
+        trials: finished trials, of any status, at which the search ends.
+        max_attempts: deaths of a candidate's process after which its status is `failed`.
+    Raises: ValueError if the logs do not fit together.
+    """
+
+    def __init__(
+        self, folder: Path, algorithm: Algorithm, *, run_id: str, seed: int, trials: int, max_attempts: int
+    ) -> None:
+        self.algorithm, self.run_id, self.seed = algorithm, run_id, seed
+        self.budget, self.max_attempts = trials, max_attempts
+        self.trials: list[Trial] = []
+        self.flights: dict[int, _Flight] = {}
+        self.exhausted = False
+        self._next_id = 0
+        self._trial_log, self._events = JsonLines(folder / TRIALS), JsonLines(folder / PROPOSALS)
+        self._replay(read_lines(folder / TRIALS), read_lines(folder / PROPOSALS))
+
+    # ---- what the engine calls
+
+    def next_candidate(self) -> Candidate | None:
+        """Give the next candidate to start: one without an answer from before, else a new proposal; None: none now."""
+        for flight in self.flights.values():
+            if not flight.running:
+                return self._start(flight)
+        if self.exhausted or self._next_id >= self.budget:
+            return None
+        try:
+            architecture = self.algorithm.ask()
+        except Exhausted as error:
+            logger.warning("the search ends early: %s", error)
+            self.exhausted = True
+            return None
+        proposal = self.algorithm.pending[architecture.arch_id]
+        flight = _Flight(Candidate(self._next_id, proposal, self.seed + self._next_id, 0))
+        self._events.append(
+            {"event": "proposed", "trial_id": self._next_id, "seed": flight.candidate.seed} | _proposal_record(proposal)
+        )
+        self.flights[self._next_id] = flight
+        self._next_id += 1
+        return self._start(flight)
+
+    def finish(self, trial_id: int, fields: Mapping[str, Any]) -> Trial | None:
+        """Log a candidate's answer and tell it to the algorithm; a second answer of the same candidate gives None."""
+        flight = self.flights.pop(trial_id, None)
+        if flight is None:
+            return None
+        candidate = flight.candidate
+        known = {
+            "run_id": self.run_id,
+            "trial_id": trial_id,
+            "architecture": candidate.proposal.architecture,
+            "proposed_by": candidate.proposal.proposed_by,
+            "parents": candidate.proposal.parents,
+            "proposal": candidate.proposal.notes,
+            "seed": candidate.seed,
+            "attempt": candidate.attempt,
+            "ended_at": _now(),
+        }
+        trial = Trial(**{**fields, **known})
+        self._trial_log.append(trial.to_dict())
+        self._tell(trial)
+        return trial
+
+    def died(self, trial_id: int, reason: str, *, timed_out: bool = False) -> Trial | None:
+        """Take that a candidate's process went away: it runs again, or is answered if that happened too often."""
+        flight = self.flights.get(trial_id)
+        if flight is None:
+            return None
+        if timed_out:
+            return self.finish(trial_id, {"status": "timeout", "error": reason})
+        flight.deaths += 1
+        flight.running = False
+        self._events.append({"event": "died", "trial_id": trial_id, "reason": reason, "at": _now()})
+        if flight.deaths < self.max_attempts:
+            return None
+        return self.finish(trial_id, {"status": "failed", "error": f"its process died {flight.deaths} times: {reason}"})
+
+    def stop(self) -> None:
+        """Write down that the search stops in good order: what runs now was not killed by its own doing."""
+        running = [trial_id for trial_id, flight in self.flights.items() if flight.running]
+        for trial_id in running:
+            self.flights[trial_id].running = False
+        self._events.append({"event": "stopped", "trial_ids": running, "at": _now()})
+
+    def close(self) -> None:
+        """Close the logs."""
+        self._trial_log.close()
+        self._events.close()
+
+    @property
+    def done(self) -> bool:
+        """Whether every candidate is answered and no more will be proposed."""
+        return not self.flights and (self.exhausted or self._next_id >= self.budget)
+
+    # ---- inside
+
+    def _start(self, flight: _Flight) -> Candidate:
+        flight.candidate = flight.candidate._replace(attempt=flight.candidate.attempt + 1)
+        flight.running = True
+        self._events.append({"event": "started", "trial_id": flight.candidate.trial_id, "at": _now()})
+        return flight.candidate
+
+    def _tell(self, trial: Trial) -> None:
+        self.trials.append(trial)
+        self.algorithm.tell(trial)
+
+    def _replay(self, finished: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]]) -> None:
+        """Rebuild the state from the logs; candidates that were running when the driver died count a kill."""
+        answered = {record["trial_id"] for record in finished}
+        for event in events:
+            self._replay_event(event, answered)
+        for record in finished:
+            self._tell(Trial.from_dict(record))
+        if len(answered) < len(finished):
+            raise ValueError(f"{TRIALS} answers a trial twice; it was written by two searches at once")
+        self._next_id = 1 + max([-1, *answered, *self.flights])
+        for flight in list(self.flights.values()):
+            self.algorithm.assume(flight.candidate.proposal)
+        for trial_id, flight in list(self.flights.items()):
+            flight.kills += flight.running
+            flight.running = False
+            if flight.kills >= MAX_KILLS:
+                reason = f"the search was killed {flight.kills} times while it ran"
+                self.finish(trial_id, {"status": "interrupted", "error": reason})
+            elif flight.deaths >= self.max_attempts:  # killed between the last death and its answer
+                reason = f"its process died {flight.deaths} times"
+                self.finish(trial_id, {"status": "failed", "error": reason})
+
+    def _replay_event(self, event: Mapping[str, Any], answered: set[int]) -> None:
+        kind = event["event"]
+        if kind == "stopped":
+            for trial_id in event["trial_ids"]:
+                if trial_id in self.flights:
+                    self.flights[trial_id].running = False
+            return
+        trial_id = event["trial_id"]
+        if trial_id in answered:
+            return
+        if kind == "proposed":
+            proposal = Proposal(
+                Architecture.from_dict(event["architecture"]),
+                event["proposed_by"],
+                tuple(event["parents"]),
+                event["proposal"],
+            )
+            self.flights[trial_id] = _Flight(Candidate(trial_id, proposal, event["seed"], 0))
+            return
+        flight = self.flights[trial_id]
+        if kind == "started":
+            flight.kills += flight.running  # started again without word of its end: the driver was killed
+            flight.running = True
+            flight.candidate = flight.candidate._replace(attempt=flight.candidate.attempt + 1)
+        elif kind == "died":
+            flight.deaths += 1
+            flight.running = False
+        else:
+            raise ValueError(f"unknown event {kind!r} in {PROPOSALS}")
+
+
+def _proposal_record(proposal: Proposal) -> dict[str, Any]:
+    return {
+        "architecture": proposal.architecture.to_dict(),
+        "proposed_by": proposal.proposed_by,
+        "parents": list(proposal.parents),
+        "proposal": dict(proposal.notes),
+        "at": _now(),
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,68 @@
+"""Settings of a search: how many trials, where they run, how they are scored. No torch, no ray."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from search_space.architecture import check_keys
+
+
+@dataclass(frozen=True)
+class RewardSettings:
+    """Which reward and its settings, such as `w` and `v` of `weighted_product`."""
+
+    name: str = "weighted_product"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AlgorithmSettings:
+    """Which search algorithm, its seed and its own settings."""
+
+    name: str = "evolution"
+    seed: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How trials are run. Changing any of these leaves finished trials comparable."""
+
+    trials: int = 100  # finished trials of any status at which the search ends
+    workers: int | None = None  # trials at once; None = as many as the resources hold
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0  # fractions pack several trials on one GPU
+    max_hours: float | None = None  # no candidate is started later; running ones finish
+    time_limit_s: float | None = None  # of one trial, timing included; then status `timeout`
+    max_attempts: int = 3  # starts of a candidate whose process dies before it is `failed`
+    fresh_process: bool | None = None  # a new process per trial; None = on GPUs only
+    evaluator: str = "nas.search.evaluate:evaluate"  # module:function that turns a job into a trial's fields
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "max_attempts"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
+        for name in ("cpus_per_trial", "gpus_per_trial"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)!r}")
+        for name in ("workers", "max_hours", "time_limit_s"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be above 0, got {value!r}")
+        if self.cpus_per_trial == 0 and self.gpus_per_trial == 0:
+            raise ValueError("cpus_per_trial and gpus_per_trial cannot both be 0")
+        module, colon, function = self.evaluator.partition(":")
+        if not (module and colon and function):
+            raise ValueError(f"evaluator must be module:function, got {self.evaluator!r}")
+
+
+def named_settings(owner: str, given: Any, default: str) -> tuple[str, dict[str, Any]]:
+    """Split `{name: x, a: 1}` (or just `x`) into the name and the rest. Raises ValueError if it is neither."""
+    if isinstance(given, str):
+        return given, {}
+    if not isinstance(given, dict):
+        raise ValueError(f"{owner} must be a name or a mapping with a name, got {given!r}")
+    check_keys(owner, {}, ())
+    rest = dict(given)
+    return rest.pop("name", default), rest
