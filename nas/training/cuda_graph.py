@@ -1,0 +1,71 @@
+"""A training step captured once as a CUDA graph and replayed: one launch instead of thousands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+WARM_UP_STEPS = (
+    3  # real steps done eagerly on the capturing stream first: they choose kernels and allocate optimiser state
+)
+
+
+class CaptureError(RuntimeError):
+    """The step cannot be captured; it has not been done."""
+
+
+class CapturedStep:
+    """Runs a step on batches of one shape: eagerly at first, then by replaying its graph.
+
+    The step must read nothing from the host while it runs (learning rate and EMA decay are tensors on the device) and
+    must find the gradients it accumulates into unset. Random numbers go on as they would without the graph.
+
+    Args:
+        step: (images, labels) -> loss, a tensor without dimensions.
+        images, labels: a batch of the shape, dtype and memory format that all will have.
+    """
+
+    def __init__(self, step: Callable[[Tensor, Tensor], Tensor], images: Tensor, labels: Tensor) -> None:
+        self._step = step
+        self._images, self._labels = torch.empty_like(images), torch.empty_like(labels)
+        self._stream = torch.cuda.Stream(images.device)  # type: ignore[no-untyped-call]
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._warm_ups = 0
+
+    @property
+    def captured(self) -> bool:
+        """Whether the next call replays."""
+        return self._graph is not None
+
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Do one step; the result is a new tensor without dimensions. Raises: CaptureError, before anything is done."""
+        self._images.copy_(images)
+        self._labels.copy_(labels)
+        if self._graph is None and self._warm_ups < WARM_UP_STEPS:
+            return self._warm_up()
+        if self._graph is None:
+            self._capture()
+        assert self._graph is not None
+        self._graph.replay()
+        return self._loss.clone()
+
+    def _warm_up(self) -> Tensor:
+        self._warm_ups += 1
+        current = torch.cuda.current_stream()
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            loss = self._step(self._images, self._labels)
+        current.wait_stream(self._stream)
+        return loss
+
+    def _capture(self) -> None:
+        graph = torch.cuda.CUDAGraph()
+        # thread_local: other threads of the process (a logger, a metrics reader) may go on calling CUDA meanwhile.
+        try:
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+                self._loss = self._step(self._images, self._labels)
+        except RuntimeError as error:
+            raise CaptureError(str(error)) from error
+        self._graph = graph

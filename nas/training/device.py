@@ -1,0 +1,111 @@
+"""Devices: choosing one, naming it, setting it up, its memory, and telling an out-of-memory error from others."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device with its index; auto is the first GPU, else the CPU.
+
+    Raises: ValueError for another name, or a GPU that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    match = re.fullmatch(r"cuda(?::(\d+))?", name)
+    if match is None:
+        raise ValueError(f"unknown device {name!r}; known: auto, cpu, cuda, cuda:N")
+    if not torch.cuda.is_available():
+        raise ValueError(
+            f"device {name!r} asked for, but this PyTorch ({torch.__version__}) sees no GPU; use cpu or auto"
+        )
+    index = torch.cuda.current_device() if match[1] is None else int(match[1])
+    if index >= torch.cuda.device_count():
+        raise ValueError(f"device {name!r} asked for, but there are {torch.cuda.device_count()} GPUs (numbered from 0)")
+    return torch.device("cuda", index)
+
+
+def device_name(device: torch.device) -> str:
+    """Give the product name of a GPU or of the processor, as a log should carry it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def limit_threads(n: int) -> None:
+    """Let this process compute on `n` CPU threads, so that several workers on one host do not fight for cores.
+
+    Raises: ValueError if n < 1.
+    """
+    if n < 1:
+        raise ValueError(f"threads must be >= 1, got {n!r}")
+    os.environ["OMP_NUM_THREADS"] = str(n)  # for libraries that are loaded, and processes that are started, later
+    torch.set_num_threads(n)
+
+
+def set_up(device: torch.device) -> None:
+    """Choose the fast kernels of a GPU: cuDNN picks them by trying, and fp32 products may use TF32, as convolutions do."""
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cuda.matmul.allow_tf32 = True
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: the GPU's, cuDNN's or cuBLAS's workspace, or the CPU allocator's."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and any(sign in text for sign in _OUT_OF_MEMORY)
+
+
+_OUT_OF_MEMORY = (
+    "not enough memory",  # the CPU allocator
+    "out of memory",  # CUDA driver calls outside of the caching allocator
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "could not create a primitive",  # what oneDNN says when its scratch space cannot be had
+)
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start `peak_memory_mb` anew."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        try:
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        except OSError:
+            return  # not Linux, or not allowed: the peak is then that of the process's whole life
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Give the peak since `reset_peak_memory`, MiB: what tensors took of a GPU; on a CPU the process's resident set."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 2**10
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (2**20 if sys.platform == "darwin" else 2**10)

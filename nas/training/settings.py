@@ -1,0 +1,74 @@
+"""The settings of one training, torch-free so that a command line can read them at once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+# Share of the new batch in batch norm's running statistics (PyTorch's meaning; TensorFlow's momentum is one minus it).
+# The paper states TensorFlow's 0.99 (section 5.1); the official code trains with 0.9, which is PyTorch's default too.
+BN_MOMENTUM = {"paper": 0.01, "official": 0.1}
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How one network is trained. The defaults are a short, modern recipe for candidates of a search.
+
+    Raises: ValueError that names a field out of range and what is allowed.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128  # images per update; the size of the batches that `train` is given
+    optimizer: Literal["sgd", "rmsprop", "adamw"] = "sgd"  # SGD has Nesterov momentum 0.9; RMSProp is the paper's
+    learning_rate: float = 0.2  # peak, per 256 images: the rate used is learning_rate * batch_size / 256
+    warmup_epochs: float = 1.0  # linear, from 0; at most half of the training
+    schedule: Literal["cosine", "exponential", "constant"] = "cosine"  # exponential: x0.97 every 2.4 epochs, in steps
+    label_smoothing: float = 0.1
+    weight_decay: float = 1e-5  # L2 (AdamW: decoupled); never on norms and biases
+    ema_decay: float | None = None  # of weights and batch norm statistics; the first updates average less
+    clip_norm: float | None = None  # largest total norm of the gradients
+    drop_path: float = 0.2  # of the last block
+    dropout: float | None = None  # before the classifier; None = the architecture's
+    bn_momentum: Literal["paper", "official"] = "official"  # a key of BN_MOMENTUM
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 autocast where a GPU has it, else fp32
+    channels_last: bool = True
+    micro_batch: int | None = None  # images per forward and backward; None = batch_size, halved when memory runs out
+    time_limit_s: float | None = None
+    cuda_graph: Literal["auto", "on", "off"] = "auto"  # auto: where the step can be captured, else eager
+    eval_every: int = 1  # epochs; the last epoch is always evaluated
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "micro_batch", "eval_every"):
+            _check(self, name, lowest=1)
+        for name in ("learning_rate", "clip_norm", "time_limit_s"):
+            _check(self, name, lowest=0, open_below=True)
+        for name in ("warmup_epochs", "weight_decay"):
+            _check(self, name, lowest=0)
+        for name in ("label_smoothing", "ema_decay", "drop_path", "dropout"):
+            _check(self, name, lowest=0, below=1)
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}")
+
+
+_CHOICES = {
+    "optimizer": ("sgd", "rmsprop", "adamw"),
+    "schedule": ("cosine", "exponential", "constant"),
+    "bn_momentum": tuple(BN_MOMENTUM),
+    "precision": ("auto", "fp32", "bf16"),
+    "cuda_graph": ("auto", "on", "off"),
+}
+
+
+def _check(
+    settings: TrainSettings, name: str, *, lowest: float, below: float = math.inf, open_below: bool = False
+) -> None:
+    value = getattr(settings, name)
+    if value is None:
+        return
+    high_enough = value > lowest if open_below else value >= lowest
+    if not (high_enough and value < below):
+        lower = f"> {lowest:g}" if open_below else f">= {lowest:g}"
+        upper = "finite" if below == math.inf else f"< {below:g}"
+        raise ValueError(f"{name} must be {lower} and {upper}, got {value!r}")

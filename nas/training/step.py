@@ -1,0 +1,201 @@
+"""The training step: the one piece of code that is both trained with and timed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from nas.training import device as devices
+from nas.training.cuda_graph import CapturedStep, CaptureError
+from nas.training.ema import ExponentialMovingAverage
+from nas.training.optimizers import make_optimizer
+from nas.training.schedules import learning_rate
+from nas.training.settings import BN_MOMENTUM, TrainSettings
+from search_space.network import set_regularisation
+
+logger = logging.getLogger(__name__)
+
+
+def make_step(
+    network: nn.Module, settings: TrainSettings, *, device: torch.device, total_steps: int, steps_per_epoch: int = 1
+) -> TrainingStep:
+    """Prepare a network for training on a device and give the step that trains it.
+
+    The network is moved, put into the memory format and into training mode, and given the settings' dropout, drop path
+    and batch norm momentum. That changes `network` itself; its weights keep their values.
+
+    Args:
+        device: as `resolve_device` gives it.
+        total_steps: updates of the whole training, for the learning rate.
+        steps_per_epoch: updates per epoch, for the learning rate.
+    """
+    devices.set_up(device)
+    network.to(device)
+    if settings.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    set_regularisation(network, dropout=settings.dropout, drop_path=settings.drop_path)
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = BN_MOMENTUM[settings.bn_momentum]
+    network.train()
+    return TrainingStep(network, settings, device, total_steps, steps_per_epoch)
+
+
+def autocast_dtype(settings: TrainSettings, device: torch.device) -> torch.dtype | None:
+    """Give the type that convolutions and products are computed in under autocast; None = no autocast, fp32."""
+    if settings.precision == "bf16":
+        return torch.bfloat16
+    if settings.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(False):
+        return torch.bfloat16
+    return None
+
+
+class TrainingStep:
+    """Forward, loss, backward, update and EMA on a batch that is on the device.
+
+    Calling it does the whole step, as a CUDA graph where that is allowed and possible. `forward`, `backward` and
+    `update` are its parts, always eager; they make the same step so:
+
+        for part in step.micro_batches(images, labels):
+            step.backward(step.forward(*part))
+        step.update()
+
+    Attributes:
+        network: the network in training.
+        ema: its moving average, or None.
+        autocast_dtype: of convolutions and products, or None.
+        precision: `fp32` or `bf16`. memory_format: `channels_last` or `contiguous`.
+        micro_batch: images per forward and backward, or None for the whole batch. It halves itself when memory runs
+            out; batch norm then sees micro-batches, so that accuracy is that of a smaller batch's statistics.
+        index: updates done.
+    """
+
+    def __init__(
+        self, network: nn.Module, settings: TrainSettings, device: torch.device, total_steps: int, steps_per_epoch: int
+    ) -> None:
+        self.network, self.settings, self.device = network, settings, device
+        self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
+        self.micro_batch = settings.micro_batch
+        self.index = 0
+        self.optimizer = make_optimizer(network, settings, device)
+        self.ema = None if settings.ema_decay is None else ExponentialMovingAverage(network, settings.ema_decay)
+        self.autocast_dtype = autocast_dtype(settings, device)
+        self.precision = "fp32" if self.autocast_dtype is None else "bf16"
+        self.memory_format = "channels_last" if settings.channels_last else "contiguous"
+        self._graphs_allowed = device.type == "cuda" and settings.cuda_graph != "off"
+        self._captured: dict[tuple[object, ...], CapturedStep] = {}
+        self._updating = False
+        self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Do one training step.
+
+        Args:
+            images: (N, C, H, W) on the device, floating point, normalised.
+            labels: (N,) classes, or (N, classes) probabilities.
+        Returns: the mean loss of the batch, detached, on the device; nothing waits for it.
+        Raises: an error for which `is_out_of_memory` holds, if even one image at a time does not fit.
+        """
+        self._advance()
+        while True:
+            try:
+                return self._run(images, labels)
+            except (RuntimeError, MemoryError) as error:
+                self._halve_micro_batch(len(images), error)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()  # here, where the error no longer keeps the failed attempt's tensors
+
+    def micro_batches(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Cut a batch into what one forward takes, each with its share of the batch."""
+        size = self.micro_batch or len(images)
+        for start in range(0, len(images), size):
+            part = images[start : start + size]
+            yield part, labels[start : start + size], len(part) / len(images)
+
+    def forward(self, images: Tensor, labels: Tensor, share: float = 1.0) -> Tensor:
+        """Give the loss, times the part's share of the batch, with its graph."""
+        if self.settings.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        # Without the cache: a weight is cast once per forward anyway, and casts must not outlive a captured graph.
+        dtype = self.autocast_dtype
+        with torch.autocast(self.device.type, dtype, enabled=dtype is not None, cache_enabled=False):
+            logits = self.network(images)
+            loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
+        return loss if share == 1 else loss * share
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the loss's gradients to the parameters'."""
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def update(self) -> None:
+        """Clip, update the weights at the step's learning rate, clear the gradients, update the average, count."""
+        self._advance()
+        self._apply()
+
+    def learning_rate(self) -> float:
+        """Give the learning rate of the next update."""
+        return learning_rate(self.index, self.total_steps, self.steps_per_epoch, self.settings)
+
+    def _advance(self) -> None:
+        lr = self.learning_rate()
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(lr)
+            else:
+                group["lr"] = lr
+        if self.ema is not None:
+            self.ema.advance()
+        self.index += 1
+
+    def _apply(self) -> None:
+        self._updating = True
+        if self.settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self.settings.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.ema is not None:
+            self.ema.update()
+        self._updating = False
+
+    def _run(self, images: Tensor, labels: Tensor) -> Tensor:
+        if not self._graphs_allowed:
+            return self._whole(images, labels)
+        key = (images.shape, images.dtype, labels.shape, labels.dtype, self.micro_batch)
+        if key not in self._captured:
+            self._captured[key] = CapturedStep(self._whole, images, labels)
+        try:
+            return self._captured[key](images, labels)
+        except CaptureError as error:
+            if self.settings.cuda_graph == "on":
+                raise
+            logger.warning("the training step cannot be captured as a CUDA graph, going on without: %s", error)
+            self._graphs_allowed = False
+            self._captured.clear()
+            return self._whole(images, labels)
+
+    def _whole(self, images: Tensor, labels: Tensor) -> Tensor:
+        loss = self._accumulate(images, labels)
+        self._apply()
+        return loss
+
+    def _accumulate(self, images: Tensor, labels: Tensor) -> Tensor:
+        total: Tensor | None = None
+        for part, part_labels, share in self.micro_batches(images, labels):
+            loss = self.forward(part, part_labels, share)
+            self.backward(loss)
+            total = loss.detach() if total is None else total + loss.detach()
+        assert total is not None
+        return total
+
+    def _halve_micro_batch(self, batch_size: int, error: BaseException) -> None:
+        size = min(self.micro_batch or batch_size, batch_size)
+        if self._updating or size == 1 or not devices.is_out_of_memory(error):
+            # An update needs the same memory whatever the micro-batch, and half an update cannot be repeated.
+            raise error
+        self.micro_batch = (size + 1) // 2
+        self.optimizer.zero_grad(set_to_none=True)
+        self._captured.clear()
+        logger.info("out of memory with %d images at a time; trying %d", size, self.micro_batch)

@@ -1,0 +1,243 @@
+"""Train one network for some epochs; whatever becomes of it, the result says so."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from nas.training import device as devices
+from nas.training.evaluate import evaluate
+from nas.training.settings import TrainSettings
+from nas.training.step import TrainingStep, make_step
+
+logger = logging.getLogger(__name__)
+
+Status = Literal["ok", "nan", "oom", "timeout", "pruned"]
+CHECK_STEPS = 32  # on a GPU the loss is looked at this often, since looking waits for the device
+
+
+class Batches(Protocol):
+    """Batches of one split that are on the device."""
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give the batches of an epoch, counted from 0: images (N, C, H, W); labels (N,) or soft (N, classes)."""
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch: a line of the training curve. None = not evaluated in this epoch."""
+
+    epoch: int  # counted from 0
+    train_loss: float  # mean over the epoch's batches, as trained: with label smoothing and augmentation
+    loss: float | None  # on the evaluation batches
+    accuracy: float | None  # top-1 on the evaluation batches, [0, 1]
+    learning_rate: float  # of the last update
+    image_size: int  # pixels
+    seconds: float  # training alone, without the evaluation and pauses
+    images_per_s: float
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What became of a training. The last evaluated epoch gives accuracy and loss; None where none was evaluated."""
+
+    status: Status
+    error: str | None  # the reason, where the status is not ok
+    accuracy: float | None  # top-1, [0, 1]; of the averaged weights if EMA is on
+    loss: float | None
+    curve: tuple[dict[str, Any], ...]  # the fields of EpochResult, per finished epoch
+    epochs_done: int
+    micro_batch: int  # images per forward; below the batch size, batch norm saw fewer images than the update
+    seconds: float  # wall time of everything, evaluation included
+    data_wait_s: float  # of it, waiting for the next batch
+    peak_memory_mb: float
+    precision: str
+    memory_format: str
+
+
+class _Stop(Exception):
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status: Status = status
+
+
+def train(
+    network: nn.Module,
+    train_batches: Batches,
+    eval_batches: Batches,
+    settings: TrainSettings,
+    *,
+    device: torch.device | None = None,
+    seed: int = 0,
+    on_epoch: Callable[[EpochResult], bool | None] | None = None,
+    between_steps: Callable[[], None] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> TrainResult:
+    """Train a network in place.
+
+    Afterwards `network` holds the weights that the result speaks of (the averaged ones if EMA is on). The same seed,
+    weights and batches give the same result, on a CPU bit for bit; PyTorch's global generators are left as they were.
+
+    Args:
+        network: built and initialised; seed the generator before building it, too.
+        train_batches, eval_batches: images and labels on the device.
+        device: where to train; default: where the network's parameters are.
+        seed: of dropout and drop path.
+        on_epoch: told of every epoch; returning False ends the training with status `pruned`.
+        between_steps: called before each step, e.g. to let a timer have the device; its time counts nowhere.
+        clock: seconds.
+    Returns: TrainResult; a loss that is not finite, memory that runs out and the time limit are statuses, not errors.
+    Raises: ValueError if there are no batches.
+    """
+    if not len(train_batches):
+        raise ValueError("there are no batches to train on; is the batch size larger than the split?")
+    device = device or next(network.parameters()).device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        return _Training(network, settings, device, on_epoch, between_steps, clock).run(train_batches, eval_batches)
+
+
+class _Training:
+    """The state of one training while it runs."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        settings: TrainSettings,
+        device: torch.device,
+        on_epoch: Callable[[EpochResult], bool | None] | None,
+        between_steps: Callable[[], None] | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self.network, self.settings, self.device = network, settings, device
+        self.on_epoch, self.between_steps, self.clock = on_epoch, between_steps, clock
+        self.step: TrainingStep | None = None
+        self.curve: list[EpochResult] = []
+        self.data_wait_s = 0.0
+        self.paused_s = 0.0
+        self.start = clock()
+        self.check_steps = CHECK_STEPS if device.type == "cuda" else 1
+
+    def run(self, train_batches: Batches, eval_batches: Batches) -> TrainResult:
+        devices.reset_peak_memory(self.device)
+        status, error = self._outcome(train_batches, eval_batches)
+        if error is not None:
+            logger.info("training ended: %s: %s", status, error)
+        if self.step is not None and self.step.ema is not None:
+            self.network.load_state_dict(self.step.ema.network.state_dict())
+        return self._result(status, error)
+
+    def _outcome(self, train_batches: Batches, eval_batches: Batches) -> tuple[Status, str | None]:
+        try:
+            self._train(train_batches, eval_batches)
+        except _Stop as stop:
+            return stop.status, str(stop)
+        except (RuntimeError, MemoryError) as error:
+            if not devices.is_out_of_memory(error):
+                raise
+            return "oom", f"{type(error).__name__}: {error}".splitlines()[0]
+        return "ok", None
+
+    def _train(self, train_batches: Batches, eval_batches: Batches) -> None:
+        steps = len(train_batches)
+        self.step = make_step(
+            self.network,
+            self.settings,
+            device=self.device,
+            total_steps=steps * self.settings.epochs,
+            steps_per_epoch=steps,
+        )
+        for epoch in range(self.settings.epochs):
+            result = self._epoch(self.step, epoch, train_batches)
+            if (epoch + 1) % self.settings.eval_every == 0 or epoch + 1 == self.settings.epochs:
+                result = self._evaluate(self.step, result, eval_batches)
+            self.curve.append(result)
+            if self.on_epoch is not None and self.on_epoch(result) is False:
+                raise _Stop("pruned", f"stopped after epoch {epoch}")
+
+    def _epoch(self, step: TrainingStep, epoch: int, batches: Batches) -> EpochResult:
+        start = self._now()
+        total, images_done, image_size, lr = torch.zeros((), device=self.device), 0, 0, 0.0
+        for number, (images, labels) in enumerate(self._waited_for(batches.epoch(epoch)), start=1):
+            self._pause()
+            lr = step.learning_rate()
+            total += step(images, labels)
+            images_done, image_size = images_done + len(images), images.shape[-1]
+            if number % self.check_steps == 0:
+                self._check_finite(total.item(), epoch)
+            self._check_time()
+        self._check_finite(total.item(), epoch)
+        seconds = self._now() - start
+        rate = images_done / seconds if seconds > 0 else math.nan
+        return EpochResult(epoch, total.item() / len(batches), None, None, lr, image_size, seconds, rate)
+
+    def _evaluate(self, step: TrainingStep, result: EpochResult, batches: Batches) -> EpochResult:
+        evaluated = evaluate(
+            self.network if step.ema is None else step.ema.network,
+            self._timed(batches.epoch(result.epoch)),
+            dtype=step.autocast_dtype,
+            channels_last=self.settings.channels_last,
+        )
+        self._check_finite(evaluated.loss, result.epoch)
+        return replace(result, loss=evaluated.loss, accuracy=evaluated.accuracy)
+
+    def _waited_for(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            start = self.clock()
+            batch = next(batches, None)
+            self.data_wait_s += self.clock() - start
+            if batch is None:
+                return
+            yield batch
+
+    def _timed(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in batches:
+            self._check_time()
+            yield batch
+
+    def _pause(self) -> None:
+        if self.between_steps is not None:
+            start = self.clock()
+            self.between_steps()
+            self.paused_s += self.clock() - start
+
+    def _now(self) -> float:
+        return self.clock() - self.paused_s
+
+    def _check_time(self) -> None:
+        limit = self.settings.time_limit_s
+        if limit is not None and self._now() - self.start > limit:
+            raise _Stop("timeout", f"ran past its time limit of {limit:g} s")
+
+    def _check_finite(self, loss: float, epoch: int) -> None:
+        if not math.isfinite(loss):
+            raise _Stop("nan", f"the loss was {loss} in epoch {epoch}")
+
+    def _result(self, status: Status, error: str | None) -> TrainResult:
+        evaluated = [result for result in self.curve if result.accuracy is not None]
+        last = evaluated[-1] if evaluated else None
+        step = self.step
+        return TrainResult(
+            status=status,
+            error=error,
+            accuracy=None if last is None else last.accuracy,
+            loss=None if last is None else last.loss,
+            curve=tuple(asdict(result) for result in self.curve),
+            epochs_done=len(self.curve),
+            micro_batch=(step and step.micro_batch) or self.settings.micro_batch or self.settings.batch_size,
+            seconds=self._now() - self.start,
+            data_wait_s=self.data_wait_s,
+            peak_memory_mb=devices.peak_memory_mb(self.device),
+            precision="fp32" if step is None else step.precision,
+            memory_format="channels_last" if self.settings.channels_last else "contiguous",
+        )
