@@ -1,0 +1,111 @@
+"""Settings of the data and of its augmentation. No torch here, so that the command line starts fast."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+SOURCES = ("digits", "hf", "folder", "parquet")
+CROPS = ("none", "pad", "resized")
+RANDAUGMENT_POLICIES = ("increasing", "official")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which images, and how they are split.
+
+    Minival is held out of train first, so it stays the same whatever `subset` is; `subset` is drawn from what is left.
+
+    Raises: ValueError if a value is outside what its comment allows.
+    """
+
+    source: Literal["digits", "hf", "folder", "parquet"] = "digits"  # digits: scikit-learn's, needs no file
+    path: str = ""  # of train: hub name, folder with one folder a class, or parquet file or glob
+    test_path: str = ""  # of test (folder, parquet); empty = no test split
+    image_column: str = "image"  # hf, parquet
+    label_column: str = "label"  # hf, parquet
+    train_split: str = "train"  # hf
+    test_split: str = "test"  # hf; empty = no test split
+    subset: int | None = None  # training images used, stratified; None = all
+    channels: Literal[1, 3] | None = None  # None = as the images are
+    minival: float = 0.1  # held out of train, stratified: a share below 1, or a number of images; 0 = none
+    seed: int = 0  # of the split
+    cache_dir: str = ""  # decoded images; empty = $NAS_CACHE or ~/.cache/training-aware-nas
+
+    def __post_init__(self) -> None:
+        _one_of("source", self.source, SOURCES)
+        if self.source == "digits" and (self.path or self.test_path):
+            raise ValueError(f"source digits has no path, got {self.path or self.test_path!r}")
+        if self.source != "digits" and not self.path:
+            raise ValueError(f"source {self.source} needs a path")
+        if self.source == "hf" and self.test_path:
+            raise ValueError(f"source hf names its test split by test_split, not test_path ({self.test_path!r})")
+        if self.channels not in (None, 1, 3):
+            raise ValueError(f"channels must be 1, 3 or null, got {self.channels!r}")
+        if self.subset is not None and self.subset < 1:
+            raise ValueError(f"subset must be at least 1 image or null, got {self.subset!r}")
+        if not (0 <= self.minival < 1 or (self.minival >= 1 and float(self.minival).is_integer())):
+            raise ValueError(f"minival must be a share below 1 or a whole number of images, got {self.minival!r}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed!r}")
+
+    @property
+    def cache(self) -> Path:
+        """The folder that holds decoded images."""
+        given = self.cache_dir or os.environ.get("NAS_CACHE") or "~/.cache/training-aware-nas"
+        return Path(given).expanduser()
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """What is done to a training batch, in this order; every strength of 0 turns its step off.
+
+    Raises: ValueError if a value is outside what its comment allows.
+    """
+
+    crop: Literal["none", "pad", "resized"] = "none"
+    crop_padding: int = 4  # pad: pixels on each side of a 32-pixel image; grows with the image
+    crop_scale: tuple[float, float] = (0.08, 1.0)  # resized: share of the area kept
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)  # resized: width over height
+    flip: bool = False  # mirror left-right half of the images; wrong for digits
+    randaugment_layers: int = 2  # operations an image gets
+    randaugment_magnitude: float = 0.0  # 10 = AutoAugment's full range; up to 30
+    randaugment_policy: Literal["increasing", "official"] = "increasing"
+    erasing: float = 0.0  # share of the images of which a rectangle becomes noise
+    mixup_alpha: float = 0.0
+    cutmix_alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        _one_of("crop", self.crop, CROPS)
+        _one_of("randaugment_policy", self.randaugment_policy, RANDAUGMENT_POLICIES)
+        _between("crop_padding", self.crop_padding, 0, 32)
+        _between("randaugment_layers", self.randaugment_layers, 0, 16)
+        _between("randaugment_magnitude", self.randaugment_magnitude, 0, 30)
+        _between("erasing", self.erasing, 0, 1)
+        _between("mixup_alpha", self.mixup_alpha, 0, math.inf)
+        _between("cutmix_alpha", self.cutmix_alpha, 0, math.inf)
+        _ordered("crop_scale", self.crop_scale, 1.0)
+        _ordered("crop_ratio", self.crop_ratio, math.inf)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether labels come out soft: one weight a class instead of one class."""
+        return self.mixup_alpha > 0 or self.cutmix_alpha > 0
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
+
+
+def _between(name: str, value: float, low: float, high: float) -> None:
+    if not (low <= value <= high and math.isfinite(value)):
+        raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value!r}")
+
+
+def _ordered(name: str, pair: tuple[float, float], high: float) -> None:
+    if len(pair) != 2 or not 0 < pair[0] <= pair[1] <= high or not math.isfinite(pair[1]):
+        raise ValueError(f"{name} must be two numbers, 0 < low <= high{f' <= {high:g}' * (high < math.inf)}, got {pair!r}")
