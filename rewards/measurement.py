@@ -1,9 +1,9 @@
-"""The record of everything a reward may look at."""
+"""The record of everything a reward may look at, and the checks that rewards share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan
+from math import isfinite, nan
 
 
 @dataclass(frozen=True)
@@ -19,3 +19,15 @@ class Measurement:
     params_count: float = nan  # parameters
     macs: float = nan  # multiply-accumulates of one image
     peak_memory_mb: float = nan  # of a training step, MiB
+
+
+def check_accuracy(accuracy: float) -> None:
+    """Raise a ValueError unless the accuracy is a number in [0, 1]."""
+    if not 0 <= accuracy <= 1:  # NaN fails as well
+        raise ValueError(f"accuracy must be in [0, 1], got {accuracy!r}")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise a ValueError that names the value unless it is positive and finite."""
+    if not (value > 0 and isfinite(value)):
+        raise ValueError(f"{name} must be positive and finite, got {value!r}")
