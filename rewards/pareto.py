@@ -79,5 +79,5 @@ def _volume(extents: NDArray[np.float64]) -> float:
     extents = extents[np.argsort(-extents[:, -1], kind="stable")]
     thickness = extents[:, -1] - np.append(extents[1:, -1], 0.0)
     if extents.shape[1] == 2:
-        return float(thickness @ np.maximum.accumulate(extents[:, 0]))
+        return float(thickness @ extents[:, 0])  # on a front, the lower in one is the greater in the other
     return sum(float(t) * _volume(extents[: n + 1, :-1]) for n, t in enumerate(thickness) if t > 0)
