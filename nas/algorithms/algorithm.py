@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,7 +73,11 @@ class Algorithm(ABC):
         self.seen.add(proposal.architecture.arch_id)
 
     def tell(self, trial: Trial) -> None:
-        """Learn from a finished trial of any status, asked here or not (a log replayed, an earlier search)."""
+        """Learn from a finished trial of any status, asked here or not (a log replayed, an earlier search).
+
+        Raises: ValueError naming the first field that is not a choice of the space; `compatible` asks beforehand.
+        """
+        self.space.encode(trial.architecture)
         self.pending.pop(trial.arch_id, None)
         self.seen.add(trial.arch_id)
         self.told += 1
@@ -98,7 +103,32 @@ class Algorithm(ABC):
         raise Exhausted(f"all architectures of the space were proposed ({len(self.seen)})")
 
 
+def compatible(space: SearchSpace, architecture: Architecture) -> bool:
+    """Whether trials of this architecture may be told to a search over `space`: an earlier search over the same space,
+    or one whose choices are all among this one's. Constraints do not count, for what was measured outside them teaches too.
+    """
+    try:
+        space.encode(architecture)
+    except ValueError:
+        return False
+    return True
+
+
+def score(trial: Trial) -> float | None:
+    """Give the reward of a trial that was finished and scored, else None; a reward that is not finite is none."""
+    if trial.status != "ok" or trial.reward is None or not math.isfinite(trial.reward):
+        return None
+    return trial.reward
+
+
+def check_settings(**bounds: tuple[float, float, float]) -> None:
+    """Raise a ValueError naming the first setting, given as (value, lowest, highest), that is outside its bounds."""
+    for name, (value, low, high) in bounds.items():
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value!r}")
+
+
 _TRIES = 50
 _ENUMERABLE = 200_000
 
-__all__ = ["Algorithm", "Exhausted", "Infeasible", "Proposal"]
+__all__ = ["Algorithm", "Exhausted", "Infeasible", "Proposal", "check_settings", "compatible", "score"]

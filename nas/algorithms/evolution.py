@@ -1,4 +1,4 @@
-"""Regularised evolution: the oldest of the population dies, not the worst. Source: arXiv:1802.01548."""
+"""Regularised evolution: the oldest of the population dies, not the worst. Source: Real et al. 2019 (arXiv:1802.01548)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from nas.algorithms.algorithm import Algorithm, Proposal
+from nas.algorithms.algorithm import Algorithm, Proposal, check_settings, score
 from nas.trial import Trial
 from search_space.space import SearchSpace
 
 
 class Evolution(Algorithm):
-    """Tournament of `sample_size` among the last `population` finished trials; the winner is mutated.
+    """Tournament of `sample_size` among the last `population` scored trials; the winner is mutated.
+
+    The defaults are tuned on synthetic landscapes; the paper's own are population 100, sample_size 25.
 
     Args:
-        population: trials that live; until so many are done, candidates are random.
+        population: trials that live; until `warm_up` of them are done, candidates are random.
         sample_size: trials in a tournament, <= population.
         crossover: chance that the winner is first mixed with the winner of a second tournament.
+        mutations: decisions changed, at least one; the mean of 1 + a Poisson draw.
+        warm_up: random trials at the start; None = `population`.
     Raises: ValueError for a setting out of range.
     """
 
@@ -32,31 +36,38 @@ class Evolution(Algorithm):
         population: int = 20,
         sample_size: int = 8,
         crossover: float = 0.0,
+        mutations: float = 1.0,
+        warm_up: int | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(space, seed, **settings)
-        if not 1 <= sample_size <= population:
-            raise ValueError(f"sample_size must be in [1, population={population}], got {sample_size}")
-        if not 0 <= crossover <= 1:
-            raise ValueError(f"crossover must be in [0, 1], got {crossover}")
+        check_settings(
+            population=(population, 1, 10**6),
+            sample_size=(sample_size, 1, population),
+            crossover=(crossover, 0, 1),
+            mutations=(mutations, 1, 100),
+            warm_up=(population if warm_up is None else warm_up, 1, population),
+        )
         self.population: deque[Trial] = deque(maxlen=population)
-        self.sample_size, self.crossover = sample_size, crossover
+        self.sample_size, self.crossover, self.mutations = sample_size, crossover, mutations
+        self.warm_up = population if warm_up is None else warm_up
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
-        if len(self.population) < (self.population.maxlen or 1):
+        if len(self.population) < self.warm_up:
             return Proposal(self.space.sample(rng), "evolution.random")
         parents = [self._tournament(rng)]
         architecture = parents[0].architecture
         if rng.random() < self.crossover:
             parents.append(self._tournament(rng))
             architecture = self.space.crossover(architecture, parents[1].architecture, rng)
-        architecture = self.space.mutate(architecture, rng)
+        for _ in range(1 + rng.poisson(self.mutations - 1)):
+            architecture = self.space.mutate(architecture, rng)
         return Proposal(architecture, "evolution.mutation", tuple(parent.arch_id for parent in parents))
 
     def _tournament(self, rng: np.random.Generator) -> Trial:
-        drawn = rng.choice(len(self.population), self.sample_size, replace=False)
+        drawn = rng.choice(len(self.population), min(self.sample_size, len(self.population)), replace=False)
         return max((self.population[i] for i in drawn), key=lambda trial: trial.reward or 0.0)
 
     def _learn(self, trial: Trial) -> None:
-        if trial.status == "ok" and trial.reward is not None:
+        if score(trial) is not None:
             self.population.append(trial)

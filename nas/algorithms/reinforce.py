@@ -1,0 +1,198 @@
+"""Reinforcement learning: a controller over the decisions, trained with REINFORCE or PPO. The paper's larger search.
+
+Sources: Zoph and Le 2017 (arXiv:1611.01578); Schulman et al. 2017 (arXiv:1707.06347); EfficientNetV2
+(arXiv:2104.00298), section 3.2.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.algorithms.algorithm import Algorithm, Proposal, check_settings, score
+from nas.trial import Trial
+from search_space.space import SearchSpace
+
+Floats = NDArray[np.float64]
+
+
+class Controller:
+    """A softmax per decision whose logits are a bias plus, if autoregressive, a weight for each choice made before.
+
+    Gradients are in closed form: that of log p with respect to the logits is one-hot minus probability.
+    """
+
+    def __init__(self, lengths: list[int], autoregressive: bool) -> None:
+        self.lengths = lengths
+        self.starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        size = int(self.starts[-1])
+        decision = np.repeat(np.arange(len(lengths)), lengths)
+        # Row: a choice made; column: a logit it moves. Only decisions later in the order may look back.
+        before = decision[:, None] < decision[None, :]
+        self.mask = before.astype(np.float64) if autoregressive else np.zeros((size, size))
+        self.bias, self.weights = np.zeros(size), np.zeros((size, size))
+        self.moments = [np.zeros_like(p) for p in (self.bias, self.bias, self.weights, self.weights)]
+        self.steps = 0
+
+    def sample(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], float]:
+        """Draw one encoding and the natural logarithm of its probability."""
+        logits, code, total = self.bias.copy(), np.zeros(len(self.lengths), dtype=np.int64), 0.0
+        for d in range(len(self.lengths)):
+            start, end = self.starts[d], self.starts[d + 1]
+            p = _softmax(logits[start:end])
+            code[d] = min(np.searchsorted(np.cumsum(p), rng.random()), end - start - 1)
+            total += math.log(p[code[d]])
+            logits += self.weights[start + code[d]]
+        return code, total
+
+    def one_hot(self, codes: NDArray[np.int64]) -> Floats:
+        """Encodings (N, decisions) as rows of zeros and ones (N, choices of all decisions)."""
+        rows = np.zeros((len(codes), int(self.starts[-1])))
+        rows[np.arange(len(codes))[:, None], codes + self.starts[:-1]] = 1.0
+        return rows
+
+    def probabilities(self, rows: Floats) -> Floats:
+        """Probability of every choice given the earlier ones of the same row; same shape as `rows`."""
+        logits = self.bias + rows @ self.weights
+        parts = (_softmax(logits[:, a:b]) for a, b in zip(self.starts[:-1], self.starts[1:], strict=True))
+        return np.concatenate(list(parts), axis=1)
+
+    def climb(self, rows: Floats, by_logit: Floats, learning_rate: float) -> None:
+        """Take one Adam step up the objective whose gradient with respect to the logits is `by_logit`, summed over N."""
+        self.steps += 1
+        gradients = (by_logit.sum(axis=0), (rows.T @ by_logit) * self.mask)
+        for i, (parameter, gradient) in enumerate(zip((self.bias, self.weights), gradients, strict=True)):
+            mean, square = self.moments[2 * i], self.moments[2 * i + 1]
+            mean += 0.1 * (gradient - mean)
+            square += 0.001 * (gradient**2 - square)
+            corrected = (mean / (1 - 0.9**self.steps)) / (np.sqrt(square / (1 - 0.999**self.steps)) + 1e-8)
+            parameter += learning_rate * corrected
+
+
+class _Sample(NamedTuple):
+    code: NDArray[np.int64]
+    log_prob: float
+    reward: float
+
+
+class Reinforce(Algorithm):
+    """A controller trained after every `batch` scored trials by the policy gradient, rewards over a moving baseline.
+
+    Each proposal carries its log-probability, so that a result which comes late, when the policy has moved, is weighted
+    by the ratio of the two. A trial without one (of another algorithm) counts as drawn uniformly.
+
+    Args:
+        learning_rate: of Adam.
+        batch: scored trials between updates.
+        entropy: weight of the entropy bonus.
+        autoregressive: whether a decision looks at the earlier ones; otherwise decisions are independent.
+        baseline_decay: of the moving mean and spread of rewards.
+    Raises: ValueError for a setting out of range.
+    """
+
+    name = "reinforce"
+    epochs, clip = 1, math.inf
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int = 0,
+        *,
+        learning_rate: float = 0.1,
+        batch: int = 5,
+        entropy: float = 0.01,
+        autoregressive: bool = True,
+        baseline_decay: float = 0.95,
+        **settings: Any,
+    ) -> None:
+        super().__init__(space, seed, **settings)
+        check_settings(
+            learning_rate=(learning_rate, 1e-8, 10),
+            batch=(batch, 1, 10**4),
+            entropy=(entropy, 0, 100),
+            baseline_decay=(baseline_decay, 0, 1 - 1e-9),
+        )
+        self.learning_rate, self.batch, self.entropy, self.decay = learning_rate, batch, entropy, baseline_decay
+        self.controller = Controller([len(d.choices) for d in space.decisions], autoregressive)
+        self.waiting: list[_Sample] = []
+        self.weight, self.mean, self.square = 0.0, 0.0, 0.0  # moving sums of 1, reward and its square
+
+    def _propose(self, rng: np.random.Generator) -> Proposal:
+        for _ in range(_DRAWS):
+            code, log_prob = self.controller.sample(rng)
+            if self.space.allowed(code[None])[0]:
+                return Proposal(self.space.decode(code), self.name, notes={"log_prob": log_prob})
+        return Proposal(self.space.sample(rng), f"{self.name}.random")
+
+    def _learn(self, trial: Trial) -> None:
+        reward = score(trial)
+        if reward is None:
+            return
+        uniform = -sum(math.log(length) for length in self.controller.lengths)
+        log_prob = trial.proposal.get("log_prob", uniform)
+        self.waiting.append(_Sample(self.space.encode(trial.architecture), float(log_prob), reward))
+        if len(self.waiting) >= self.batch:
+            self._update(self.waiting)
+            self.waiting = []
+
+    def _advantages(self, rewards: Floats) -> Floats:
+        for reward in rewards:
+            self.weight = self.decay * self.weight + 1
+            self.mean = self.decay * self.mean + reward
+            self.square = self.decay * self.square + reward**2
+        mean = self.mean / self.weight
+        spread = math.sqrt(max(0.0, self.square / self.weight - mean**2))
+        return np.asarray((rewards - mean) / (spread + 1e-9))
+
+    def _update(self, samples: list[_Sample]) -> None:
+        advantages = self._advantages(np.array([s.reward for s in samples]))
+        old = np.array([s.log_prob for s in samples])
+        rows = self.controller.one_hot(np.stack([s.code for s in samples]))
+        for _ in range(self.epochs):
+            p = self.controller.probabilities(rows)
+            ratio = np.exp(np.clip((np.log(p + 1e-12) * rows).sum(axis=1) - old, -20, _LARGEST_LOG_RATIO))
+            # PPO's pessimistic minimum: no gradient where the ratio already left the clip range in the wanted direction.
+            inside = np.where(advantages > 0, ratio <= 1 + self.clip, ratio >= 1 - self.clip)
+            by_logit = (advantages * ratio * inside)[:, None] * (rows - p)
+            by_logit += self.entropy * self._entropy_gradient(p)
+            self.controller.climb(rows, by_logit / len(rows), self.learning_rate)
+
+    def _entropy_gradient(self, p: Floats) -> Floats:
+        log_p = np.log(p + 1e-12)
+        result = np.empty_like(p)
+        for a, b in zip(self.controller.starts[:-1], self.controller.starts[1:], strict=True):
+            part = log_p[:, a:b]
+            result[:, a:b] = -p[:, a:b] * (part - (p[:, a:b] * part).sum(axis=1, keepdims=True))
+        return result
+
+
+class PPO(Reinforce):
+    """Reinforce with several steps on each batch, the probability ratio clipped.
+
+    Args:
+        epochs: Adam steps per batch.
+        clip: half-width of the ratio's range around 1.
+        settings: those of Reinforce.
+    Raises: ValueError for a setting out of range.
+    """
+
+    name = "ppo"
+
+    def __init__(
+        self, space: SearchSpace, seed: int = 0, *, epochs: int = 6, clip: float = 0.3, **settings: Any
+    ) -> None:
+        super().__init__(space, seed, **settings)
+        check_settings(epochs=(epochs, 1, 1000), clip=(clip, 1e-6, 10))
+        self.epochs, self.clip = epochs, clip
+
+
+def _softmax(logits: Floats) -> Floats:
+    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(p / p.sum(axis=-1, keepdims=True))
+
+
+_DRAWS = 200
+_LARGEST_LOG_RATIO = math.log(10)  # one stale, once unlikely trial must not outweigh its batch

@@ -1,0 +1,100 @@
+"""Tree-structured Parzen estimator, by Optuna's ask and tell. The only file that imports Optuna (extra `algorithms`).
+
+Source: Bergstra et al. 2011; Watanabe 2023 (arXiv:2304.11127).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from nas.algorithms.algorithm import Algorithm, Proposal, check_settings, score
+from nas.trial import Trial
+from search_space.architecture import Architecture
+from search_space.space import SearchSpace
+
+
+class TPE(Algorithm):
+    """Optuna's TPESampler over categorical decisions; what is in flight counts as poor (its constant liar).
+
+    Args:
+        startup: random trials at the start.
+        candidates: draws from the good density of which the best is proposed.
+        multivariate: whether decisions are modelled together.
+    Raises: ValueError for a setting out of range, or if Optuna is not installed.
+    """
+
+    name = "tpe"
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int = 0,
+        *,
+        startup: int = 10,
+        candidates: int = 24,
+        multivariate: bool = True,
+        **settings: Any,
+    ) -> None:
+        super().__init__(space, seed, **settings)
+        check_settings(startup=(startup, 1, 10**6), candidates=(candidates, 1, 10**5))
+        try:
+            import optuna
+        except ImportError:
+            raise ValueError("algorithm 'tpe' needs Optuna: pip install 'training-aware-nas[algorithms]'") from None
+        self.optuna = optuna
+        self.options = {"n_startup_trials": startup, "n_ei_candidates": candidates, "multivariate": multivariate}
+        self.distributions = {
+            d.name: optuna.distributions.CategoricalDistribution(list(range(len(d.choices)))) for d in space.decisions
+        }
+        with _quiet(optuna):
+            self.study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+
+    def _propose(self, rng: np.random.Generator) -> Proposal:
+        states = self.optuna.trial.TrialState
+        with warnings.catch_warnings(), _quiet(self.optuna):
+            warnings.simplefilter("ignore", self.optuna.exceptions.ExperimentalWarning)
+            # A fresh generator for each proposal: the sampler's own would depend on what was asked before.
+            self.study.sampler = self.optuna.samplers.TPESampler(
+                seed=int(rng.integers(2**31)), constant_liar=True, **self.options
+            )
+            for proposal in self.pending.values():
+                self.study.add_trial(self._record(proposal.architecture, states.RUNNING))
+            running = [t for t in self.study.get_trials(deepcopy=False, states=(states.RUNNING,))]
+            asked = self.study.ask(self.distributions)
+            # Failed ones are not looked at again, so the order of completed ones is all the state there is.
+            for trial in (*running, asked):
+                self.study.tell(trial.number, state=states.FAIL)
+        code = np.array([asked.params[d.name] for d in self.space.decisions], dtype=np.int64)
+        if not self.space.allowed(code[None])[0]:
+            return Proposal(self.space.sample(rng), "tpe.random")
+        return Proposal(self.space.decode(code), "tpe")
+
+    def _learn(self, trial: Trial) -> None:
+        reward = score(trial)
+        if reward is not None:
+            with _quiet(self.optuna):
+                done = self.optuna.trial.TrialState.COMPLETE
+                self.study.add_trial(self._record(trial.architecture, done, reward))
+
+    def _record(self, architecture: Architecture, state: Any, value: float | None = None) -> Any:
+        choices = self.space.encode(architecture).tolist()
+        params = dict(zip(self.distributions, choices, strict=True))
+        return self.optuna.trial.create_trial(
+            state=state, value=value, params=params, distributions=self.distributions
+        )
+
+
+@contextmanager
+def _quiet(optuna: Any) -> Iterator[None]:
+    """Keep Optuna from reporting every trial: the trial log does."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
