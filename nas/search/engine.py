@@ -7,28 +7,23 @@ error to Ray, and even that is counted by the ledger, not by Ray (`max_failures=
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import json
 import logging
 import math
 import os
 import shutil
-import signal
 import tempfile
-import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.search.answer import answer, killed_after
 from nas.search.ledger import Candidate, Ledger
 from nas.search.settings import SearchSettings
+from nas.search.signals import stop_signals
 from nas.trial import Trial
-from search_space.architecture import Architecture
 
 # Ray reads these when it is imported or started. Its memory monitor would crash the driver where the kernel's own
 # answer, a dead worker, is handled; its tokens would lock out drivers and nodes that do not share a home folder.
@@ -55,8 +50,6 @@ logger = logging.getLogger(__name__)
 
 HARD_LIMIT_GRACE_S = 30.0  # past its time limit, before a process that does not answer is ended from outside
 _RESTARTS = 20
-
-Evaluator = Callable[[Architecture, int, Any, Callable[[Mapping[str, Any]], bool]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -146,7 +139,7 @@ def run(
     for restart in range(_RESTARTS + 1):
         if ledger.done or late():
             return
-        with _signals() as caught:
+        with stop_signals() as caught:
             searcher = _LedgerSearcher(ledger, settings.time_limit_s, lambda: bool(caught) or late(), on_event)
             try:
                 _fit(searcher, task, settings, at_once)
@@ -170,7 +163,7 @@ def _fit(searcher: _LedgerSearcher, task: Any, settings: SearchSettings, at_once
     fresh = settings.fresh_process if settings.fresh_process is not None else settings.gpus_per_trial > 0
     resources = {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial}
     trainable = tune.with_parameters(
-        _trial, task=task, evaluator=settings.evaluator, time_limit_s=settings.time_limit_s, fresh=fresh
+        _trial, task=task, evaluator=settings.evaluator, time_limit_s=settings.time_limit_s
     )
     storage = tempfile.mkdtemp(prefix="nas-ray-")  # nothing in it is needed again
     try:
@@ -292,88 +285,10 @@ def _trial_dirname(trial: Any) -> str:
     return str(trial.trial_id)
 
 
-# ---- in the worker
-
-
-def _trial(config: Mapping[str, Any], task: Any, evaluator: str, time_limit_s: float | None, fresh: bool) -> None:
-    """Evaluate one candidate in this worker process and report its answer; every exception is an answer."""
+def _trial(config: Mapping[str, Any], task: Any, evaluator: str, time_limit_s: float | None) -> None:
+    """Evaluate one candidate in a worker process and report its answer."""
     candidate = config["candidate"]
-    with _watchdog(time_limit_s):
-        answer = _answer(candidate, task, evaluator)
-    reward = answer.get("reward")
-    tune.report({"reward": float("nan") if reward is None else reward, "answer": json.dumps(answer), "done": True})
-
-
-def _answer(candidate: Mapping[str, Any], task: Any, evaluator: str) -> dict[str, Any]:
-    started, clock = _utc(), time.perf_counter()
-    architecture = Architecture.from_json(candidate["architecture"])
-    try:
-        module, _, function = evaluator.partition(":")
-        evaluate: Evaluator = getattr(importlib.import_module(module), function)
-        answer = dict(evaluate(architecture, candidate["seed"], task, lambda epoch: True))
-        known = {f.name for f in fields(Trial)}
-        if unknown := sorted(answer.keys() - known):
-            raise ValueError(f"{evaluator} returned what a trial has no place for: {', '.join(unknown)}")
-        record = Trial(architecture=architecture, **answer).to_dict()
-        answer = {key: record[key] for key in answer}
-    except Exception as error:
-        logger.exception("candidate %s", architecture.arch_id)
-        answer = {"status": "oom" if _is_out_of_memory(error) else "failed", "error": _describe(error)}
-    return answer | {"started_at": started, "wall_s": time.perf_counter() - clock}
-
-
-def _describe(error: Exception) -> str:
-    """One line: the error, and the last places of its traceback."""
-    places = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-3:]]
-    message = " ".join(str(error).split())[:400]
-    return f"{type(error).__name__}: {message} (at {' > '.join(places)})"
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
-
-
-@contextlib.contextmanager
-def _watchdog(time_limit_s: float | None) -> Iterator[None]:
-    """End this process if it does not answer in time, even if it hangs inside a library that holds the interpreter."""
-    if time_limit_s is None:
-        yield
-        return
-    import faulthandler
-
-    faulthandler.dump_traceback_later(time_limit_s + HARD_LIMIT_GRACE_S, exit=True)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-
-
-def _utc() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-# ---- signals
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Turn SIGINT and SIGTERM into the one signal on which Ray Tune ends in good order; give the list of those caught."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def pass_on(signum: int, frame: Any) -> None:
-        caught.append(signum)
-        if len(caught) > 2:  # asked three times: now
-            os._exit(128 + signum)
-        signal.raise_signal(signal.SIGUSR1)
-
-    # Tune takes SIGUSR1 over while it runs; before and after, it must not end the process.
-    before = {signal.SIGUSR1: signal.signal(signal.SIGUSR1, lambda signum, frame: None)}
-    before |= {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with killed_after(time_limit_s + HARD_LIMIT_GRACE_S if time_limit_s is not None else None):
+        result = answer(candidate["architecture"], candidate["seed"], task, evaluator, lambda epoch: True)
+    reward = result.get("reward")
+    tune.report({"reward": float("nan") if reward is None else reward, "answer": json.dumps(result), "done": True})

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
+import math
 import socket
-import subprocess
 import time
-import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,16 +16,210 @@ import torch
 from nas.data.batches import Batches
 from nas.data.prepare import Prepared, prepare
 from nas.data.settings import AugmentSettings, DataSettings
+from nas.measure.device_lock import DeviceLock
 from nas.measure.settings import StepTimeSettings
-from nas.measure.step_time import StepTime, step_time
+from nas.measure.step_time import StepOutOfMemory, StepTime, step_time
 from nas.search.settings import RewardSettings
-from nas.training.device import device_name, limit_threads, resolve_device
+from nas.training.device import device_name, limit_threads, resolve_device, set_up
 from nas.training.settings import TrainSettings
 from nas.training.train import EpochResult, TrainResult, train
-from rewards import reward
+from rewards import reward, reward_settings
 from rewards.measurement import Measurement
 from search_space import cost
 from search_space.architecture import Architecture
-from search_space.network import build_network
+from search_space.network import Network, build_network
 
-Report = Callable[[Mapping[str, Any]], bool]  # takes a finished epoch; False = stop, the candidate is pruned
+
+@dataclass(frozen=True)
+class Task:
+    """What all trials of a search share."""
+
+    data: DataSettings
+    augment: AugmentSettings
+    training: TrainSettings
+    step_time: StepTimeSettings
+    reward: RewardSettings
+    reference: Architecture
+    image_size: int
+    device: str
+    threads: int  # of the CPU, for this worker
+    time_limit_s: float | None  # of timing and training together
+    device_share: float  # of a device (a GPU, else a core) that a trial holds
+    git_commit: str | None
+
+
+def evaluate(
+    architecture: Architecture, seed: int, task: Task, report: Callable[[Mapping[str, Any]], bool]
+) -> dict[str, Any]:
+    """Time and train one candidate on this process's device.
+
+    Args:
+        seed: of the initial weights, the data order and the augmentation.
+        report: told of every finished epoch; False stops the candidate as `pruned`.
+    Returns: the fields of a Trial that are known now; `status` says what became of it.
+    Raises: ValueError for settings that fit no candidate (a device that is not there, too few images).
+    """
+    start = time.perf_counter()
+    limit_threads(task.threads)
+    device = resolve_device(task.device)
+    set_up(device)
+    prepared = prepare(task.data, task.image_size)
+    answer = _known_before(architecture, task, prepared, device)
+    torch.manual_seed(seed)
+    network = _build(architecture, task, prepared, device)
+    try:
+        timing = _time(network, task, prepared, device)
+    except StepOutOfMemory as error:
+        return answer | {"status": "oom", "error": str(error)}
+    answer |= _timing_fields(timing)
+    left_s = None if task.time_limit_s is None else task.time_limit_s - (time.perf_counter() - start)
+    if left_s is not None and left_s <= 0:
+        return answer | {"status": "timeout", "error": f"timing alone took {task.time_limit_s:g} s"}
+    result = _train(network, task, prepared, device, seed, left_s, report)
+    answer |= _training_fields(result)
+    if result.status == "ok":
+        answer["reward"] = reward(task.reward.name, _measurement(answer), task.reward.settings)
+    return answer | {"device_s": (time.perf_counter() - start) * task.device_share}
+
+
+def _build(architecture: Architecture, task: Task, prepared: Prepared, device: torch.device) -> Network:
+    network = build_network(architecture, prepared.num_classes, prepared.channels, drop_path=task.training.drop_path)
+    layout = torch.channels_last if task.training.channels_last else torch.contiguous_format
+    return network.to(device, memory_format=layout)
+
+
+def _time(network: Network, task: Task, prepared: Prepared, device: torch.device) -> StepTime:
+    return step_time(
+        network,
+        _reference(task.reference, task.training, prepared, device),
+        task.step_time,
+        task.training,
+        image_size=task.image_size,
+        in_channels=prepared.channels,
+        num_classes=prepared.num_classes,
+        batch_size=task.training.batch_size,
+        device=device,
+    )
+
+
+@lru_cache(maxsize=1)  # a worker that lives for many trials builds the reference once
+def _reference(
+    architecture: Architecture, settings: TrainSettings, prepared: Prepared, device: torch.device
+) -> Network:
+    network = build_network(architecture, prepared.num_classes, prepared.channels, drop_path=settings.drop_path)
+    layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+    return network.to(device, memory_format=layout)
+
+
+def _train(
+    network: Network,
+    task: Task,
+    prepared: Prepared,
+    device: torch.device,
+    seed: int,
+    left_s: float | None,
+    report: Callable[[Mapping[str, Any]], bool],
+) -> TrainResult:
+    settings = task.training
+    limits = [limit for limit in (left_s, settings.time_limit_s) if limit is not None]
+    common = {
+        "batch_size": settings.batch_size,
+        "device": device,
+        "seed": seed,
+        "channels_last": settings.channels_last,
+    }
+
+    def on_epoch(epoch: EpochResult) -> bool:
+        return report({"epoch": epoch.epoch, "accuracy": epoch.accuracy, "loss": epoch.loss})
+
+    lock = DeviceLock(device) if task.step_time.lock else None
+    with ExitStack() as held:
+
+        def let_timers_in() -> None:  # called before each step
+            held.close()
+            if lock is not None:
+                held.enter_context(lock.training())
+
+        return train(
+            network,
+            Batches(prepared, "train", augment=task.augment, **common),
+            Batches(prepared, "minival", **common),
+            replace(settings, time_limit_s=min(limits, default=None)),
+            device=device,
+            seed=seed,
+            on_epoch=on_epoch,
+            between_steps=let_timers_in,
+        )
+
+
+# ---- fields of the trial
+
+
+def _known_before(architecture: Architecture, task: Task, prepared: Prepared, device: torch.device) -> dict[str, Any]:
+    shape = (task.image_size, prepared.num_classes, prepared.channels)
+    counts, reference = cost.count(architecture, *shape), cost.count(task.reference, *shape)
+    settings = reward_settings(task.reward.name) | task.reward.settings
+    return {
+        **counts._asdict(),
+        "p_normalised": counts.params / reference.params,
+        "epochs": task.training.epochs,
+        "image_size": task.image_size,
+        "batch_size": task.training.batch_size,
+        "reward_name": task.reward.name,
+        "w": settings.get("w"),
+        "v": settings.get("v"),
+        "host": socket.gethostname(),
+        "device_name": device_name(device),
+        "torch_version": torch.__version__,
+        "git_commit": task.git_commit,
+        "data_fingerprint": prepared.fingerprint,
+    }
+
+
+def _timing_fields(timing: StepTime) -> dict[str, Any]:
+    return {
+        "step_time_ms": timing.step_time_s * 1e3,
+        "step_time_p10_ms": timing.step_time_p10_s * 1e3,
+        "step_time_p90_ms": timing.step_time_p90_s * 1e3,
+        "step_time_n": timing.n,
+        "forward_ms": timing.forward_s * 1e3,
+        "backward_ms": timing.backward_s * 1e3,
+        "update_ms": timing.update_s * 1e3,
+        "reference_step_time_ms": timing.reference_step_time_s * 1e3,
+        "s_normalised": timing.ratio,
+        "s_low": timing.ratio_low,
+        "s_high": timing.ratio_high,
+        "peak_memory_mb": timing.peak_memory_mb,
+    }
+
+
+def _training_fields(result: TrainResult) -> dict[str, Any]:
+    return {
+        "status": result.status,
+        "error": result.error,
+        "accuracy": result.accuracy,
+        "loss": result.loss,
+        "curve": result.curve,
+        "micro_batch": result.micro_batch,
+        "precision": result.precision,
+        "memory_format": result.memory_format,
+        "data_wait_share": result.data_wait_s / result.seconds if result.seconds else None,
+    }
+
+
+def _measurement(answer: Mapping[str, Any]) -> Measurement:
+    """What a reward may look at, from a trial's fields."""
+    ms = 1e-3
+    given = {
+        "accuracy": answer["accuracy"],
+        "step_time": answer["s_normalised"],
+        "params": answer["p_normalised"],
+        "step_time_s": answer["step_time_ms"] * ms,
+        "step_time_spread": (answer["s_high"] - answer["s_low"]) / 2 / answer["s_normalised"],
+        "reference_step_time_s": answer["reference_step_time_ms"] * ms,
+        "params_count": answer["params"],
+        "macs": answer["macs"],
+        "peak_memory_mb": answer["peak_memory_mb"],
+    }
+    assert given.keys() <= {f.name for f in fields(Measurement)}
+    return Measurement(**{name: math.nan if value is None else float(value) for name, value in given.items()})

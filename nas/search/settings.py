@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from search_space.architecture import check_keys
-
 
 @dataclass(frozen=True)
 class RewardSettings:
@@ -55,14 +53,3 @@ class SearchSettings:
         module, colon, function = self.evaluator.partition(":")
         if not (module and colon and function):
             raise ValueError(f"evaluator must be module:function, got {self.evaluator!r}")
-
-
-def named_settings(owner: str, given: Any, default: str) -> tuple[str, dict[str, Any]]:
-    """Split `{name: x, a: 1}` (or just `x`) into the name and the rest. Raises ValueError if it is neither."""
-    if isinstance(given, str):
-        return given, {}
-    if not isinstance(given, dict):
-        raise ValueError(f"{owner} must be a name or a mapping with a name, got {given!r}")
-    check_keys(owner, {}, ())
-    rest = dict(given)
-    return rest.pop("name", default), rest

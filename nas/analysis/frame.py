@@ -1,0 +1,137 @@
+"""Trial logs as pandas tables: the only file that imports pandas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nas.search.ledger import TRIALS
+from nas.search.log import read_lines
+from nas.search.run import CONFIG, read_config
+from nas.trial import Trial
+from rewards.pareto import pareto_front
+from search_space.architecture import STAGE_FIELDS, Architecture
+from search_space.space import SearchSpace
+
+# The columns of a Pareto front when none are named: what the paper's reward weighs against each other.
+OBJECTIVES = {"accuracy": True, "s_normalised": False, "params": False}  # column -> whether more is better
+_NOT_A_COLUMN = ("curve", "proposal", "parents")
+
+
+def load(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
+    """Read one run or several: one row per finished trial, one column per decision (`stage3_kernel_size`).
+
+    Args:
+        run: a run folder or a `trials.jsonl`, or several of them (rows stand in that order; `run_id` tells them apart).
+    Returns: the trial's scalar fields, `architecture` as canonical JSON, then the decisions of the run's space (every
+        field of every stage where the run's configuration is missing). Unknown numbers are NaN.
+    Raises: ValueError if there is no log, or a line of it is no trial.
+    """
+    if isinstance(run, str | Path):
+        return _load_one(Path(run))
+    return pd.concat([_load_one(Path(one)) for one in run], ignore_index=True)
+
+
+def load_trials(run: str | Path) -> list[Trial]:
+    """Read a run folder's (or a `trials.jsonl`'s) trials as records. Raises ValueError as `load` does."""
+    return [Trial.from_dict(record) for record in read_lines(_log(Path(run)))]
+
+
+def load_epochs(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
+    """Read the training curves: one row per trial and epoch, with `run_id`, `trial_id` and `arch_id` in front.
+
+    Raises: ValueError as `load` does.
+    """
+    runs = [run] if isinstance(run, str | Path) else run
+    rows = [
+        {"run_id": trial.run_id, "trial_id": trial.trial_id, "arch_id": trial.arch_id, **epoch}
+        for one in runs
+        for trial in load_trials(one)
+        for epoch in trial.curve
+    ]
+    return pd.DataFrame(rows)
+
+
+def best(frame: pd.DataFrame, n: int = 10) -> pd.DataFrame:
+    """Give the `n` rows of highest reward among trials that were answered ok, best first."""
+    return frame[frame["status"] == "ok"].dropna(subset="reward").nlargest(n, "reward")
+
+
+def pareto(frame: pd.DataFrame, columns: Sequence[str] = tuple(OBJECTIVES)) -> pd.DataFrame:
+    """Give the rows that no other row beats in every column, by the first column from best to worst.
+
+    Args:
+        columns: numeric columns; `-` before a name means less is better, `+` more. Without a sign, accuracy and reward
+            are better when greater, everything else when smaller.
+    Raises: ValueError for a column that the table has not.
+    """
+    names, maximise = zip(*(_objective(column) for column in columns), strict=True)
+    for name in names:
+        if name not in frame.columns:
+            numeric = [c for c in frame.columns if pd.api.types.is_numeric_dtype(frame[c])]
+            raise ValueError(f"no column {name!r}; numeric columns: {', '.join(numeric)}")
+    ok = frame[frame["status"] == "ok"].dropna(subset=list(names))
+    front = ok.iloc[list(pareto_front(ok[list(names)].to_numpy(dtype=float), maximise))]
+    return front.sort_values(names[0], ascending=not maximise[0])
+
+
+def save(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as CSV, parquet or JSON lines, by the file's ending. Raises ValueError for another ending."""
+    path = Path(path)
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    elif path.suffix == ".parquet":
+        frame.to_parquet(path, index=False)
+    elif path.suffix == ".jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        raise ValueError(f"cannot write {path.name!r}; known endings: .csv, .parquet, .jsonl")
+
+
+def decision_columns(frame: pd.DataFrame) -> list[str]:
+    """Give the names of the columns that hold decisions."""
+    fields = "|".join(STAGE_FIELDS)
+    return [str(column) for column in frame.columns if pd.Series([column]).str.fullmatch(rf"stage\d+_({fields})")[0]]
+
+
+def _load_one(run: Path) -> pd.DataFrame:
+    log = _log(run)
+    space = SearchSpace.from_dict(read_config(log.parent)["space"]) if (log.parent / CONFIG).exists() else None
+    rows = [_row(record, space) for record in read_lines(log)]
+    frame = pd.DataFrame(rows)
+    numeric = [name for name in frame.columns if frame[name].map(lambda v: v is None or _is_number(v)).all()]
+    return frame.astype({name: "float64" for name in numeric if frame[name].isna().any()})
+
+
+def _row(record: dict[str, Any], space: SearchSpace | None) -> dict[str, Any]:
+    architecture = Architecture.from_dict(record["architecture"])
+    row = {key: value for key, value in record.items() if key not in _NOT_A_COLUMN}
+    row["architecture"] = architecture.to_json()
+    row["parents"] = " ".join(record.get("parents") or ())
+    row["proposal"] = json.dumps(record.get("proposal") or {})
+    if space is not None:
+        wanted = [(d.stage, d.field) for d in space.decisions]
+    else:
+        wanted = [(number, name) for number in range(len(architecture.stages)) for name in STAGE_FIELDS]
+    return row | {f"stage{n + 1}_{name}": getattr(architecture.stages[n], name) for n, name in wanted}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _objective(column: str) -> tuple[str, bool]:
+    if column[:1] in "+-":
+        return column[1:], column[0] == "+"
+    return column, column in ("accuracy", "reward")
+
+
+def _log(run: Path) -> Path:
+    log = run if run.suffix == ".jsonl" else run / TRIALS
+    if not log.exists():
+        raise ValueError(f"{run} holds no trials: there is no {log.name}")
+    return log

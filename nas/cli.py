@@ -1,0 +1,211 @@
+"""The command `nas`: parses, calls, and turns errors a user can fix into one line and exit status 2."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+EXAMPLES = """examples:
+  nas search experiments/configs/digits.yaml           run a search, or go on with one that was stopped
+  nas search CONFIG --trials 200                        extend it
+  nas search CONFIG --dry-run                           say what it would do
+  nas best runs/digits                                  the best trials, and the winner stage by stage
+  nas trials runs/digits --format csv > trials.csv      every trial, one column per decision
+  nas scale runs/digits --to m,l                        grow the winner
+  nas profile efficientnetv2_s --image-size 224         params, MACs, step time, memory
+
+ARCH is a published name (efficientnetv2_s), a JSON file, block strings (r2_k3_s1_e1_i24_o24_c1,...) or a run folder
+(its best)."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; give its exit status: 0, 2 for what the user can fix, 128 + n for a signal n."""
+    parsed = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        return int(parsed.call(parsed))
+    except ValueError as error:
+        print(f"nas: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("nas: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="nas",
+        description="Training-aware neural architecture search.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--verbose", action="store_true", help="log what happens inside")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _search_parser(commands)
+    _reading_parsers(commands)
+    _architecture_parsers(commands)
+    _preparing_parsers(commands)
+    return parser
+
+
+def _search_parser(commands: Any) -> None:
+    sub = _command(commands, "search", "run a search; the same command again goes on with it", _search)
+    sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see experiments/configs")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME of the CONFIG file)")
+    sub.add_argument("--trials", type=_count, metavar="N", help="finished trials to reach; more than before extends")
+    sub.add_argument("--workers", type=_count, metavar="N", help="trials at once (default: as many as fit)")
+    sub.add_argument("--address", metavar="A", help="Ray cluster, e.g. auto or 10.0.0.1:6379 (default: this machine)")
+    sub.add_argument("--dry-run", action="store_true", help="say what the search would do, and do nothing")
+
+
+def _reading_parsers(commands: Any) -> None:
+    for name, text, call in (
+        ("status", "how far a run is", _status),
+        ("trials", "every trial of a run", _trials),
+        ("best", "the best trials of a run, and the winner stage by stage", _best),
+        ("pareto", "the trials of a run that no other beats in everything", _pareto),
+    ):
+        sub = _command(commands, name, text, call)
+        sub.add_argument("run", type=Path, metavar="DIR", help="run folder")
+        sub.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+        if name == "trials":
+            sub.add_argument("--sort", default="trial_id", metavar="COLUMN", help="-COLUMN sorts downwards")
+            sub.add_argument("--limit", type=_count, metavar="N", help="the first N alone")
+            sub.add_argument("--out", type=Path, metavar="FILE", help="write a .csv, .parquet or .jsonl file instead")
+        elif name == "best":
+            sub.add_argument("-n", type=_count, default=10, help="how many (default: 10)")
+        elif name == "pareto":
+            sub.add_argument(
+                "--columns",
+                default="accuracy,s_normalised,params",
+                help="what counts; `-name`: less is better, `+name`: more (default: %(default)s)",
+            )
+
+
+def _architecture_parsers(commands: Any) -> None:
+    sub = _command(commands, "scale", "grow an architecture into a family", _scale)
+    sub.add_argument("arch", metavar="ARCH", help="see below: `nas --help`")
+    sub.add_argument("--to", default="m,l", metavar="SIZES", help="comma-separated, of s, m, l, xl (default: m,l)")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="write one JSON file per size there")
+    sub.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+
+    sub = _command(commands, "profile", "params, MACs, measured step time and memory of architectures", _profile)
+    sub.add_argument("arch", nargs="+", metavar="ARCH", help="see `nas --help`")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    sub.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="default: auto")
+    sub.add_argument("--batch", type=_count, default=32, metavar="N", help="images per step (default: 32)")
+    sub.add_argument("--image-size", type=_count, metavar="PX", help="default: the architecture's, or 224")
+    sub.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+
+
+def _preparing_parsers(commands: Any) -> None:
+    space = commands.add_parser("space", help="look at a search space").add_subparsers(required=True, metavar="VERB")
+    sub = _command(space, "size", "number of architectures, decisions and range of costs", _space_size)
+    sub.add_argument("config", type=Path, metavar="CONFIG")
+    sub = _command(space, "sample", "draw architectures", _space_sample)
+    sub.add_argument("config", type=Path, metavar="CONFIG")
+    sub.add_argument("-n", type=_count, default=5, help="how many (default: 5)")
+    sub.add_argument("--seed", type=int, default=0, help="default: 0")
+    sub.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+    data = commands.add_parser("data", help="prepare a data set").add_subparsers(required=True, metavar="VERB")
+    sub = _command(data, "prepare", "decode and resize a data set once, into the cache", _data_prepare)
+    sub.add_argument("config", type=Path, metavar="CONFIG")
+
+
+def _command(commands: Any, name: str, text: str, call: Any) -> argparse.ArgumentParser:
+    sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    sub.set_defaults(call=call)
+    assert isinstance(sub, argparse.ArgumentParser)
+    return sub
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
+    return value
+
+
+# Each command imports what it needs when it runs, so that reading a log never waits for torch or ray.
+
+
+def _search(a: argparse.Namespace) -> int:
+    from nas.commands.search import search
+
+    return search(a.config, a.out, a.trials, a.workers, a.address, a.dry_run)
+
+
+def _status(a: argparse.Namespace) -> int:
+    from nas.commands import read
+
+    return read.status(a.run, a.format)
+
+
+def _trials(a: argparse.Namespace) -> int:
+    from nas.commands import read
+
+    return read.trials(a.run, a.format, a.sort, a.limit, a.out)
+
+
+def _best(a: argparse.Namespace) -> int:
+    from nas.commands import read
+
+    return read.best(a.run, a.format, a.n)
+
+
+def _pareto(a: argparse.Namespace) -> int:
+    from nas.commands import read
+
+    return read.pareto(a.run, a.format, a.columns.split(","))
+
+
+def _scale(a: argparse.Namespace) -> int:
+    from nas.commands.scale import scale_command
+
+    return scale_command(a.arch, a.to.split(","), a.out, a.format)
+
+
+def _profile(a: argparse.Namespace) -> int:
+    from nas.commands.profile import profile_command
+
+    return profile_command(a.arch, a.device, a.precision, a.batch, a.image_size, a.format)
+
+
+def _space_size(a: argparse.Namespace) -> int:
+    from nas.commands.space import space_size
+
+    return space_size(a.config)
+
+
+def _space_sample(a: argparse.Namespace) -> int:
+    from nas.commands.space import space_sample
+
+    return space_sample(a.config, a.n, a.seed, a.format)
+
+
+def _data_prepare(a: argparse.Namespace) -> int:
+    from nas.commands.data import data_prepare
+
+    return data_prepare(a.config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""What a running search shows: a live bar on a terminal, a line now and then in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from nas.commands.terminal import duration
+from nas.trial import Trial
+
+if TYPE_CHECKING:
+    from nas.search.engine import Event
+    from nas.search.ledger import Ledger
+
+_PIPE_INTERVAL_S = 30.0
+
+
+class Display:
+    """Shows how far a search is, its best reward so far, trials ok and failed, workers busy and the time left."""
+
+    def __init__(self, total: int) -> None:
+        # Ray's noise is kept off sys.stderr while the search runs; the display keeps the real one.
+        self.console = Console(file=sys.stderr, highlight=False)
+        self.total = total
+        self.progress: Progress | None = None
+        self.statuses: Counter[str] = Counter()
+        self.best: Trial | None = None
+        self.running: set[int] = set()
+        self.slots, self.began, self.done_before, self.last_line = 0, time.monotonic(), 0, 0.0
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, soft_wrap=True)
+
+    def start(self, folder: Path, ledger: Ledger, slots: int) -> None:
+        """Begin to show; trials of an earlier part of the search count as done."""
+        self.slots, self.began, self.done_before = slots, time.monotonic(), len(ledger.trials)
+        for trial in ledger.trials:
+            self._count(trial)
+        again = f", {self.done_before} done before" if self.done_before else ""
+        self.say(f"{folder}: {self.total} trials, {slots} at once{again}")
+        if self.console.is_terminal:
+            columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[state]}"))
+            self.progress = Progress(*columns, console=self.console, redirect_stdout=False, redirect_stderr=False)
+            self.progress.start()
+            self.task = self.progress.add_task("", total=self.total, completed=self.done_before, state=self._state())
+
+    def on_event(self, event: Event) -> None:
+        """Take what happened."""
+        if event.kind == "started":
+            self.running.add(event.trial_id)
+        else:
+            self.running.discard(event.trial_id)
+        if event.trial is not None:
+            self._count(event.trial)
+        if self.progress is not None:
+            self.progress.update(self.task, completed=self.done, state=self._state())
+        elif event.trial is not None and time.monotonic() - self.last_line > _PIPE_INTERVAL_S:
+            self.last_line = time.monotonic()
+            self.say(f"{self.done}/{self.total} {self._state()}")
+
+    def stop(self) -> None:
+        """End the bar; again is harmless."""
+        if self.progress is not None:
+            self.progress.update(self.task, completed=self.done, state=self._state())
+            self.progress.stop()
+            self.progress = None
+        elif self.slots:
+            self.say(f"{self.done}/{self.total} {self._state()}")
+        self.slots = 0
+
+    @property
+    def done(self) -> int:
+        """Finished trials."""
+        return self.statuses.total()
+
+    def _count(self, trial: Trial) -> None:
+        self.statuses[trial.status] += 1
+        if trial.reward is not None and (self.best is None or trial.reward > (self.best.reward or 0)):
+            self.best = trial
+
+    def _state(self) -> str:
+        parts: list[Any] = [f"ok {self.statuses['ok']}"]
+        parts += [f"{status} {n}" for status, n in sorted(self.statuses.items()) if status != "ok"]
+        if self.best is not None:
+            parts.append(f"best {self.best.reward:.4f} (trial {self.best.trial_id})")
+        parts.append(f"busy {len(self.running)}/{self.slots}")
+        new, elapsed = self.done - self.done_before, time.monotonic() - self.began
+        if new and self.done < self.total:
+            parts.append(f"ETA {duration(elapsed / new * (self.total - self.done))}")
+        parts.append(duration(elapsed))
+        return ", ".join(parts)

@@ -1,0 +1,161 @@
+"""`nas status`, `trials`, `best` and `pareto`: what a run's log says. They need no torch and no ray."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nas.architectures import winner
+from nas.commands.terminal import Column, console, duration, fixed, short, show, table
+from nas.search.ledger import PROPOSALS, TRIALS
+from nas.search.log import read_lines
+from nas.search.run import read_config, read_run
+from nas.trial import Trial
+from search_space.cost import stage_cost, stage_inputs
+
+_TRIALS = (
+    Column("trial_id", "trial"),
+    Column("arch_id", "arch_id"),
+    Column("status", "status"),
+    Column("reward", "reward", fixed(4)),
+    Column("accuracy", "accuracy", fixed(4)),
+    Column("s_normalised", "S", fixed(3)),
+    Column("step_time_ms", "step ms", fixed(2)),
+    Column("params", "params", short),
+    Column("macs", "MACs", short),
+    Column("wall_s", "wall s", fixed(1)),
+    Column("proposed_by", "proposed by"),
+)
+_STAGES = (
+    Column("stage", "stage"),
+    Column("op", "op"),
+    Column("layers", "layers"),
+    Column("kernel_size", "kernel"),
+    Column("expansion", "expansion"),
+    Column("channels", "channels"),
+    Column("stride", "stride"),
+    Column("se_ratio", "SE", fixed(2)),
+    Column("input", "input"),
+    Column("params", "params", short),
+    Column("macs", "MACs", short),
+)
+
+
+def status(run: Path, form: str) -> int:
+    """Show how far a run is."""
+    record, config = read_run(run), read_config(run)
+    trials, events = read_lines(run / TRIALS), read_lines(run / PROPOSALS)
+    statuses = Counter(trial["status"] for trial in trials)
+    answered = {trial["trial_id"] for trial in trials}
+    in_flight = sorted({e["trial_id"] for e in events if e["event"] == "proposed"} - answered)
+    rewards = [trial["reward"] for trial in trials if trial.get("reward") is not None]
+    row: dict[str, Any] = {
+        "run_id": record["run_id"],
+        "created_at": record["created_at"],
+        "trials": len(trials),
+        "of": config["search"]["trials"],
+        **{name: statuses[name] for name in sorted(statuses)},
+        "in_flight": len(in_flight),
+        "best_reward": max(rewards, default=None),
+        "best_trial": max(trials, key=lambda t: t.get("reward") or 0)["trial_id"] if rewards else None,
+        "device_h": sum(trial.get("device_s") or 0 for trial in trials) / 3600,
+        "last_trial_s_ago": _age(trials),
+    }
+    if form != "table":
+        show([row], form, ())
+        return 0
+    for name, value in row.items():
+        text = fixed(4)(value) if isinstance(value, float) else str(value if value is not None else "-")
+        console().print(f"{name:<17} {duration(value) if name == 'last_trial_s_ago' and value else text}")
+    return 0
+
+
+def trials(run: Path, form: str, sort: str, limit: int | None, out: Path | None) -> int:
+    """List the trials, or write the whole table to a file."""
+    from nas.analysis import load, save
+
+    frame = load(run)
+    if out is not None:
+        save(frame, out)
+        console().print(f"{len(frame)} trials written to {out}")
+        return 0
+    descending = sort.startswith("-")
+    column = sort.removeprefix("-")
+    if column not in frame.columns:
+        raise ValueError(f"cannot sort by {column!r}; columns: {', '.join(frame.columns)}")
+    frame = frame.sort_values(column, ascending=not descending, kind="stable")
+    rows = frame.head(limit).to_dict("records") if limit else frame.to_dict("records")
+    _show(rows, form)
+    return 0
+
+
+def best(run: Path, form: str, n: int) -> int:
+    """Show the best trials and the winner stage by stage."""
+    from nas.analysis import best as best_rows
+    from nas.analysis import load
+
+    _show(best_rows(load(run), n).to_dict("records"), form)
+    if form == "table":
+        show_winner(run)
+    return 0
+
+
+def pareto(run: Path, form: str, columns: Sequence[str]) -> int:
+    """Show the Pareto front over the columns named."""
+    from nas.analysis import load
+    from nas.analysis import pareto as pareto_rows
+
+    _show(pareto_rows(load(run), columns).to_dict("records"), form)
+    return 0
+
+
+def show_ranking(run: Path, n: int = 10) -> None:
+    """Print the best trials of a run."""
+    ranked = [Trial.from_dict(record) for record in read_lines(run / TRIALS)]
+    ranked = sorted((t for t in ranked if t.reward is not None), key=lambda t: t.reward or 0, reverse=True)
+    _show([trial.to_dict() for trial in ranked[:n]], "table")
+
+
+def show_winner(run: Path) -> None:
+    """Print the winner of a run: its numbers, then stage by stage."""
+    trial = winner(run)
+    architecture = trial.architecture
+    size = trial.image_size or architecture.image_size or 224
+    rows = []
+    for number, (stage, channels, height) in enumerate(stage_inputs(architecture, size), start=1):
+        cost = stage_cost(stage, channels, height)
+        shape = {"stage": number, **vars(stage), "input": f"{channels} x {height} x {height}"}
+        rows.append(shape | {"params": cost.params, "macs": cost.macs})
+    numbers = f"reward {trial.reward:.4f}" if trial.reward is not None else "no reward"
+    if trial.accuracy is not None:
+        numbers += f", accuracy {trial.accuracy:.4f}"
+    if trial.step_time_ms is not None:
+        low, high = trial.step_time_p10_ms, trial.step_time_p90_ms
+        spread = f" (p10 {low:.2f}, p90 {high:.2f})" if low is not None and high is not None else ""
+        numbers += f", step time {trial.step_time_ms:.2f} ms{spread}"
+    if trial.s_normalised is not None:
+        numbers += f" = {trial.s_normalised:.3f} of the reference's"
+    console().print(f"winner: trial {trial.trial_id}, {trial.arch_id}: {numbers}", soft_wrap=True)
+    console().print(
+        f"stem {architecture.stem_channels} channels, stride {architecture.stem_stride}; "
+        f"head {architecture.head_channels}; "
+        f"{short(trial.params or 0)} params, {short(trial.macs or 0)} MACs at {size} px"
+    )
+    console().print(table(rows, _STAGES))
+
+
+def _show(rows: Sequence[Mapping[str, Any]], form: str) -> None:
+    if form == "table" and not rows:
+        console().print("no trials yet")
+    else:
+        show(rows, form, _TRIALS)
+
+
+def _age(trials: Sequence[Mapping[str, Any]]) -> float | None:
+    if not trials or not trials[-1].get("ended_at"):
+        return None
+    return max(0.0, time.time() - datetime.fromisoformat(trials[-1]["ended_at"]).timestamp())

@@ -1,0 +1,229 @@
+"""`nas search`: from a configuration to a finished run."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas.algorithms import ALGORITHMS, Algorithm
+from nas.commands.display import Display
+from nas.commands.read import show_ranking, show_winner
+from nas.commands.terminal import console, short
+from nas.config import Config, load_config
+from nas.search.run import check_run, git_commit, locked, open_run
+from search_space.space import SearchSpace
+
+if TYPE_CHECKING:
+    from nas.data.prepare import Prepared
+    from nas.search.evaluate import Task
+
+STOPPED_BY_SIGNAL = 128
+
+
+def search(
+    path: Path, out: Path | None, trials: int | None, workers: int | None, address: str | None, dry_run: bool
+) -> int:
+    """Run, resume or extend a search; give the exit status.
+
+    Raises: ValueError for whatever the user can fix; nothing is written then.
+    """
+    config = load_config(path)
+    changes = {"trials": trials, "workers": workers}
+    config = replace(
+        config, search=replace(config.search, **{key: value for key, value in changes.items() if value is not None})
+    )
+    if dry_run:
+        return describe(config)
+    folder = out or Path("runs") / path.stem
+    from nas.data.prepare import prepare
+    from nas.training.device import resolve_device
+
+    if not address:  # the nodes of a cluster may have what this one lacks
+        resolve_device(config.device)
+    prepared = prepare(config.data, config.image_size, progress=True)
+    _check_data(prepared, config)
+    config = replace(config, space=space_for(config, prepared))
+    check_run(folder, config)
+    return _run(folder, config, make_algorithm(config), _task(config), address)
+
+
+def make_algorithm(config: Config) -> Algorithm:
+    """Make the configured algorithm. Raises ValueError for settings that it refuses, Infeasible for an empty space."""
+    settings = config.algorithm
+    config.space.sample(np.random.default_rng(0))
+    try:
+        return ALGORITHMS[settings.name](config.space, settings.seed, **settings.settings)
+    except ValueError as error:
+        raise ValueError(f"algorithm {settings.name}: {error}") from None
+
+
+def space_for(config: Config, prepared: Prepared) -> SearchSpace:
+    """Give the space with its constraints counted for the data's classes and channels, where the file says nothing."""
+    known = {"num_classes": prepared.num_classes, "in_channels": prepared.channels}
+    fill = {name: value for name, value in known.items() if name not in config.constraints_given}
+    return replace(config.space, constraints=replace(config.space.constraints, **fill))
+
+
+def describe(config: Config) -> int:
+    """Print what a search would do, without data, devices or Ray."""
+    settings, algorithm = config.search, config.algorithm
+    epoch = f"{config.training.epochs} epochs at {config.image_size} px, batch {config.training.batch_size}"
+    per_trial = [f"{settings.cpus_per_trial:g} CPU", f"{settings.gpus_per_trial:g} GPU"]
+    lines = space_lines(config) | {
+        "reference": _reference_line(config),
+        "data": f"{config.data.source} {config.data.path}".strip() + f", minival {config.data.minival:g}",
+        "a trial": epoch,
+        "reward": f"{config.reward.name} {config.reward.settings or '(defaults)'}",
+        "algorithm": f"{algorithm.name} {algorithm.settings or '(defaults)'}, seed {algorithm.seed}",
+        "trials": f"{settings.trials}, {settings.workers or 'as many as fit'} at once, each {' + '.join(per_trial)}",
+        "compute": _compute_line(config),
+    }
+    width = max(map(len, lines))
+    for name, text in lines.items():
+        console().print(f"{name:<{width}}  {text}", soft_wrap=True)
+    return 0
+
+
+def space_lines(config: Config) -> dict[str, str]:
+    """Say how large the space is and what its architectures cost."""
+    space = config.space
+    low, high = space.cost_range()
+    return {
+        "space": f"{short(space.size)} architectures ({space.size:,}), {len(space.decisions)} decisions",
+        "allowed": _allowed_share(space),
+        "params": f"{short(low.params)} to {short(high.params)} with {space.constraints.num_classes} classes",
+        "MACs": f"{short(low.macs)} to {short(high.macs)} at {space.constraints.image_size} px",
+    }
+
+
+def _reference_line(config: Config) -> str:
+    from search_space.cost import count
+
+    c = config.space.constraints
+    cost = count(config.reference, config.image_size, c.num_classes, c.in_channels)
+    return f"{config.reference.arch_id}, {short(cost.params)} params, {short(cost.macs)} MACs at {config.image_size} px"
+
+
+def _allowed_share(space: SearchSpace) -> str:
+    if not space.constraints:
+        return "all (no constraints)"
+    rng = np.random.default_rng(0)
+    space.sample(rng)  # says so if there is none
+    drawn = 20_000
+    free = replace(space, constraints=replace(space.constraints, **dict.fromkeys(_BOUNDS)))
+    share = float(space.allowed(free.sample_encodings(drawn, rng)).mean())
+    return f"about {share:.2%} keep the constraints" if share else f"fewer than one in {drawn:,} keep the constraints"
+
+
+_BOUNDS = ("params_min", "params_max", "macs_min", "macs_max")
+
+
+def _compute_line(config: Config) -> str:
+    """The arithmetic a median candidate's training takes, and so what a device must sustain."""
+    from search_space.cost import count_batch
+
+    space, c = config.space, config.space.constraints
+    sample = space.sample_encodings(2000, np.random.default_rng(0))
+    macs = float(np.median(count_batch(space, sample, config.image_size, c.num_classes, c.in_channels).macs))
+    images = _images(config)
+    if images is None:
+        return f"a median candidate has {short(macs)} MACs: {short(6 * macs)} FLOPs per image and training step"
+    flops = 6 * macs * images * config.training.epochs  # forward and twice that backward, two FLOPs a MAC
+    total = flops * config.search.trials
+    hours = total / 1e14 / 3600
+    return (
+        f"a median candidate: {short(macs)} MACs, {short(flops)}FLOPs a trial; {short(total)}FLOPs in all, "
+        f"{hours:,.1f} GPU hours at a sustained 100 TFLOP/s"
+    )
+
+
+_KNOWN_IMAGES = {"digits": 1297, "ILSVRC/imagenet-1k": 1_281_167, "imagenet-1k": 1_281_167, "uoft-cs/cifar10": 50_000}
+
+
+def _images(config: Config) -> int | None:
+    """Training images, where they are known without reading the data."""
+    return config.data.subset or _KNOWN_IMAGES.get(config.data.path or config.data.source)
+
+
+def _check_data(prepared: Prepared, config: Config) -> None:
+    if prepared.minival < 1:
+        raise ValueError("data.minival leaves no image to measure accuracy on; give a larger one")
+    if prepared.train < config.training.batch_size:
+        raise ValueError(
+            f"training.batch_size {config.training.batch_size} is more than the {prepared.train} training images"
+        )
+
+
+def _task(config: Config) -> Task:
+    from nas.search.evaluate import Task
+
+    settings = config.search
+    return Task(
+        data=config.data,
+        augment=config.augment,
+        training=config.training,
+        step_time=config.step_time,
+        reward=config.reward,
+        reference=config.reference,
+        image_size=config.image_size,
+        device=config.device,
+        threads=max(1, math.floor(settings.cpus_per_trial)),
+        time_limit_s=settings.time_limit_s,
+        device_share=settings.gpus_per_trial or settings.cpus_per_trial,
+        git_commit=git_commit(),
+    )
+
+
+def _run(folder: Path, config: Config, algorithm: Algorithm, task: Task, address: str | None) -> int:
+    from nas.search import engine
+    from nas.search.ledger import Ledger
+
+    settings = config.search
+    with contextlib.ExitStack() as stack:
+        display = Display(settings.trials)
+        stack.enter_context(_noise_to(Path(os.devnull)))
+        display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
+        resources = engine.connect(address)
+        stack.callback(engine.disconnect)
+        at_once = engine.slots(settings, resources, elastic=address is not None)
+        run_id = open_run(folder, config)
+        stack.enter_context(locked(folder))
+        stack.enter_context(_noise_to(folder / "ray.log"))
+        ledger = Ledger(
+            folder,
+            algorithm,
+            run_id=run_id,
+            seed=config.seed,
+            trials=settings.trials,
+            max_attempts=settings.max_attempts,
+        )
+        stack.callback(ledger.close)
+        display.start(folder, ledger, at_once)
+        try:
+            engine.run(ledger, task, settings, address=address, on_event=display.on_event)
+        except engine.Stopped as stopped:
+            display.stop()
+            display.say(f"stopped; {len(ledger.trials)} trials are in {folder}. The same command goes on from there")
+            return STOPPED_BY_SIGNAL + stopped.signum
+        finally:
+            display.stop()
+        finished = ledger.done
+    if not finished:
+        display.say(f"the time is up; {len(ledger.trials)} trials are in {folder}. The same command goes on from there")
+    show_ranking(folder)
+    show_winner(folder)
+    return 0
+
+
+@contextlib.contextmanager
+def _noise_to(path: Path) -> Iterator[None]:
+    """Send what Ray prints in this process to a file: the terminal belongs to the search."""
+    with path.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        yield

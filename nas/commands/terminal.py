@@ -1,0 +1,92 @@
+"""What commands print: tables that fit a terminal, JSON, CSV, and numbers as people read them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+FORMATS = ("table", "json", "csv")
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: the row's key, the heading, and how a value is written."""
+
+    key: str
+    heading: str
+    write: Callable[[Any], str] = str
+
+
+def show(rows: Sequence[Row], form: str, columns: Sequence[Column], title: str | None = None) -> None:
+    """Print rows on standard output.
+
+    Args:
+        form: `table` shows `columns` alone; `json` (a list) and `csv` show every key with its value as it is.
+    """
+    if form == "json":
+        print(json.dumps([_plain(row) for row in rows], indent=2))
+    elif form == "csv":
+        names = list(dict.fromkeys(key for row in rows for key in row))
+        writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_plain(row) for row in rows)
+    else:
+        console().print(table(rows, columns, title))
+
+
+def table(rows: Sequence[Row], columns: Sequence[Column], title: str | None = None) -> Table:
+    """Lay rows out as a table; a missing number is shown as a dash, a column of nothing but those is left out."""
+    columns = [column for column in columns if any(not _missing(row.get(column.key)) for row in rows)]
+    laid_out = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, show_edge=False)
+    for column in columns:
+        numeric = any(isinstance(row.get(column.key), int | float) for row in rows)
+        laid_out.add_column(column.heading, justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        cells = ((row.get(column.key), column.write) for column in columns)
+        laid_out.add_row(*("-" if _missing(value) else write(value) for value, write in cells))
+    return laid_out
+
+
+def console() -> Console:
+    """A console on standard output; a pipe gets 120 columns and no colours."""
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False)
+
+
+def short(value: float) -> str:
+    """12345678 -> 12.3M, as in papers."""
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= 0.9995 * size:
+            return f"{value / size:.3g}{unit}" if abs(value) < 999.5 * size else f"{value / size:.0f}{unit}"
+    return f"{value:.3g}"
+
+
+def fixed(digits: int) -> Callable[[Any], str]:
+    """Numbers with that many digits behind the point."""
+    return lambda value: f"{value:,.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """3725 -> 1:02:05."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    """Numbers that are not finite become None, numpy's become Python's."""
+    plain = {key: value.item() if hasattr(value, "item") else value for key, value in row.items()}
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in plain.items()}
