@@ -5,93 +5,121 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-CPU_SLOTS = 32  # lock files per host at most: beyond 32 CPUs, neighbours share one
+from nas.training.device import synchronize
+
+CPU_SLOTS = 32  # lock files a host's CPU has at most; with more CPUs than that, neighbours share one
 
 
 class DeviceLock:
-    """Shared by training steps, exclusive for timing, across all processes of this user on this host.
+    """Shared by training steps, exclusive for timing, among all processes of this user on this host.
 
-    Made of `flock` files, which the operating system releases when their holder dies, however it dies. Each part of
-    the device has two: `gate` and `device`. A trainer passes the gate (shared, for microseconds) to get the device
-    (shared). A timer closes the gate (exclusive) and then takes the device (exclusive): once it stands at the gate no
-    new step starts, so it waits for the steps that run and no longer. Waiting costs no CPU time.
+    Made of `flock` files, which the operating system releases when their holder dies, however it dies. The device
+    has two: `gate` and `use`. A trainer goes through the gate (shared, for microseconds) to the use of the device
+    (shared). A timer shuts the gate (exclusive) and then takes the use (exclusive): once it holds the gate no new
+    step starts, so that it waits for the steps that run and no longer. Waiting costs no CPU time.
 
-    A GPU is one part, known by its UUID. A host's CPU has a part per CPU, and a process locks those of its
-    affinity set, so that workers lock each other out where their sets overlap and only there.
+    A GPU is known by its UUID. A host's CPU has a pair of files per CPU, of which a process takes those of its affinity
+    set: workers lock each other out where their sets overlap, and only there.
+
+    Processes share a lock if they see the same `folder`.
 
     Args:
-        device: the torch device.
-        folder: where the lock files lie; default: a folder per user in the host's temporary folder.
+        device: the torch device, as `resolve_device` gives it.
+        folder: of the lock files; default: one per user in the host's temporary folder.
     """
 
     def __init__(self, device: torch.device, folder: Path | None = None) -> None:
         self.device = device
-        folder = folder or Path(tempfile.gettempdir()) / f"training-aware-nas-{os.getuid()}"
+        folder = folder or lock_folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        names = _parts(device)
+        names = lock_names(device)
         self._gates = [_open(folder / f"{name}.gate") for name in names]
-        self._devices = [_open(folder / f"{name}.device") for name in names]
+        self._uses = [_open(folder / f"{name}.use") for name in names]
+        weakref.finalize(self, _close, self._gates + self._uses)
+        if device.type == "cuda":
+            (folder / f"{names[0]}.pid-{os.getpid()}").touch()
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """Hold the device together with other trainers; for one or a few training steps at a time.
+        """Use the device together with other trainers: for one training step, or a few.
 
-        On a GPU the queued work is finished before the device is released.
+        On a GPU, queued work is finished before the device is released.
         """
-        _lock(self._gates, fcntl.LOCK_SH)
-        _lock(self._devices, fcntl.LOCK_SH)
-        _unlock(self._gates)
         try:
+            _lock(self._gates, fcntl.LOCK_SH)
+            _lock(self._uses, fcntl.LOCK_SH)
+            _lock(self._gates, fcntl.LOCK_UN)
             yield
         finally:
-            if self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)
-            _unlock(self._devices)
+            try:
+                synchronize(self.device)
+            finally:
+                _lock(self._gates + self._uses, fcntl.LOCK_UN)  # also what an interrupt left half taken
 
     @contextmanager
     def timing(self) -> Iterator[None]:
-        """Hold the device alone. Never inside `training()` of the same process: it would wait for itself."""
-        _lock(self._gates, fcntl.LOCK_EX)
-        _lock(self._devices, fcntl.LOCK_EX)
+        """Have the device alone. Within `training()` of the same process it would wait for itself for ever."""
         try:
+            _lock(self._gates + self._uses, fcntl.LOCK_EX)
+            for number in (*self._gates, *self._uses):
+                os.utime(number)  # so that nothing that cleans temporary folders takes them for forgotten
             yield
         finally:
-            _unlock(self._devices)
-            _unlock(self._gates)
-
-    def close(self) -> None:
-        """Close the files; the lock cannot be used any more."""
-        for number in (*self._gates, *self._devices):
-            os.close(number)
+            _lock(self._uses + self._gates, fcntl.LOCK_UN)
 
 
-def _parts(device: torch.device) -> list[str]:
+def lock_folder() -> Path:
+    """Give the folder of this user's lock files on this host."""
+    return Path(tempfile.gettempdir()) / f"training-aware-nas-{os.getuid()}"
+
+
+def lock_names(device: torch.device) -> list[str]:
+    """Give the names of the device's locks: one for a GPU, one per slot of CPUs that this process may run on."""
     if device.type == "cuda":
         return [f"gpu-{torch.cuda.get_device_properties(device).uuid}"]
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    if cpus == 1 and not hasattr(os, "sched_getaffinity"):
-        return ["cpu-0"]
-    total = max(os.cpu_count() or 1, max(os.sched_getaffinity(0)) + 1)
-    return [
-        f"cpu-{slot}" for slot in sorted({cpu * CPU_SLOTS // max(total, CPU_SLOTS) for cpu in os.sched_getaffinity(0)})
-    ]
+    cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
+    total = max(os.cpu_count() or 1, max(cpus) + 1)
+    return [f"cpu-{slot}" for slot in sorted({cpu * CPU_SLOTS // max(total, CPU_SLOTS) for cpu in cpus})]
+
+
+def lock_users(device: torch.device, folder: Path | None = None) -> frozenset[int]:
+    """Give the numbers of the living processes that have made a lock of this GPU."""
+    users = set()
+    for path in (folder or lock_folder()).glob(f"{lock_names(device)[0]}.pid-*"):
+        number = int(path.name.rpartition("-")[2])
+        if _lives(number):
+            users.add(number)
+        else:
+            path.unlink(missing_ok=True)
+    return frozenset(users)
+
+
+def _lives(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _lock(files: list[int], kind: int) -> None:
+    for number in files:  # always in the same order, so that no two processes wait for each other
+        fcntl.flock(number, kind)
 
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
-def _lock(files: list[int], kind: int) -> None:
-    for number in files:  # always in the same order, so that two timers cannot wait for each other
-        fcntl.flock(number, kind)
-
-
-def _unlock(files: list[int]) -> None:
+def _close(files: list[int]) -> None:
     for number in files:
-        fcntl.flock(number, fcntl.LOCK_UN)
+        os.close(number)

@@ -1,64 +1,75 @@
-"""The training step's time, beside the reference network's: the S of the reward."""
+"""The training step's time beside the reference network's: the S of the reward.
+
+A step is the one that trains: forward, backward, update and moving average, on a batch that is on the device. Steps of
+the candidate and of the reference network alternate, and S is the centre of the ratios of neighbours: what slows the
+device down slows both, and cancels.
+"""
 
 from __future__ import annotations
 
 import copy
+import logging
 import statistics
-import time
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from nas.measure.clock import choose_clock
 from nas.measure.device_lock import DeviceLock
+from nas.measure.disturbances import watch
+from nas.measure.location import quantiles
+from nas.measure.memory import peak_memory_mb
+from nas.measure.pairs import Pairs, centre, take_pairs
 from nas.measure.settings import StepTimeSettings
-from nas.measure.statistics import median_interval, quantile
+from nas.training.cuda_graph import WARM_UP_STEPS
+from nas.training.device import device_name, is_out_of_memory, synchronize
 from nas.training.settings import TrainSettings
+from nas.training.step import TrainingStep, make_step
+
+logger = logging.getLogger(__name__)
+
+EAGER = "eager"  # timed without CUDA graphs, for those of candidate and reference do not fit side by side
+PART_STEPS = 5  # steps whose parts are timed
+
+Batch = tuple[Tensor, Tensor]  # images (N, C, H, W), labels (N,)
+Clock = Callable[[], float]  # seconds
 
 
 class StepOutOfMemory(Exception):
-    """Not even one image at a time fits into the device's memory."""
-
-
-class Step(Protocol):
-    """One training step of one network, as `nas.training.step` makes it."""
-
-    def __call__(self, images: Tensor, labels: Tensor) -> object: ...
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor: ...
-    def backward(self, loss: Tensor) -> None: ...
-    def update(self) -> None: ...
+    """A training step does not fit into the device's memory, even with one image at a time."""
 
 
 @dataclass(frozen=True)
 class StepTime:
     """What was measured of a candidate's training step and of the reference network's, interleaved with it."""
 
-    ratio: float  # median over the pairs of candidate / reference: the reward's S; no unit
-    ratio_low: float  # confidence interval of that median
+    ratio: float  # candidate's step time over the reference's, the centre over the pairs: the reward's S
+    ratio_low: float  # confidence interval of `ratio`
     ratio_high: float
-    ratio_p10: float
+    ratio_p10: float  # of the pairs
     ratio_p90: float
     step_time_s: float  # median of the candidate's step
     step_time_p10_s: float
     step_time_p90_s: float
-    reference_step_time_s: float
+    reference_step_time_s: float  # median of the reference network's step
     n: int  # pairs
-    forward_s: float  # medians of the parts of the candidate's step
+    forward_s: float  # parts of `step_time_s`, in the proportion of a few steps timed part by part
     backward_s: float
     update_s: float
-    peak_memory_mb: float | None  # of the candidate's step; MiB
+    peak_memory_mb: float  # of the candidate's step; MiB
     batch_size: int
-    micro_batch: int
-    image_size: int
-    precision: str
-    memory_format: str
+    micro_batch: int  # images per forward and backward; less than `batch_size` where memory ran out
+    image_size: int  # pixels
+    precision: str  # fp32 or bf16
+    memory_format: str  # channels_last or contiguous
     device_name: str
-    clock: str
-    converged: bool  # whether the interval is as narrow as asked
-    marks: tuple[str, ...] = ()  # what disturbed it, see MARKS
+    clock: str  # wall or cpu
+    converged: bool  # whether the interval is as narrow as the settings ask
+    marks: tuple[str, ...] = ()  # EAGER; `retaken` and what disturbed pairs that were kept: see `disturbances`
 
 
 def step_time(
@@ -72,63 +83,173 @@ def step_time(
     num_classes: int,
     batch_size: int,
     device: torch.device,
-    clock: Callable[[], float] | None = None,
+    clock: Clock | None = None,
+    disturbed: Callable[[], frozenset[str]] | None = None,
 ) -> StepTime:
-    """Time the candidate's training step, interleaved with the reference network's; both networks stay as they were.
+    """Time the candidate's training step beside the reference network's.
+
+    Copies are timed, and the random generators are left as they were: what is trained afterwards is not changed.
+    Where memory runs out, micro-batches of half the size make up the same batch, as in training.
 
     Args:
-        candidate, reference: networks, (N, in_channels, image_size, image_size) -> (N, num_classes); copies are timed.
+        candidate, reference: networks, (N, in_channels, image_size, image_size) -> (N, num_classes).
         train_settings: of the training whose step this is.
         image_size: height and width of the images, pixels; `settings.image_size` goes first.
         batch_size: images per step; `settings.batch_size` goes first.
-        clock: seconds, for tests; default: the clock of the settings.
-    Raises: StepOutOfMemory if not even one image fits.
+        device: as `resolve_device` gives it.
+        clock: default: the clock of the settings.
+        disturbed: names what disturbs the device at the moment; default: what NVML tells of a GPU.
+    Raises: StepOutOfMemory if not even one image fits. ValueError for a clock that cannot be had on the device.
     """
-    from nas.training.step import make_step
+    shape = (settings.batch_size or batch_size, in_channels, *(settings.image_size or image_size,) * 2)
+    clock_name, chosen_clock = choose_clock(settings.clock, device)
+    clock, disturbed = clock or chosen_clock, disturbed or watch(device)
+    alone = DeviceLock(device).timing() if settings.lock else nullcontext()
+    with alone, _random_numbers_kept(device), _out_of_memory_named("the candidate beside the reference network"):
+        batch = _batch(shape, num_classes, train_settings, device)
+        steps = _prepare(candidate, reference, train_settings, settings.warmup, batch, clock)
+        time_candidate = partial(_timed, steps.candidate, batch, clock)
+        time_reference = partial(_timed, steps.reference, batch, clock)
+        pairs = take_pairs(time_candidate, time_reference, settings, disturbed)
+    result = _record(pairs, steps, batch, clock_name, settings)
+    del steps, time_candidate, time_reference
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # captured graphs keep their memory from everyone else
+    return result
 
-    image_size, batch_size = settings.image_size or image_size, settings.batch_size or batch_size
-    steps: list[Step] = [
-        make_step(copy.deepcopy(network).to(device), train_settings, device=device, total_steps=10**6)
-        for network in (candidate, reference)
-    ]
-    images = torch.randn(batch_size, in_channels, image_size, image_size, device=device)
-    labels = torch.randint(num_classes, (batch_size,), device=device)
-    clock = clock or time.perf_counter
 
-    def timed(step: Step) -> float:
-        start = clock()
-        step(images, labels)
-        return clock() - start
+@dataclass(frozen=True)
+class _Steps:
+    """Both steps, ready to be timed, and what was learnt of the candidate's meanwhile."""
 
-    with DeviceLock(device).timing() if settings.lock else nullcontext():
-        for _ in range(settings.warmup):
-            for step in steps:
-                step(images, labels)
-        pairs = [(timed(steps[0]), timed(steps[1])) for _ in range(settings.max_pairs)]
-    ratios = [mine / theirs for mine, theirs in pairs]
-    low, high = median_interval(ratios, settings.confidence)
-    mine = [pair[0] for pair in pairs]
+    candidate: TrainingStep
+    reference: TrainingStep
+    parts: tuple[float, float, float]  # forward, backward, update: seconds
+    peak_memory_mb: float
+    marks: frozenset[str] = frozenset()
+
+
+def _prepare(
+    candidate: nn.Module, reference: nn.Module, train_settings: TrainSettings, warmup: int, batch: Batch, clock: Clock
+) -> _Steps:
+    # A learning rate of nothing: random labels must not drive weights to infinity, or gradients to numbers so small
+    # that a CPU computes with them slowly.
+    train_settings = replace(train_settings, learning_rate=1e-9, schedule="constant")
+    eager = replace(train_settings, cuda_graph="off")
+    if batch[0].device.type == "cpu" or train_settings.cuda_graph == "off":
+        return _warmed_up(candidate, reference, eager, warmup, batch, clock)
+    try:
+        steps = _warmed_up(candidate, reference, train_settings, warmup + WARM_UP_STEPS, batch, clock)
+        if {steps.candidate.micro_batch, steps.reference.micro_batch} == {train_settings.micro_batch}:
+            return steps
+        del steps
+    except StepOutOfMemory:
+        pass
+    # Each graph keeps its own memory, where eager steps take turns; so smaller micro-batches may not be the candidate's
+    # fault. Without graphs they are.
+    logger.info("no room for two captured steps: timing eager ones")
+    torch.cuda.empty_cache()
+    return replace(_warmed_up(candidate, reference, eager, warmup, batch, clock), marks=frozenset({EAGER}))
+
+
+def _warmed_up(
+    candidate: nn.Module, reference: nn.Module, train_settings: TrainSettings, warmup: int, batch: Batch, clock: Clock
+) -> _Steps:
+    with _out_of_memory_named("the candidate"):
+        mine = _first_step(candidate, train_settings, batch)
+        parts = [_parts(mine, batch, clock) for _ in range(PART_STEPS)]  # eager, so before anything is captured
+        peak = peak_memory_mb(mine, *batch)
+    with _out_of_memory_named("the reference network"):
+        theirs = _first_step(reference, train_settings, batch)
+    for _ in range(warmup):
+        mine(*batch)
+        theirs(*batch)
+    forward, backward, update = (statistics.median(part) for part in zip(*parts, strict=True))
+    return _Steps(mine, theirs, (forward, backward, update), peak)
+
+
+def _first_step(network: nn.Module, train_settings: TrainSettings, batch: Batch) -> TrainingStep:
+    step = make_step(copy.deepcopy(network), train_settings, device=batch[0].device, total_steps=1)
+    step(*batch)  # finds the micro-batch and makes the optimiser's state
+    return step
+
+
+@contextmanager
+def _out_of_memory_named(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise StepOutOfMemory(f"no training step of {what} fits: {str(error).splitlines()[0]}") from None
+
+
+@contextmanager
+def _random_numbers_kept(device: torch.device) -> Iterator[None]:
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        yield
+
+
+def _batch(shape: tuple[int, ...], num_classes: int, train_settings: TrainSettings, device: torch.device) -> Batch:
+    layout = torch.channels_last if train_settings.channels_last else torch.contiguous_format
+    images = torch.randn(shape).to(device, memory_format=layout)
+    return images, torch.randint(num_classes, shape[:1]).to(device)
+
+
+def _timed(step: TrainingStep, batch: Batch, clock: Clock) -> float:
+    synchronize(step.device)
+    start = clock()
+    step(*batch)
+    synchronize(step.device)
+    return clock() - start
+
+
+def _parts(step: TrainingStep, batch: Batch, clock: Clock) -> tuple[float, float, float]:
+    def now() -> float:
+        synchronize(step.device)
+        return clock()
+
+    forward = backward = 0.0
+    for part in step.micro_batches(*batch):
+        start = now()
+        loss = step.forward(*part)
+        middle = now()
+        step.backward(loss)
+        forward, backward = forward + middle - start, backward + now() - middle
+    start = now()
+    step.update()
+    return forward, backward, now() - start
+
+
+def _record(pairs: Pairs, steps: _Steps, batch: Batch, clock_name: str, settings: StepTimeSettings) -> StepTime:
+    ratio = centre(pairs.ratios, settings.confidence)
+    ratio_p10, ratio_p90 = quantiles(pairs.ratios, 0.1, 0.9)
+    p10_s, median_s, p90_s = quantiles(pairs.candidate_s, 0.1, 0.5, 0.9)
+    forward_s, backward_s, update_s = (median_s * part / sum(steps.parts) for part in steps.parts)
+    images, step = batch[0], steps.candidate
     return StepTime(
-        ratio=statistics.median(ratios),
-        ratio_low=low,
-        ratio_high=high,
-        ratio_p10=quantile(ratios, 0.1),
-        ratio_p90=quantile(ratios, 0.9),
-        step_time_s=statistics.median(mine),
-        step_time_p10_s=quantile(mine, 0.1),
-        step_time_p90_s=quantile(mine, 0.9),
-        reference_step_time_s=statistics.median(pair[1] for pair in pairs),
-        n=len(pairs),
-        forward_s=float("nan"),
-        backward_s=float("nan"),
-        update_s=float("nan"),
-        peak_memory_mb=None,
-        batch_size=batch_size,
-        micro_batch=batch_size,
-        image_size=image_size,
-        precision="fp32",
-        memory_format="channels_last",
-        device_name=str(device),
-        clock=settings.clock,
-        converged=False,
+        ratio=ratio.ratio,
+        ratio_low=ratio.low,
+        ratio_high=ratio.high,
+        ratio_p10=ratio_p10,
+        ratio_p90=ratio_p90,
+        step_time_s=median_s,
+        step_time_p10_s=p10_s,
+        step_time_p90_s=p90_s,
+        reference_step_time_s=statistics.median(pairs.reference_s),
+        n=len(pairs.ratios),
+        forward_s=forward_s,
+        backward_s=backward_s,
+        update_s=update_s,
+        peak_memory_mb=steps.peak_memory_mb,
+        batch_size=len(images),
+        micro_batch=step.micro_batch or len(images),
+        image_size=images.shape[-1],
+        precision=step.precision,
+        memory_format=step.memory_format,
+        device_name=device_name(images.device),
+        clock=clock_name,
+        converged=pairs.converged,
+        marks=tuple(sorted(pairs.marks | steps.marks)),
     )
