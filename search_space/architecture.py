@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -34,8 +34,10 @@ def _fraction(owner: str, name: str, value: Any, highest: float) -> float:
     return float(value)
 
 
-def check_keys(owner: str, given: Mapping[str, Any], known: Sequence[str], required: Sequence[str] = ()) -> None:
-    """Raise a ValueError that names the first unknown or missing key of `given` and what is allowed."""
+def check_keys(owner: str, given: Any, known: Sequence[str], required: Sequence[str] = ()) -> None:
+    """Raise a ValueError unless `given` is a mapping; name its first unknown or missing key and what is allowed."""
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{owner} must be a mapping, got {type(given).__name__}")
     for key in given:
         if key not in known:
             raise ValueError(f"unknown key {key!r} in {owner}; known: {', '.join(known)}")
@@ -61,7 +63,7 @@ class Stage:
     se_ratio: float = 0.0  # squeeze channels / block input channels; 0 = no squeeze-and-excitation
 
     def __post_init__(self) -> None:
-        if self.op not in OP_CODES:
+        if not isinstance(self.op, str) or self.op not in OP_CODES:
             raise ValueError(f"unknown op {self.op!r}; known: {', '.join(sorted(OP_CODES))}")
         for name in ("layers", "kernel_size", "expansion", "channels", "stride"):
             object.__setattr__(self, name, _whole("stage", name, getattr(self, name), 1))
@@ -119,23 +121,31 @@ class Architecture:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Architecture:
         """Read what `to_dict` wrote. Raises ValueError naming an unknown, missing or bad key."""
-        if not isinstance(record, Mapping):
-            raise ValueError(f"an architecture must be a mapping, got {type(record).__name__}")
         check_keys("architecture", record, [f.name for f in fields(cls)], ("stem_channels", "stages", "head_channels"))
+        if not isinstance(record["stages"], list | tuple):
+            raise ValueError(f"architecture stages must be a list, got {type(record['stages']).__name__}")
         stages = []
         for number, stage in enumerate(record["stages"], start=1):
             check_keys(f"stage {number}", stage, STAGE_FIELDS, STAGE_FIELDS[:-1])
-            stages.append(Stage(**stage))
+            try:
+                stages.append(Stage(**stage))
+            except ValueError as error:
+                raise ValueError(f"stage {number}: {error}") from None
         return cls(**{**record, "stages": tuple(stages)})
 
     @classmethod
     def from_json(cls, text: str) -> Architecture:
         """Read canonical (or any other) JSON of an architecture. Raises ValueError."""
-        return cls.from_dict(json.loads(text))
+        try:
+            record = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
+        return cls.from_dict(record)
 
 
 _BLOCK_PART = re.compile(r"(se|[rksecio])([0-9.]+)")
-_TIMM_CODES = {"ir": "mbconv", "ds": "mbconv", "er": "fused_mbconv", "cn": "fused_mbconv"}
+_TIMM_OPS = {"ir": "mbconv", "ds": "mbconv", "er": "fused_mbconv", "cn": "fused_mbconv"}
+_TIMM_CODES = {("mbconv", 1): "ds", ("fused_mbconv", 1): "cn"}  # timm has codes of their own for expansion 1
 
 
 def to_block_strings(architecture: Architecture, dialect: str = "google") -> list[str]:
@@ -144,22 +154,22 @@ def to_block_strings(architecture: Architecture, dialect: str = "google") -> lis
     Args:
         dialect: `google` (`r4_k3_s2_e4_i24_o48_c1`) or `timm` (`er_r4_k3_s2_e4_c48`; expansion 1 is written as timm's
             own networks do, `cn_..._skip` for one convolution and `ds_...` for a depthwise-separable block).
-    Raises: ValueError for an unknown dialect.
+    Raises: ValueError for an unknown dialect, and for a stage that timm has no block for.
     """
     if dialect not in ("google", "timm"):
         raise ValueError(f"unknown dialect {dialect!r}; known: google, timm")
     strings, in_channels = [], architecture.stem_channels
-    for stage in architecture.stages:
+    for number, stage in enumerate(architecture.stages, start=1):
         google_code, timm_code = OP_CODES[stage.op]
         size = f"r{stage.layers}_k{stage.kernel_size}_s{stage.stride}_e{stage.expansion}"
-        se = f"_se{stage.se_ratio:g}" if stage.se_ratio else ""
+        se = f"_se{Decimal(repr(stage.se_ratio)):f}" if stage.se_ratio else ""  # every digit, never an exponent
         if dialect == "google":
             code = f"_{google_code}" if google_code != "c0" else ""
             strings.append(f"{size}_i{in_channels}_o{stage.channels}{se}{code}")
         else:
-            # timm's ConvBnAct has no squeeze-and-excitation, so a one-convolution block with it stays `er`.
-            single = {"fused_mbconv": "cn" if not se else "er", "mbconv": "ds"}[stage.op]
-            code = single if stage.expansion == 1 else timm_code
+            code = _TIMM_CODES.get((stage.op, stage.expansion), timm_code)
+            if code == "cn" and se:
+                raise ValueError(f"stage {number}: timm has no one-convolution block with squeeze-and-excitation")
             strings.append(f"{code}_{size}_c{stage.channels}{se}{'_skip' if code == 'cn' else ''}")
         in_channels = stage.channels
     return strings
@@ -174,7 +184,8 @@ def from_block_strings(
         stem_channels: default: the first string's `i`, or timm's default of 32 where strings carry no `i`.
         head_channels: default 1280, that of timm and of EfficientNetV2.
         hints: further fields of Architecture, such as `stem_stride` or `image_size`.
-    Raises: ValueError that quotes the string which cannot be read, or whose `i` is not the previous stage's output.
+    Raises: ValueError that quotes the string which cannot be read, whose `i` is not the previous stage's output, or
+        which means a block that no op here builds.
     """
     if not strings:
         raise ValueError("no block strings given")
@@ -191,41 +202,54 @@ def from_block_strings(
 
 
 def _parse_block(text: str) -> tuple[Stage, int | None]:
+    """Read one block string; the second value is its input's channels, where it gives them."""
     head, *parts = text.strip().split("_")
-    op = _TIMM_CODES.get(head)
-    if op is None:
-        parts = [head, *parts]
+    timm = head in _TIMM_OPS
     values: dict[str, str] = {}
-    for part in parts:
+    for part in parts if timm else [head, *parts]:
         match = _BLOCK_PART.fullmatch(part)
         if match and match[1] not in values:
             values[match[1]] = match[2]
         elif part != "skip":  # `noskip` would be another network: every block here has its residual
             raise ValueError(f"cannot read {part!r} in block string {text!r}")
-    if head == "cn" and "skip" not in parts:
-        raise ValueError(f"block string {text!r} has no residual; only `cn_..._skip` is known")
-    out = values.get("o") if op is None else values.get("c")
-    if op is None:
-        codes = {google.removeprefix("c"): name for name, (google, _) in OP_CODES.items()}
-        op = codes.get(values.get("c", "0"))
-        if op is None:
-            raise ValueError(f"unknown conv type c{values['c']} in block string {text!r}; known: c0, c1")
     try:
-        stride = {"11": "1", "22": "2"}.get(values["s"], values["s"])
         expansion = float(values.get("e", "1"))
-        if out is None or not math.isfinite(expansion) or expansion != int(expansion):
-            raise ValueError
+        if not expansion.is_integer():
+            raise ValueError(f"expansion must be a whole number, got {expansion:g}")
         stage = Stage(
-            op=op,
+            op=_TIMM_OPS[head] if timm else _google_op(values.get("c", "0")),
             layers=int(values["r"]),
             kernel_size=int(values["k"]),
             expansion=int(expansion),
-            channels=int(out),
-            stride=int(stride),
+            channels=int(values["c" if timm else "o"]),
+            stride=int({"11": "1", "22": "2"}.get(values["s"], values["s"])),
             se_ratio=float(values.get("se", "0")),
         )
+        in_channels = int(values["i"]) if "i" in values else None
     except KeyError as error:
         raise ValueError(f"block string {text!r} has no {error.args[0]!r}") from None
     except ValueError as error:
-        raise ValueError(f"cannot read block string {text!r}" + (f": {error}" if str(error) else "")) from None
-    return stage, int(values["i"]) if "i" in values else None
+        raise ValueError(f"cannot read block string {text!r}: {error}") from None
+    if timm:
+        _check_timm(text, head, stage, skips="skip" in parts)
+    return stage, in_channels
+
+
+def _google_op(code: str) -> str:
+    codes = {google.removeprefix("c"): name for name, (google, _) in OP_CODES.items()}
+    if code not in codes:
+        raise ValueError(f"unknown conv type c{code}; known: {', '.join(f'c{known}' for known in sorted(codes))}")
+    return codes[code]
+
+
+def _check_timm(text: str, head: str, stage: Stage, *, skips: bool) -> None:
+    """Refuse the strings that timm builds another network of than this toolkit would."""
+    expected = _TIMM_CODES.get((stage.op, stage.expansion), OP_CODES[stage.op][1])
+    if (
+        head != expected
+    ):  # timm's `ir` and `er` keep their expanding convolution at expansion 1; `ds`, `cn` never expand
+        raise ValueError(f"block string {text!r}: timm's {head!r} with expansion {stage.expansion} is no op known here")
+    if head == "cn" and not skips:
+        raise ValueError(f"block string {text!r} has no residual; only `cn_..._skip` is known")
+    if head == "cn" and stage.se_ratio:
+        raise ValueError(f"block string {text!r}: timm's 'cn' ignores squeeze-and-excitation")

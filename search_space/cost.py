@@ -163,7 +163,9 @@ def count_batch(
     totals = np.zeros((3, len(encodings)), dtype=np.int64)
     for start in range(0, len(encodings), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        totals[:, rows] = _count_chunk(space, encodings[rows], image_size, num_classes, in_channels)
+        counts = _count_chunk(space, encodings[rows], image_size, num_classes, in_channels)
+        for total, column in zip(totals, counts, strict=True):
+            total[rows] = column  # a plain number where the space has no decision
     return CostArrays(*totals)
 
 

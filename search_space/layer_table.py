@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from typing import NamedTuple
@@ -26,8 +27,10 @@ def layer_table(network: nn.Module, image_size: int, in_channels: int = 3, depth
     """Count each module down to `depth` levels; the network itself is the first row, named "".
 
     fvcore's totals also count norms and pooling; here, as everywhere in this toolkit, MACs are those of convolutions
-    and linear layers. The network may be on the meta device; its mode is left as it was.
+    and linear layers. The network is left as it was; one on the meta device is counted through an unfilled copy.
     """
+    if any(parameter.is_meta for parameter in network.parameters()):
+        network = copy.deepcopy(network).to_empty(device="cpu")  # fvcore's tracing needs real shapes
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fvcore traces with deprecated calls
         from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis, parameter_count

@@ -57,7 +57,13 @@ def build_network(
 
 
 def set_regularisation(network: nn.Module, *, dropout: float | None = None, drop_path: float | None = None) -> None:
-    """Change the dropout rate and the last block's drop path rate of a built network; None leaves one as it is."""
+    """Change the dropout rate and the last block's drop path rate of a built network; None leaves one as it is.
+
+    Raises: ValueError if a rate is outside [0, 1).
+    """
+    for name, rate in (("dropout", dropout), ("drop_path", drop_path)):
+        if rate is not None and not 0 <= rate < 1:
+            raise ValueError(f"{name} must be in [0, 1), got {rate!r}")
     if dropout is not None:
         for module in network.modules():
             if isinstance(module, nn.Dropout):

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,13 +75,21 @@ class Constraints:
             value = getattr(self, name)
             if value is None and name.endswith(("_min", "_max")):
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
-                raise ValueError(f"constraint {name} must be a whole number >= 0, got {value!r}")
+            lowest = 0 if name.endswith(("_min", "_max")) else 1
+            whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
+            if not whole or value < lowest:
+                raise ValueError(f"constraint {name} must be a whole number >= {lowest}, got {value!r}")
             object.__setattr__(self, name, int(value))
         for name in ("params", "macs"):
             low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
             if low is not None and high is not None and low > high:
                 raise ValueError(f"constraint {name}_min {low} is above {name}_max {high}")
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Constraints:
+        """Read a mapping of some of the fields. Raises ValueError naming the key or value at fault."""
+        check_keys("space constraints", record, [f.name for f in fields(cls)])
+        return cls(**record)
 
     def __bool__(self) -> bool:
         return any(bound is not None for bound in (self.params_min, self.params_max, self.macs_min, self.macs_max))
@@ -116,8 +123,8 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))
-        if not self.stages:
-            raise ValueError("a space needs at least one stage")
+        if not self.stages or not all(isinstance(stage, StageChoices) for stage in self.stages):
+            raise ValueError("space stages must be one or more StageChoices records")
         object.__setattr__(self, "dropout", self._decoded((0,) * len(self.decisions)).dropout)  # checks every field
 
     @cached_property
@@ -232,55 +239,78 @@ class SearchSpace:
     # ---- drawing and changing
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """Draw uniformly from the architectures that keep the constraints.
+        """Draw uniformly from the architectures that keep the constraints; see `sample_encodings`.
 
-        Raises: Infeasible if there is none, or none was found among 300,000 draws and by repairing the nearest.
+        Raises: Infeasible if there is none, or none was found.
         """
         return self._decoded(self.sample_encodings(1, rng)[0].tolist())
 
     def sample_encodings(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Draw `n` encodings, independently and uniformly among those allowed: int64 (n, decisions).
 
-        Raises: Infeasible as `sample` does.
+        Where 300,000 draws give none that is allowed, a space of up to a million architectures is listed and drawn
+        from; in a larger one, draws are walked to the bounds, and are uniform no more.
+
+        Raises: Infeasible if there is none allowed, or none was found.
         """
         if not self.constraints:
             return self._draw(n, rng)
         kept: list[NDArray[np.int64]] = []
-        found, drawn, batch, nearest = 0, 0, max(16, n), None
+        found, drawn, batch = 0, 0, max(16, n)
         while found < n:
             draws = self._draw(batch, rng)
-            violations = self._violations(draws)
-            kept.append(draws[violations == 0])
+            kept.append(draws[self.allowed(draws)])
             found, drawn = found + len(kept[-1]), drawn + batch
-            if nearest is None or violations.min() < nearest[0]:
-                nearest = (violations.min(), draws[violations.argmin()])
             if not found and drawn > _MOST_DRAWS:
-                kept.append(self._repaired(nearest[1], rng)[None, :].repeat(n, axis=0))
-                break
+                return self._draw_rare(n, rng)
             batch = min(4 * batch, 65536)
         return np.concatenate(kept)[:n]
+
+    def _draw_rare(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        if self.size > _MOST_LISTED:
+            return np.stack([self._walked_inside(rng) for _ in range(n)])
+        listed = self._listed()
+        if not len(listed):
+            raise Infeasible(self._infeasible_message(proven=True))
+        return listed[rng.integers(len(listed), size=n)]
 
     def _draw(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         return rng.integers(0, self._lengths, size=(n, len(self._lengths)), dtype=np.int64)
 
-    def _repaired(self, code: Encoding, rng: np.random.Generator) -> Encoding:
-        """Walk from `code` to an allowed encoding, always to the neighbour nearest the bounds."""
-        violation = self._violations(code[None, :])[0]
-        while violation > 0:
-            near = self._neighbour_codes(code)
-            violations = self._violations(near) if len(near) else np.array([violation])
-            if violations.min() >= violation:
-                raise Infeasible(self._infeasible_message())
-            code, violation = near[violations.argmin()], violations.min()
-        return code
+    def _walked_inside(self, rng: np.random.Generator) -> Encoding:
+        """Walk from a draw to an allowed encoding, always to the neighbour nearest the bounds."""
+        for draw in self._draw(_MOST_WALKS, rng):
+            code: Encoding = draw
+            violation = self._violations(code[None, :])[0]
+            while violation > 0:
+                near = self._neighbour_codes(code)
+                violations = self._violations(near)
+                if violations.min() >= violation:
+                    break
+                code, violation = near[violations.argmin()], violations.min()
+            else:
+                return code
+        raise Infeasible(self._infeasible_message(proven=False))
 
-    def _infeasible_message(self) -> str:
-        given = {k: v for k, v in asdict(self.constraints).items() if v is not None and k.endswith(("_min", "_max"))}
-        low, high = self.cost_range()
+    def _infeasible_message(self, *, proven: bool) -> str:
+        c, (low, high) = self.constraints, self.cost_range()
+        given = {k: v for k, v in asdict(c).items() if v is not None and k.endswith(("_min", "_max"))}
         return (
-            f"no architecture meets the constraints {given}; at {self.constraints.image_size} pixels the space spans "
-            f"params {low.params:,} to {high.params:,} and MACs {low.macs:,} to {high.macs:,}"
+            f"{'no' if proven else 'found no'} architecture that meets the constraints {given}; at {c.image_size} "
+            f"pixels the space spans params {low.params:,} to {high.params:,} and MACs {low.macs:,} to {high.macs:,}"
         )
+
+    def _codes(self) -> Iterator[NDArray[np.int64]]:
+        """Every encoding in order, in chunks (n, decisions)."""
+        for start in range(0, self.size, _LISTED_AT_ONCE):
+            left = np.arange(start, min(start + _LISTED_AT_ONCE, self.size))
+            codes = np.zeros((len(left), len(self.decisions)), dtype=np.int64)
+            for column in reversed(range(len(self.decisions))):
+                left, codes[:, column] = np.divmod(left, self._lengths[column])
+            yield codes
+
+    def _listed(self) -> NDArray[np.int64]:
+        return np.concatenate([codes[self.allowed(codes)] for codes in self._codes()])
 
     def cost_range(self) -> tuple[cost.Cost, cost.Cost]:
         """Least and greatest params, MACs and activations over the whole space, constraints not counted; exact."""
@@ -307,7 +337,8 @@ class SearchSpace:
 
         Where the constraints leave no such neighbour, more decisions change. The result always differs and is inside.
 
-        Raises: ValueError if the architecture is not of this space; Infeasible if there is no other one.
+        Raises: ValueError if the architecture is not of this space; Infeasible if there is no other one, or none was
+            found.
         """
         code = self.encode(architecture)
         for index in rng.permutation(len(self.decisions)):
@@ -322,12 +353,17 @@ class SearchSpace:
             fresh = fresh[self.allowed(fresh) & (fresh != code).any(axis=1)]
             if len(fresh):
                 return self._decoded(fresh[0].tolist())
-        raise Infeasible("no other architecture of the space keeps the constraints")
+        listed = self._listed() if self.size <= _MOST_LISTED else self._draw(0, rng)
+        listed = listed[(listed != code).any(axis=1)]
+        if len(listed):
+            return self._decoded(listed[rng.integers(len(listed))].tolist())
+        raise Infeasible("found no other architecture of the space that keeps the constraints")
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
         """Take each decision from either parent with equal chance; a parent if no mix drawn keeps the constraints.
 
-        Raises: ValueError if a parent is not of this space.
+        Raises: ValueError if a parent is not of this space; Infeasible if neither parent keeps the constraints and no
+            mix was found that does.
         """
         parents = np.stack([self.encode(a), self.encode(b)])
         for _ in range(8):
@@ -335,13 +371,15 @@ class SearchSpace:
             mixes = mixes[self.allowed(mixes)]
             if len(mixes):
                 return self._decoded(mixes[0].tolist())
-        return a if rng.random() < 0.5 else b
+        parents = parents[self.allowed(parents)]
+        if not len(parents):
+            raise Infeasible("found no mix of the two architectures that keeps the constraints")
+        return self._decoded(parents[rng.integers(len(parents))].tolist())
 
     def __iter__(self) -> Iterator[Architecture]:
         """Every allowed architecture, in the order of the encodings. For small spaces."""
-        for code in product(*(range(length) for length in self._lengths)):
-            if self.allowed(np.array([code], dtype=np.int64).reshape(1, -1))[0]:
-                yield self._decoded(code)
+        for codes in self._codes():
+            yield from (self._decoded(code.tolist()) for code in codes[self.allowed(codes)])
 
     # ---- as plain data
 
@@ -357,15 +395,12 @@ class SearchSpace:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> SearchSpace:
         """Read what `to_dict` wrote, or the same typed by hand. Raises ValueError naming the key or value at fault."""
-        if not isinstance(record, Mapping):
-            raise ValueError(f"a space must be a mapping, got {type(record).__name__}")
         check_keys("space", record, [f.name for f in fields(cls)], ("stem_channels", "stages", "head_channels"))
         if not isinstance(record["stages"], list | tuple):
             raise ValueError("space stages must be a list")
         stages = [_stage_choices(f"space stage {n}", stage) for n, stage in enumerate(record["stages"], start=1)]
-        given = record.get("constraints") or {}
-        check_keys("space constraints", given, [f.name for f in fields(Constraints)])
-        return cls(**{**record, "stages": tuple(stages), "constraints": Constraints(**given)})
+        constraints = Constraints.from_dict(record.get("constraints") or {})
+        return cls(**{**record, "stages": tuple(stages), "constraints": constraints})
 
     def to_yaml(self) -> str:
         """YAML text; `from_yaml` gives an equal space back."""
@@ -377,12 +412,13 @@ class SearchSpace:
         return cls.from_dict(yaml_text.load(text))
 
 
-_MOST_DRAWS = 300_000
+_MOST_DRAWS = 300_000  # half a second
+_MOST_LISTED = 2**20  # architectures: a second
+_MOST_WALKS = 100
+_LISTED_AT_ONCE = 8192
 
 
 def _stage_choices(owner: str, record: Any) -> StageChoices:
-    if not isinstance(record, Mapping):
-        raise ValueError(f"{owner} must be a mapping, got {type(record).__name__}")
     check_keys(owner, record, STAGE_FIELDS, STAGE_FIELDS[:-1])
     try:
         return StageChoices(**record)

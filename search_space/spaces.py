@@ -31,6 +31,8 @@ def efficientnetv2(
     Source: arXiv:2104.00298, section 3.2.
     """
     base = published(backbone)
+    if not isinstance(layers, list | tuple) or not all(isinstance(f, int | float) and f > 0 for f in layers):
+        raise ValueError(f"space efficientnetv2 layers must be a list of positive factors, got {layers!r}")
     stages = tuple(
         StageChoices(
             op=("mbconv", "fused_mbconv"),
@@ -39,7 +41,7 @@ def efficientnetv2(
             expansion=(1, 4, 6),
             channels=(stage.channels,),
             stride=(stage.stride,),
-            se_ratio=tuple(se_ratio) if isinstance(se_ratio, list | tuple) else (float(se_ratio),),  # type: ignore[arg-type]
+            se_ratio=se_ratio,  # type: ignore[arg-type]  # one or several, as every field
         )
         for stage in base.stages
     )
@@ -92,18 +94,14 @@ def space_from_config(record: Mapping[str, Any]) -> SearchSpace:
 
     Raises: ValueError naming the key or value at fault.
     """
-    if not isinstance(record, Mapping):
-        raise ValueError(f"a space must be a mapping, got {type(record).__name__}")
-    if "name" not in record:
+    if not isinstance(record, Mapping) or "name" not in record:
         return SearchSpace.from_dict(record)
     name, arguments = record["name"], {key: value for key, value in record.items() if key != "name"}
-    if name not in SPACES:
+    if not isinstance(name, str) or name not in SPACES:
         raise ValueError(f"unknown space {name!r}; known: {', '.join(sorted(SPACES))}")
     check_keys(f"space {name}", arguments, _ARGUMENTS[name])
     return SPACES[name](**arguments)
 
 
 def _constraints(given: Mapping[str, Any] | None) -> Constraints:
-    given = given or {}
-    check_keys("space constraints", given, list(Constraints.__dataclass_fields__))
-    return Constraints(**given)
+    return Constraints.from_dict(given or {})

@@ -9,19 +9,25 @@ import yaml
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with three repairs: `1e-4` is a number, `on`/`off`/`yes`/`no` are words, a key twice is an error."""
+    """SafeLoader with four repairs.
+
+    `1e-4` is a number; `on`, `off`, `yes` and `no` are words; so are `1:30` and `010`, which YAML 1.1 takes for 90 and
+    8; a key twice is an error.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        seen: list[Any] = []
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise ValueError(f"key {key!r} is given twice (line {key_node.start_mark.line + 1})")
-            seen.add(key)
+            seen.append(key)
         return super().construct_mapping(node, deep)
 
 
-_REPAIRED = {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"}
+_REPAIRED = {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:float", "tag:yaml.org,2002:int"}
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in rules if tag not in _REPAIRED]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -29,11 +35,16 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|nan))$"),
-    list("-+0123456789."),
-)
+_FLOAT = re.compile(r"^[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|nan))$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789"))
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes a string such as `1e-4`, which would be read back as a number."""
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
 
 def load(text: str) -> Any:
@@ -48,4 +59,4 @@ def load(text: str) -> Any:
 
 def dump(data: Any) -> str:
     """Write dicts, lists, numbers and strings as YAML in the order given; short lists stay on one line."""
-    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=120)
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120)
