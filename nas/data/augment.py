@@ -1,54 +1,91 @@
-"""Augmentation of a batch on its device: each image draws for itself, no loop over images, no host synchronisation."""
+"""Augmentation of a batch on its device: each image draws for itself, without a loop over images.
+
+On a GPU nothing waits for the host, so that the whole of it can be captured in a CUDA graph.
+"""
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from nas.data import mixing
+from nas.data import geometry, mixing
+from nas.data.randaugment import randaugment
 from nas.data.settings import AugmentSettings
+
+TRIES = 10  # at a crop that fits
 
 
 def augment(
-    images: Tensor, labels: Tensor, settings: AugmentSettings, generator: torch.Generator | None, num_classes: int
+    images: Tensor,
+    labels: Tensor,
+    settings: AugmentSettings,
+    generator: torch.Generator | None,
+    num_classes: int,
+    image_size: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Crop, flip, RandAugment, erase, Mixup and CutMix a training batch.
+    """Crop, flip, RandAugment, erase, Mixup and CutMix a training batch, in this order.
 
     Args:
-        images: (N, C, H, W) grey levels 0..255, uint8 or float.
+        images: (N, C, H, W) grey levels 0..255, uint8 or float, H = W; quickest if uint8 and channels-last.
         labels: (N,) classes, or (N, num_classes) weights.
         settings: what to do and how strongly; may change from call to call.
         generator: of every draw, on the images' device; None = that device's default.
         num_classes: width of soft labels.
-    Returns: images of the same shape, uint8, or float32 if `settings.mixes`; labels as given, or soft if it mixes.
+        image_size: height and width wanted; None = as given.
+    Returns: grey levels (N, C, image_size, image_size), channels-last, uint8, or float32 with Mixup; labels as given,
+        or (N, num_classes) float32 if `settings.mixes`.
     """
+    size = image_size or images.shape[-1]
     if images.dtype != torch.uint8:
         images = images.round().clamp(0, 255).to(torch.uint8)
-    n, device = len(images), images.device
-    if settings.crop == "pad":
-        images = pad_crop(images, settings.crop_padding, generator)
-    if settings.flip:
-        mirrored = torch.rand(n, generator=generator, device=device) < 0.5
-        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-    if not settings.mixes:
-        return images, labels
-    floats, weights = images.to(torch.float32), mixing.soft_labels(labels, num_classes)
-    if settings.mixup_alpha:
-        floats, weights = mixing.mixup(floats, weights, settings.mixup_alpha, generator)
-    if settings.cutmix_alpha:
-        floats, weights = mixing.cutmix(floats, weights, settings.cutmix_alpha, generator)
-    return floats, weights
+    pixels = images.permute(0, 2, 3, 1).contiguous()  # (N, H, W, C): no copy if channels-last
+    pixels = _cut(pixels, settings, size, generator)
+    if settings.randaugment_magnitude and settings.randaugment_layers:
+        layers, magnitude = settings.randaugment_layers, settings.randaugment_magnitude
+        pixels = randaugment(pixels, layers, magnitude, settings.randaugment_policy, generator)
+    if settings.erasing:
+        pixels = mixing.erase(pixels, settings.erasing, generator)
+    if settings.mixes:
+        labels = mixing.soft_labels(labels, num_classes)
+        pixels, labels = mixing.mix(pixels, labels, settings.mixup_alpha, settings.cutmix_alpha, generator)
+    return pixels.permute(0, 3, 1, 2), labels
 
 
-def pad_crop(images: Tensor, padding: int, generator: torch.Generator | None) -> Tensor:
-    """Pad with black and cut out at a random offset: (N, C, H, W) -> the same shape."""
-    n, _, height, width = images.shape
-    pad = round(padding * height / 32)
-    padded = functional.pad(images, (pad, pad, pad, pad))
-    offset = torch.randint(0, 2 * pad + 1, (2, n), generator=generator, device=images.device)
-    rows = offset[0][:, None] + torch.arange(height, device=images.device)
-    columns = offset[1][:, None] + torch.arange(width, device=images.device)
-    which = torch.arange(n, device=images.device)[:, None, None]
-    cut = padded.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]]  # (N, H, W, C)
-    return cut.permute(0, 3, 1, 2)
+def _cut(pixels: Tensor, settings: AugmentSettings, size: int, generator: torch.Generator | None) -> Tensor:
+    """Crop, resize and flip: (N, H, W, C) -> (N, size, size, C)."""
+    n, given, device = len(pixels), pixels.shape[1], pixels.device
+    if settings.crop == "resized":
+        height, width, top, left = _rectangle(n, given, settings, generator, device)
+        pixels = geometry.resized_crop(pixels, top, left, height, width, size)
+    elif given != size:
+        pixels = geometry.resize(pixels, size)
+    padding = round(settings.crop_padding * size / 32) if settings.crop == "pad" else 0
+    if not padding and not settings.flip:
+        return pixels
+    top, left = torch.randint(0, 2 * padding + 1, (2, n), generator=generator, device=device)
+    mirrored = torch.rand(n, generator=generator, device=device) < (0.5 if settings.flip else 0.0)
+    return geometry.crop_and_flip(pixels, padding, top, left, mirrored)
+
+
+def _rectangle(
+    n: int, size: int, settings: AugmentSettings, generator: torch.Generator | None, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Height, width, top and left (N,) of a random part of a square: uniform in area and log-uniform in ratio.
+
+    The first of ten draws that fits into the image; the whole image if none does.
+    Source: Szegedy et al. 2015 (arXiv:1409.4842), section 6; ten draws as in the usual implementations.
+    """
+    area, ratio = torch.rand(2, n, TRIES, generator=generator, device=device)
+    low, high = settings.crop_scale
+    area = low + (high - low) * area
+    low, high = (math.log(bound) for bound in settings.crop_ratio)
+    ratio = torch.exp(low + (high - low) * ratio)
+    sides = torch.stack([torch.sqrt(area / ratio), torch.sqrt(area * ratio)])  # (2, N, TRIES)
+    fits = (sides <= 1).all(0)
+    first = fits.to(torch.uint8).argmax(1, keepdim=True)
+    chosen = sides.gather(2, first.expand(2, n, 1))[..., 0]
+    height, width = size * torch.where(fits.any(1), chosen, 1.0)
+    down, right = torch.rand(2, n, generator=generator, device=device)
+    return height, width, down * (size - height), right * (size - width)

@@ -8,17 +8,19 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from nas.data import geometry
 from nas.data.augment import augment as augment_batch
+from nas.data.prefetch import prefetched
 from nas.data.prepare import Prepared, SplitName, load_split
 from nas.data.settings import AugmentSettings
 
-RESIDENT_SHARE = 0.25  # of the GPU's free memory that a data set may take
+RESIDENT_SHARE = 0.25  # of a GPU's free memory that a split may take
+AHEAD = 2  # batches on their way to a GPU
 
 
 class Batches:
-    """The batches of one split.
+    """The batches of one split; `data_wait_s` adds up the time their consumer waited for them, in seconds.
 
     Args:
         prepared: the data set.
@@ -28,11 +30,11 @@ class Batches:
         augment: what is done to images; None = nothing.
         image_size: height and width wanted, at most that of `prepared`; None = that.
         seed: of order and augmentation, together with the epoch.
-        shuffle: draw the order anew each epoch and drop the last, partial batch; None = for train only.
+        shuffle: draw a new order each epoch and drop the last, partial batch; None = for train only.
         channels_last: memory format of the images.
-        resident: whether the whole split is held on the device; None = on a GPU, if it takes at most a quarter of its
-            free memory. What is not resident stays mapped from disk.
-    Raises: ValueError if the split is missing or empty, `image_size` too large, or an epoch would have no batch.
+        resident: whether the split's images are held on the device; None = on a GPU that has room, never on a CPU.
+            What is not resident stays mapped from disk.
+    Raises: ValueError if the split is empty, `image_size` too large, or shuffling would leave no whole batch.
     """
 
     def __init__(
@@ -50,43 +52,119 @@ class Batches:
         resident: bool | None = None,
     ) -> None:
         split = load_split(prepared, split_name)
-        self.prepared, self.split_name, self.batch_size, self.device = prepared, split_name, batch_size, device
-        self.augment, self.image_size, self.seed = augment, image_size or prepared.image_size, seed
+        self.prepared, self.split_name, self.device = prepared, split_name, device
+        self.batch_size, self.augment, self.seed, self.channels_last = batch_size, augment, seed, channels_last
+        self.image_size = prepared.image_size if image_size is None else image_size
         self.shuffle = split_name == "train" if shuffle is None else shuffle
-        self.channels_last, self.resident = channels_last, bool(resident)
+        self._check(len(split.labels))
         self.data_wait_s = 0.0
-        self._images = torch.from_numpy(split.images)
+        needed = len(split.labels) * int(np.prod(split.images.shape[1:]))
+        self.resident = _has_room(device, needed) if resident is None else resident
+        mapped = torch.from_numpy(split.images)
+        self._images = _upload(mapped, split.indices, device) if self.resident else mapped
+        self._rows = torch.arange(len(split.labels)) if self.resident else torch.from_numpy(split.indices)
         self._labels = torch.from_numpy(split.labels)
-        self._indices = split.indices
+        std = torch.tensor(prepared.std, dtype=torch.float64)
+        scale, shift = 1 / (255 * std), -torch.tensor(prepared.mean, dtype=torch.float64) / std
+        # One number for each value of an image's row: adding long rows is ten times quicker than adding triples.
+        self._scale = scale.repeat(self.image_size).to(device, torch.float32)
+        self._shift = shift.repeat(self.image_size).to(device, torch.float32)
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        count = len(self._indices)
+        count = len(self._labels)
         return count // self.batch_size if self.shuffle else -(-count // self.batch_size)
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (images (N, C, H, W) float32 normalised, labels) of an epoch; the same again for the same number."""
-        generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + number)
-        order = np.arange(len(self._indices))
-        if self.shuffle:
-            order = np.random.default_rng((self.seed, number)).permutation(order)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
+        """Yield the batches of an epoch; the same again for the same number, whether resident or not.
+
+        Yields: images (N, C, H, W) float32, normalised by the data set's mean and deviation; labels (N,) int64, or
+            (N, classes) float32 where `augment` mixes.
+        """
+        generator = torch.Generator(self.device).manual_seed(_seed(self.seed, number))
+        loaded = self._load(number)
+        if self.device.type == "cuda" and not self.resident:
+            loaded = self._arrived(prefetched(self._sent(loaded), AHEAD))
+        while True:
             began = time.perf_counter()
-            rows = torch.from_numpy(order[start : start + self.batch_size])
-            picked = torch.from_numpy(self._indices)[rows]
-            images = self._images[picked].permute(0, 3, 1, 2).to(self.device)
-            labels = self._labels[rows].to(self.device)
-            batch = self._finish(images, labels, generator)
+            batch = next(loaded, None)
+            if batch is not None:
+                batch = self._finish(*batch, generator)
             self.data_wait_s += time.perf_counter() - began
+            if batch is None:
+                return
             yield batch
 
+    def _check(self, count: int) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        if not 1 <= self.image_size <= self.prepared.image_size:
+            raise ValueError(f"image_size {self.image_size} is not in 1..{self.prepared.image_size}, the size prepared")
+        if self.shuffle and count < self.batch_size:
+            raise ValueError(f"batch_size {self.batch_size} is larger than {self.split_name}, {count} images")
+
+    def _load(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images (N, H, W, C) uint8 and labels (N,): on the device if resident, else on the host."""
+        order = np.arange(len(self._labels))
+        if self.shuffle:
+            order = np.random.default_rng(_seed(self.seed, number)).permutation(order)
+        where = torch.from_numpy(order)
+        rows, labels = self._rows[where], self._labels[where]
+        if self.resident:
+            rows, labels = rows.to(self.device), labels.to(self.device)
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            batch = slice(start, start + self.batch_size)
+            yield self._picked(rows[batch]), labels[batch]
+
+    def _picked(self, rows: Tensor) -> Tensor:
+        pinned = self.device.type == "cuda" and not self.resident
+        shape = (len(rows), *self._images.shape[1:])
+        out = torch.empty(shape, dtype=torch.uint8, device=self._images.device, pin_memory=pinned)
+        return torch.index_select(self._images, 0, rows, out=out)
+
+    def _sent(self, loaded: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor, torch.cuda.Event]]:
+        """Copy batches to the GPU on a stream of their own. PyTorch keeps pinned memory until its copy is done."""
+        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        for images, labels in loaded:
+            with torch.cuda.stream(stream):
+                images = images.to(self.device, non_blocking=True)
+                labels = labels.pin_memory().to(self.device, non_blocking=True)
+                arrived = stream.record_event()
+            yield images, labels, arrived
+
+    def _arrived(self, sent: Iterator[tuple[Tensor, Tensor, torch.cuda.Event]]) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels, event in sent:
+            current = torch.cuda.current_stream(self.device)
+            current.wait_event(event)
+            for tensor in (images, labels):
+                tensor.record_stream(current)  # or its memory could be reused by the copying stream too early
+            yield images, labels
+
     def _finish(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        if self.augment:
-            images, labels = augment_batch(images, labels, self.augment, generator, self.prepared.num_classes)
-        floats = images.to(torch.float32)
-        if self.image_size != self.prepared.image_size:
-            floats = functional.interpolate(floats, (self.image_size,) * 2, mode="bilinear", antialias=True)
-        mean = torch.tensor(self.prepared.mean, device=self.device)[:, None, None]
-        std = torch.tensor(self.prepared.std, device=self.device)[:, None, None]
-        floats = (floats / 255 - mean) / std
-        return floats.contiguous(memory_format=torch.channels_last) if self.channels_last else floats, labels
+        if self.augment is not None:
+            images, labels = augment_batch(
+                images.permute(0, 3, 1, 2), labels, self.augment, generator, self.prepared.num_classes, self.image_size
+            )
+            images = images.permute(0, 2, 3, 1)
+        elif images.shape[1] != self.image_size:
+            images = geometry.resize(images, self.image_size)
+        rows = images.reshape(len(images), self.image_size, -1).to(torch.float32).mul_(self._scale).add_(self._shift)
+        normalised = rows.view(images.shape).permute(0, 3, 1, 2)  # (N, C, H, W), channels-last in memory
+        return normalised if self.channels_last else normalised.contiguous(), labels
+
+
+def _seed(seed: int, number: int) -> int:
+    return int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0])
+
+
+def _has_room(device: torch.device, needed: int) -> bool:
+    return device.type == "cuda" and needed <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
+
+
+def _upload(images: Tensor, indices: np.ndarray[tuple[int], np.dtype[np.int64]], device: torch.device) -> Tensor:
+    """The chosen images on the device, copied a part at a time so that the host never holds them all."""
+    held = torch.empty((len(indices), *images.shape[1:]), dtype=torch.uint8, device=device)
+    for start in range(0, len(indices), 4096):
+        part = torch.from_numpy(indices[start : start + 4096])
+        held[start : start + 4096] = images.index_select(0, part).to(device)
+    return held

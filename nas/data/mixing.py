@@ -1,66 +1,139 @@
-"""Mixup, CutMix and random erasing on a batch, each image with its own draw; no host synchronisation."""
+"""CutMix, Mixup and random erasing, each image with its own draw. Images are (N, H, W, C)."""
 
 from __future__ import annotations
+
+import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nas.data.drawn import on_drawn
+
+ERASED_AREA = (0.02, 0.4)  # share of the image
+ERASED_RATIO = (0.3, 1 / 0.3)  # height over width
+
+
+class Rectangles(NamedTuple):
+    """One rectangle an image: the pixels whose row and column are both in."""
+
+    rows: Tensor  # (N, H) bool
+    columns: Tensor  # (N, W) bool
+
 
 def soft_labels(labels: Tensor, num_classes: int) -> Tensor:
     """(N,) classes -> (N, num_classes) float32 weights; weights pass through."""
-    if labels.dim() == 2:
-        return labels
-    return functional.one_hot(labels, num_classes).to(torch.float32)
+    return labels if labels.dim() == 2 else functional.one_hot(labels, num_classes).to(torch.float32)
+
+
+def mix(
+    images: Tensor, labels: Tensor, mixup_alpha: float, cutmix_alpha: float, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Mixup, CutMix, or, where both are on, Mixup of one half of the batch and CutMix of the other.
+
+    Args:
+        images: (N, H, W, C) uint8.
+        labels: (N, classes) weights.
+        mixup_alpha, cutmix_alpha: 0 = off.
+    Returns: the same shapes, images float32 if Mixup is on; labels still sum to 1.
+    Source: the halves are those of EfficientNetV2's official code.
+    """
+    if not cutmix_alpha:
+        return mixup(images, labels, mixup_alpha, generator)
+    if not mixup_alpha:
+        return cutmix(images, labels, cutmix_alpha, generator)
+    half = len(images) // 2
+    blended, their_labels = mixup(images[:half], labels[:half], mixup_alpha, generator)
+    pasted, other_labels = cutmix(images[half:], labels[half:], cutmix_alpha, generator)
+    return torch.cat([blended, pasted.to(torch.float32)]), torch.cat([their_labels, other_labels])
 
 
 def mixup(images: Tensor, labels: Tensor, alpha: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """Blend each image with its partner, the batch read backwards.
 
     Args:
-        images: (N, C, H, W) float.
+        images: (N, H, W, C).
         labels: (N, classes) weights.
-        alpha: of Beta(alpha, alpha), from which each image's share is drawn.
-    Source: Zhang et al. 2018 (arXiv:1710.09412); share per image and partner as in EfficientNetV2's official code.
+        alpha: of Beta(alpha, alpha), from which each image's share is drawn; the larger part stays its own.
+    Returns: the same shapes, float32.
+    Source: Zhang et al. 2018 (arXiv:1710.09412), with a share for each image as in EfficientNetV2's official code.
     """
     share = beta(len(images), alpha, generator, images.device)
     share = torch.maximum(share, 1 - share)
-    blended = torch.lerp(images.flip(0), images, share.to(images.dtype)[:, None, None, None])
+    images = images.to(torch.float32)
+    blended = torch.lerp(images.flip(0), images, share[:, None, None, None])
     return blended, torch.lerp(labels.flip(0), labels, share[:, None])
 
 
 def cutmix(images: Tensor, labels: Tensor, alpha: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """Paste a rectangle of its partner, the batch read backwards, into each image.
 
-    Args: as for `mixup`; the area left of an image is drawn from Beta(alpha, alpha), less what falls outside.
-    Source: Yun et al. 2019 (arXiv:1905.04899), rectangle per image.
+    Args:
+        images: (N, H, W, C) uint8.
+        labels: (N, classes) weights; mixed by the area pasted.
+        alpha: of Beta(alpha, alpha), from which the share an image keeps is drawn, before its rectangle is cut off
+            at the image's edge.
+    Source: Yun et al. 2019 (arXiv:1905.04899), with a rectangle for each image.
     """
-    n, _, height, width = images.shape
+    n, height, width, _ = images.shape
     side = torch.sqrt(1 - beta(n, alpha, generator, images.device))
-    inside = rectangles(n, height, width, side * height, side * width, generator)  # (N, H, W)
-    pasted = torch.where(inside[:, None], images.flip(0), images)
-    share = 1 - inside.to(torch.float32).mean((1, 2))
-    return pasted, torch.lerp(labels.flip(0), labels, share[:, None])
+    centre = torch.rand(2, n, generator=generator, device=images.device)
+    cut = rectangles(height, width, centre[0] * height, centre[1] * width, side * height, side * width)
+    share = 1 - cut.rows.to(torch.float32).mean(1) * cut.columns.to(torch.float32).mean(1)
+    return paste(images, images.flip(0), *cut), torch.lerp(labels.flip(0), labels, share[:, None])
 
 
-def rectangles(
-    n: int, height: int, width: int, tall: Tensor, wide: Tensor, generator: torch.Generator | None
-) -> Tensor:
-    """Mask (N, H, W) of one rectangle an image, `tall` and `wide` pixels (N,), centred anywhere, cut off at the edge."""
-    device = tall.device
-    centre = torch.rand(2, n, generator=generator, device=device)
-    y, x = centre[0] * height, centre[1] * width
-    rows = torch.arange(height, device=device) + 0.5
-    columns = torch.arange(width, device=device) + 0.5
-    in_rows = (rows - y[:, None]).abs() < tall[:, None] / 2
-    in_columns = (columns - x[:, None]).abs() < wide[:, None] / 2
-    return in_rows[:, :, None] & in_columns[:, None, :]
+def erase(images: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
+    """Fill a rectangle of some images with noise.
+
+    Args:
+        images: (N, H, W, C) uint8.
+        share: probability that an image is erased.
+    Source: Zhong et al. 2020 (arXiv:1708.04896), with random values; sides longer than the image are cut to it, where
+        the paper draws again.
+    """
+    n, height, width, _ = images.shape
+    drawn, area, ratio, y, x = torch.rand(5, n, generator=generator, device=images.device)
+    area = ERASED_AREA[0] + (ERASED_AREA[1] - ERASED_AREA[0]) * area
+    low, high = (math.log(bound) for bound in ERASED_RATIO)
+    ratio = torch.exp(low + (high - low) * ratio)
+    tall = (height * torch.sqrt(area * ratio)).clamp(max=height)
+    wide = (width * torch.sqrt(area / ratio)).clamp(max=width)
+    cut = rectangles(height, width, tall / 2 + y * (height - tall), wide / 2 + x * (width - wide), tall, wide)
+
+    def fill(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        return paste(image, noise_like(image, generator), rows, columns)
+
+    return on_drawn(images.clone(), drawn < share, fill, images, *cut)
+
+
+def rectangles(height: int, width: int, y: Tensor, x: Tensor, tall: Tensor, wide: Tensor) -> Rectangles:
+    """Rectangles `tall` by `wide` about (y, x), all (N,) in pixels; what is outside the image is cut off."""
+    rows = torch.arange(height, device=y.device) + 0.5
+    columns = torch.arange(width, device=x.device) + 0.5
+    return Rectangles((rows - y[:, None]).abs() < tall[:, None] / 2, (columns - x[:, None]).abs() < wide[:, None] / 2)
+
+
+def paste(images: Tensor, others: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Rectangles of `others` in `images`, both (N, H, W, C) uint8; by bits, far quicker on a CPU than `where`."""
+    n, height, width, channels = images.shape
+    wide = columns.to(torch.uint8).neg().repeat_interleave(channels, dim=1)  # (N, W * C), 0 or 255
+    inside = (rows.to(torch.uint8).neg()[:, :, None] & wide[:, None, :]).view(images.shape)
+    return images ^ ((images ^ others) & inside)
+
+
+def noise_like(images: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Uniform uint8 noise, drawn eight levels at a time."""
+    words = torch.empty(-(-images.numel() // 8), dtype=torch.int64, device=images.device)
+    words.random_(-(2**63), None, generator=generator)
+    return words.view(torch.uint8)[: images.numel()].view(images.shape)
 
 
 def beta(n: int, alpha: float, generator: torch.Generator | None, device: torch.device) -> Tensor:
     """Draw (n,) float32 numbers from Beta(alpha, alpha).
 
-    As the ratio of two gamma draws in logarithms: for a small alpha both underflow to 0.
+    As the ratio of two gamma draws, in logarithms because both underflow to 0 for a small alpha.
     """
     shape = torch.full((2, n), alpha + 1.0, device=device)
     boost = torch.rand(2, n, generator=generator, device=device).clamp_(min=1e-30).log() / alpha

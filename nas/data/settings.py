@@ -108,4 +108,6 @@ def _between(name: str, value: float, low: float, high: float) -> None:
 
 def _ordered(name: str, pair: tuple[float, float], high: float) -> None:
     if len(pair) != 2 or not 0 < pair[0] <= pair[1] <= high or not math.isfinite(pair[1]):
-        raise ValueError(f"{name} must be two numbers, 0 < low <= high{f' <= {high:g}' * (high < math.inf)}, got {pair!r}")
+        raise ValueError(
+            f"{name} must be two numbers, 0 < low <= high{f' <= {high:g}' * (high < math.inf)}, got {pair!r}"
+        )

@@ -228,7 +228,9 @@ def _labels(table: Any, column: str, names: tuple[str, ...] | None, part: str) -
         index = {name: label for label, name in enumerate(names)}
         return np.array([index[str(value)] for value in values], np.int64)
     if values.ndim != 1 or values.dtype.kind not in "iub":
-        raise ValueError(f"column {column!r} of {part} holds {table.features[column]}: one whole number or name is needed")
+        raise ValueError(
+            f"column {column!r} of {part} holds {table.features[column]}: one whole number or name is needed"
+        )
     labels = values.astype(np.int64)
     if len(labels) == 0:
         raise ValueError(f"{part} has no rows")

@@ -1,0 +1,46 @@
+"""Do something to those images of a batch that drew it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+CACHE_VALUES = 1 << 18  # uint8 values worked on at once on a CPU: what is made of them must stay in its cache
+
+
+def on_drawn(target: Tensor, drawn: Tensor, change: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """Replace the rows of `target` that were drawn by `change(*rows of inputs)`.
+
+    A CPU computes the drawn rows only and writes into `target`. Elsewhere how many were drawn would have to be read
+    back by the host, which stalls the device and cannot be captured in a CUDA graph: there all rows are computed.
+
+    Args:
+        target: (N, ...); changed in place on a CPU.
+        drawn: (N,) bool.
+        change: rows of `inputs` -> rows like `target`'s; each row depends on its own inputs alone.
+        inputs: each (N, ...).
+    Returns: like `target`.
+    """
+    return _rows(target, drawn, change, inputs) if target.device.type == "cpu" else _all(target, drawn, change, inputs)
+
+
+def _rows(target: Tensor, drawn: Tensor, change: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> Tensor:
+    largest = max(t[:1].numel() for t in (target, *inputs))
+    chosen = drawn.nonzero()[:, 0]
+    for start in range(0, len(chosen), max(1, CACHE_VALUES // largest)):
+        rows = chosen[start : start + max(1, CACHE_VALUES // largest)]
+        changed = change(*(t.index_select(0, rows) for t in inputs))
+        _words(target).index_copy_(0, rows, _words(changed))
+    return target
+
+
+def _all(target: Tensor, drawn: Tensor, change: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> Tensor:
+    return torch.where(drawn.view(-1, *(1,) * (target.dim() - 1)), change(*inputs), target)
+
+
+def _words(images: Tensor) -> Tensor:
+    """(N, bytes) or, where they divide evenly, (N, bytes / 8) words: PyTorch copies rows element by element."""
+    flat = images.reshape(len(images), -1)
+    return flat.view(torch.int64) if flat.shape[1] % 8 == 0 else flat

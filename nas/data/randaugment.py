@@ -1,0 +1,145 @@
+"""RandAugment: each image gets its own random operations; how strong they are is one number that may grow with time.
+
+Source: Cubuk et al. 2020 (arXiv:1909.13719), with the operations of EfficientNetV2's official code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from nas.data import colour, geometry
+from nas.data.drawn import on_drawn
+from nas.data.mixing import paste, rectangles
+
+FILL = 128  # grey level of what an operation leaves empty
+FULL = 10.0  # magnitude that gives AutoAugment's full range
+Argument = Callable[[float, Tensor], Tensor]  # (magnitude / FULL, random signs (N,)) -> the operation's argument (N,)
+
+TABLES = {
+    "autocontrast": colour.autocontrast,
+    "equalize": colour.equalize,
+    "invert": colour.invert,
+    "posterize": colour.posterize,
+    "solarize": colour.solarize,
+    "solarize_add": colour.solarize_add,
+    "contrast": colour.contrast,
+    "brightness": colour.brightness,
+}
+GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
+
+
+def _constant(value: Callable[[float], float]) -> Argument:
+    return lambda level, sign: torch.full_like(sign, value(level))
+
+
+_NONE = _constant(lambda level: 0.0)
+_SHARED: Mapping[str, Argument] = {
+    "autocontrast": _NONE,
+    "equalize": _NONE,
+    "invert": _NONE,
+    "rotate": lambda level, sign: 30 * level * sign,  # degrees
+    "shear_x": lambda level, sign: 0.3 * level * sign,
+    "shear_y": lambda level, sign: 0.3 * level * sign,
+    "translate_x": lambda level, sign: 0.45 * level * sign,  # share of the width
+    "translate_y": lambda level, sign: 0.45 * level * sign,
+    "solarize_add": _constant(lambda level: min(110 * level, 128.0)),
+}
+_ENHANCE = ("saturation", "contrast", "brightness", "sharpness")
+
+# increasing: every operation does nothing at 0 and more at more, as timm's `inc` and torchvision do.
+# official: EfficientNetV2's, where colours are weakest at 5, and solarize and posterize do less at more; and with cutout.
+POLICIES: Mapping[str, Mapping[str, Argument]] = {
+    "increasing": {
+        **_SHARED,
+        "posterize": _constant(lambda level: max(8.0 - round(4 * level), 1.0)),  # bits kept
+        "solarize": _constant(lambda level: max(256 * (1 - level), 0.0)),  # threshold
+        **{name: lambda level, sign: (1 + 0.9 * level * sign).clamp(min=0.1) for name in _ENHANCE},  # factor
+    },
+    "official": {
+        **_SHARED,
+        "posterize": _constant(lambda level: min(int(4 * level), 8)),
+        "solarize": _constant(lambda level: int(256 * level)),
+        **{name: _constant(lambda level: 1.8 * level + 0.1) for name in _ENHANCE},
+        "cutout": _constant(lambda level: 2 * 40 / 224 * level),  # side as a share of the width: 80 of 224 pixels
+    },
+}
+
+
+def randaugment(
+    images: Tensor, layers: int, magnitude: float, policy: str, generator: torch.Generator | None
+) -> Tensor:
+    """Apply `layers` random operations to each image.
+
+    Args:
+        images: (N, H, W, C) uint8, H = W.
+        layers: operations an image gets, one after the other.
+        magnitude: how strong, FULL = AutoAugment's full range; any number >= 0.
+        policy: a key of POLICIES.
+        generator: of every draw.
+    Returns: (N, H, W, C) uint8.
+    """
+    arguments = POLICIES[policy]
+    images = images.clone()  # `on_drawn` writes in place on a CPU
+    for _ in range(layers):
+        draws = torch.rand(2, len(images), generator=generator, device=images.device)
+        chosen = (draws[0] * len(arguments)).to(torch.int64)
+        sign = torch.where(draws[1] < 0.5, -1.0, 1.0)
+        drawn = {name: chosen == i for i, name in enumerate(arguments)}
+        values = {name: argument(magnitude / FULL, sign) for name, argument in arguments.items()}
+        images = apply(images, drawn, values, generator)
+    return images
+
+
+def apply(
+    images: Tensor, drawn: Mapping[str, Tensor], values: Mapping[str, Tensor], generator: torch.Generator | None
+) -> Tensor:
+    """Apply to each image the operation that it drew.
+
+    Args:
+        images: (N, H, W, C) uint8; changed in place on a CPU.
+        drawn: operation -> (N,) bool, at most one of them true for an image.
+        values: operation -> (N,) its argument.
+    """
+    moved = [name for name in GEOMETRIC if name in drawn]
+    if moved:
+        images = on_drawn(
+            images, _any(drawn, moved), partial(geometry.warp, fill=FILL), images, _matrices(images, drawn, values)
+        )
+    recoloured = [name for name in TABLES if name in drawn]
+    if recoloured:
+        tables = colour.identity_tables(images)
+        for name in recoloured:
+            tables = on_drawn(tables, drawn[name], TABLES[name], images, values[name])
+        images = on_drawn(images, _any(drawn, recoloured), colour.look_up, images, tables)
+    for name, operation in (("saturation", colour.saturation), ("sharpness", colour.sharpness)):
+        if name in drawn:
+            images = on_drawn(images, drawn[name], operation, images, values[name])
+    if "cutout" in drawn:
+        images = cutout(images, drawn["cutout"], values["cutout"], generator)
+    return images
+
+
+def cutout(images: Tensor, drawn: Tensor, side: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Fill one square of each drawn image, `side` (N,) its share of the width, centred anywhere."""
+    n, height, width, _ = images.shape
+    centre = torch.rand(2, n, generator=generator, device=images.device)
+    hole = rectangles(height, width, centre[0] * height, centre[1] * width, side * height, side * width)
+    blank = images.new_full((1, height, width, images.shape[3]), FILL)
+    return on_drawn(images, drawn, lambda image, *where: paste(image, blank, *where), images, *hole)
+
+
+def _matrices(images: Tensor, drawn: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> Tensor:
+    size = images.shape[2]
+    zero = torch.zeros(len(images), device=images.device)
+    angle, shear_x, shear_y, move_x, move_y = (
+        torch.where(drawn[name], values[name], 0.0) if name in drawn else zero for name in GEOMETRIC
+    )
+    return geometry.matrices(angle, shear_x, shear_y, move_x * size, move_y * size, size)
+
+
+def _any(drawn: Mapping[str, Tensor], names: list[str]) -> Tensor:
+    return torch.stack([drawn[name] for name in names]).any(0)

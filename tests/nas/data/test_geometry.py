@@ -1,0 +1,136 @@
+"""Crops, flips, warps and resizes move pixels as Pillow does."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from nas.data import geometry
+
+
+def noise(n: int, size: int, channels: int = 3) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(size).integers(0, 256, (n, size, size, channels), dtype=np.uint8))
+
+
+def smooth(n: int, size: int, channels: int = 3) -> Tensor:
+    small = noise(n, 7, channels).numpy()
+    large = [np.asarray(Image.fromarray(image.squeeze()).resize((size, size), Image.Resampling.BICUBIC)) for image in small]
+    return torch.from_numpy(np.stack(large)).view(n, size, size, channels)
+
+
+def pillow(image: Tensor) -> Image.Image:
+    return Image.fromarray(image.squeeze(-1).numpy())
+
+
+def tensor(image: Image.Image, channels: int) -> Tensor:
+    return torch.from_numpy(np.array(image)).view(*reversed(image.size), channels)
+
+
+def transformed(image: Tensor, matrix: tuple[float, ...]) -> Tensor:
+    channels = image.shape[2]
+    fill = (128,) * channels if channels > 1 else 128
+    done = pillow(image).transform(image.shape[1::-1], Image.Transform.AFFINE, matrix, fillcolor=fill)
+    return tensor(done, channels)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(*[st.floats(-1.5, 1.5)] * 2, st.floats(-40, 40), *[st.floats(-1.5, 1.5)] * 2, st.floats(-40, 40)), min_size=1, max_size=4),
+    st.sampled_from([8, 17, 32]),
+    st.sampled_from([1, 3]),
+)
+def test_warp_is_pillows_affine_transform(given: list[tuple[float, ...]], size: int, channels: int) -> None:
+    """A warp equals Pillow's AFFINE transform to the pixel for any matrix, a different one for each image."""
+    images = noise(len(given), size, channels)
+    warped = geometry.warp(images, torch.tensor(given, dtype=torch.float64), 128)
+    for image, ours, matrix in zip(images, warped, given, strict=True):
+        theirs = transformed(image, matrix)
+        # Pillow has a path of its own for matrices that only scale and move, which rounds in float.
+        wrong = (ours != theirs).any(2).float().mean()
+        assert wrong <= (0.05 if matrix[1] == 0 and matrix[3] == 0 else 0)
+
+
+@pytest.mark.parametrize("angle", [-75.0, -30.0, -7.3, 12.0, 30.0])
+def test_rotation_is_pillows(angle: float) -> None:
+    """Rotation turns about the image's centre, in Pillow's direction, and fills with grey."""
+    images = noise(1, 32)
+    zero = torch.zeros(1)
+    turned = geometry.warp(images, geometry.matrices(torch.tensor([angle]), zero, zero, zero, zero, 32), 128)
+    theirs = tensor(pillow(images[0]).rotate(angle, fillcolor=(128, 128, 128)), 3)
+    assert (turned[0] != theirs).any(2).float().mean() < 0.005  # a pixel on the edge of rounding may differ
+
+
+@pytest.mark.parametrize(("which", "value", "matrix"), [
+    ("shear_x", 0.3, (1, 0.3, 0, 0, 1, 0)),
+    ("shear_y", -0.2, (1, 0, 0, -0.2, 1, 0)),
+    ("move_x", 9.0, (1, 0, 9, 0, 1, 0)),
+    ("move_y", -5.0, (1, 0, 0, 0, 1, -5)),
+])  # fmt: skip
+def test_shears_and_moves_are_pillows(which: str, value: float, matrix: tuple[float, ...]) -> None:
+    """Shears and translations are Pillow's affine matrices of the field's definitions."""
+    images = noise(2, 32)
+    zero = torch.zeros(2)
+    names = ("angle", "shear_x", "shear_y", "move_x", "move_y")
+    moved = geometry.warp(images, geometry.matrices(*(zero + value * (n == which) for n in names), 32), 128)
+    for image, ours in zip(images, moved, strict=True):
+        assert torch.equal(ours, transformed(image, matrix))
+
+
+def test_no_argument_is_no_change() -> None:
+    """With every argument 0 a warp returns the very pixels, which the GPU's path relies on."""
+    images = noise(3, 32)
+    zero = torch.zeros(3)
+    assert torch.equal(geometry.warp(images, geometry.matrices(zero, zero, zero, zero, zero, 32), 128), images)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_crop_and_flip_are_pillows(channels: int) -> None:
+    """Padding, cutting and mirroring give what expand, crop and mirror give, for each image its own."""
+    images = noise(4, 16, channels)
+    top, left, mirrored = torch.tensor([0, 3, 6, 2]), torch.tensor([6, 0, 3, 5]), torch.tensor([True, False, True, False])
+    done = geometry.crop_and_flip(images, 3, top, left, mirrored)
+    for i in range(4):
+        x, y = int(left[i]), int(top[i])
+        cut = ImageOps.expand(pillow(images[i]), 3, fill=0).crop((x, y, x + 16, y + 16))
+        theirs = ImageOps.mirror(cut) if mirrored[i] else cut
+        assert torch.equal(done[i], tensor(theirs, channels))
+
+
+@pytest.mark.parametrize("size", [16, 32, 48])
+def test_resized_crop_is_pillows(size: int) -> None:
+    """Cutting a part out and resizing it equals Pillow's antialiased bilinear resize with a box, to one level."""
+    images = smooth(4, 32)
+    top, left = torch.tensor([0.0, 3.5, 10.25, 1.0]), torch.tensor([0.0, 7.0, 2.75, 9.5])
+    height, width = torch.tensor([32.0, 20.5, 13.0, 31.0]), torch.tensor([32.0, 12.0, 25.5, 22.5])
+    done = geometry.resized_crop(images, top, left, height, width, size)
+    for i in range(4):
+        box = (left[i].item(), top[i].item(), (left + width)[i].item(), (top + height)[i].item())
+        theirs = tensor(pillow(images[i]).resize((size, size), Image.Resampling.BILINEAR, box=box), 3)
+        assert (done[i].int() - theirs.int()).abs().max() <= 1
+
+
+def test_resize_is_antialiased() -> None:
+    """Shrinking averages: a fine checkerboard becomes grey, as in Pillow, instead of black or white."""
+    board = (torch.arange(32)[:, None] + torch.arange(32)) % 2 * 255
+    images = board.to(torch.uint8)[None, :, :, None]
+    done = geometry.resize(images, 8)
+    assert done[:, 1:-1, 1:-1].float().sub(127.5).abs().max() <= 1
+    images = smooth(2, 40)
+    for image, ours in zip(images, geometry.resize(images, 16), strict=True):
+        theirs = tensor(pillow(image).resize((16, 16), Image.Resampling.BILINEAR), 3)
+        assert (ours.int() - theirs.int()).abs().max() <= 1
+
+
+@given(st.floats(0, 20), st.floats(0.5, 12), st.integers(1, 40))
+@settings(max_examples=60, deadline=None)
+def test_weights_sum_to_one(start: float, length: float, size: int) -> None:
+    """However small or large the part, no pixel of a resize is brighter or darker than the image."""
+    weights = geometry.bilinear_weights(torch.tensor([start]), torch.tensor([length]), 33, size)
+    assert weights.shape == (1, size, 33)
+    assert math.isclose(weights.sum(2).min().item(), 1, abs_tol=1e-5)
+    assert math.isclose(weights.sum(2).max().item(), 1, abs_tol=1e-5)
