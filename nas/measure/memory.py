@@ -32,8 +32,8 @@ def peak_memory_mb(step: TrainingStep, images: Tensor, labels: Tensor) -> float:
         before = torch.cuda.memory_allocated(step.device)
         torch.cuda.reset_peak_memory_stats(step.device)
         eager_step(step, images, labels)
-        peak: int = torch.cuda.max_memory_allocated(step.device)
-        return (own + peak - before) / 2**20
+        more: int = torch.cuda.max_memory_allocated(step.device) - before
+        return (own + more) / 2**20
     with _LiveTensors([*_state(step), images, labels]) as live:
         eager_step(step, images, labels)
     return (own + live.peak) / 2**20
