@@ -4,6 +4,7 @@ from nas.algorithms.algorithm import Algorithm, Exhausted, Proposal, compatible
 from nas.algorithms.evolution import Evolution
 from nas.algorithms.local import LocalSearch
 from nas.algorithms.nsga2 import NSGA2
+from nas.algorithms.predictor import Predictor
 from nas.algorithms.random import RandomSearch
 from nas.algorithms.reinforce import PPO, Reinforce
 from nas.algorithms.tpe import TPE
@@ -16,6 +17,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "ppo": PPO,
     "tpe": TPE,
     "nsga2": NSGA2,
+    "predictor": Predictor,
 }
 
 __all__ = ["ALGORITHMS", "Algorithm", "Exhausted", "Proposal", "compatible"]

@@ -1,0 +1,149 @@
+"""Architectures as numbers a model can learn from: effects of each decision, shared trends, closed-form costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_space.architecture import STAGE_FIELDS, Stage
+from search_space.cost import count_batch, output_size, stage_cost
+from search_space.space import Decision, SearchSpace
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]  # (N, decisions), as `space.encode` gives
+
+
+@dataclass(frozen=True)
+class Block:
+    """Columns of the linear features that share one variance, and what that variance is expected to be."""
+
+    name: str
+    columns: slice
+    expected: float
+
+
+class Features:
+    """Maps encodings to the features of a Gaussian process.
+
+    Args:
+        space: whose encodings come.
+        by_stage: whether costs enter stage by stage and in proportion, as step time wants them; otherwise the network's
+            totals enter as logarithms, with squares, as accuracy wants them.
+    """
+
+    def __init__(self, space: SearchSpace, *, by_stage: bool) -> None:
+        self.space, self.by_stage = space, by_stage
+        self.size = space.constraints.image_size if not space.image_size else space.image_size
+        self.lengths = np.array([len(d.choices) for d in space.decisions], dtype=np.int64)
+        self.tables = [_effects(decision) for decision in space.decisions]
+        self.squares = [_root((table @ table.T) ** 2) for table in self.tables]
+        self.stage_of = np.array([d.stage for d in space.decisions], dtype=np.int64)
+        self.fields = sorted({d.field for d in space.decisions})
+        self.stages = _stage_tables(space, self.size) if by_stage else None
+        self.centre, self.spread = 0.0, 1.0
+        raw = self._costs(space.sample_encodings(1024, np.random.default_rng(0)))
+        self.centre, self.spread = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-12)
+        self.blocks = self._blocks()
+
+    def _blocks(self) -> list[Block]:
+        start, blocks = 0, []
+        for decision, table in zip(self.space.decisions, self.tables, strict=True):
+            blocks.append(Block(decision.name, slice(start, start + table.shape[1]), 0.4 / len(self.tables)))
+            start += table.shape[1]
+        for name in self.fields:
+            blocks.append(Block(name, slice(start, start + 1), 0.1))
+            start += 1
+        widths = {"total_0": 1, "total_1": 1, "total_2": 1}
+        if self.stages is not None:
+            widths |= {f"stages_{i}": len(self.stages) for i in range(3)}
+        else:
+            widths["squares"] = 3
+        for name, width in widths.items():
+            blocks.append(Block(name, slice(start, start + width), 0.02 if name == "squares" else 0.1))
+            start += width
+        return blocks
+
+    @property
+    def decision_columns(self) -> slice:
+        """The columns of the decisions' own effects: the first ones."""
+        return slice(0, sum(table.shape[1] for table in self.tables))
+
+    def linear(self, codes: Codes) -> Floats:
+        """Features with linear effects, shape (N, columns)."""
+        effects = [table[codes[:, d]] for d, table in enumerate(self.tables)]
+        position = codes / (self.lengths - 1) - 0.5
+        shared = [
+            position[:, [d.field == name for d in self.space.decisions]].sum(axis=1, keepdims=True)
+            for name in self.fields
+        ]
+        return np.concatenate([*effects, *shared, self._scaled(codes)], axis=1)
+
+    def squared(self, codes: Codes) -> Floats:
+        """Features whose products are the squared kernels of the decisions, side by side, shape (N, columns)."""
+        return np.concatenate([table[codes[:, d]] for d, table in enumerate(self.squares)], axis=1)
+
+    def one_hot(self, codes: Codes) -> Floats:
+        """Zeros and ones: the product of two rows is the number of decisions on which they agree."""
+        starts = np.concatenate([[0], np.cumsum(self.lengths)])
+        rows = np.zeros((len(codes), int(starts[-1])))
+        rows[np.arange(len(codes))[:, None], codes + starts[:-1]] = 1.0
+        return rows
+
+    def _costs(self, codes: Codes) -> Floats:
+        totals = np.stack(count_batch(self.space, codes, self.size), axis=1).astype(np.float64)
+        if self.stages is None:
+            return np.log(totals)
+        parts = np.stack([costs[_mixed(codes, columns, lengths)] for columns, lengths, costs in self.stages], axis=2)
+        return np.concatenate([totals, parts.reshape(len(codes), -1)], axis=1)
+
+    def _scaled(self, codes: Codes) -> Floats:
+        costs = self._costs(codes)
+        if self.stages is None:
+            scaled = (costs - self.centre) / self.spread
+            return np.concatenate([scaled, scaled**2 - 1], axis=1)
+        # A stage's cost is measured with its total's ruler: a second is a second in every stage.
+        ruler = np.concatenate([self.spread[:3], np.repeat(self.spread[:3], len(self.stages))])
+        return np.asarray((costs - self.centre) / ruler)
+
+
+def _effects(decision: Decision) -> Floats:
+    """Rows are choices; their products are a kernel of zero mean and unit mean variance. Near values have near effects."""
+    values = np.array(decision.choices) if decision.field != "op" else np.arange(len(decision.choices))
+    position = np.argsort(np.argsort(values)) / (len(values) - 1)
+    apart = np.abs(position[:, None] - position[None, :])
+    kernel = np.eye(len(values)) if decision.field == "op" else np.exp(-apart)
+    centring = np.eye(len(values)) - 1 / len(values)
+    kernel = centring @ kernel @ centring
+    return _root(kernel / kernel.diagonal().mean())
+
+
+def _root(kernel: Floats) -> Floats:
+    """A matrix whose rows' products are `kernel`, with no more columns than its rank."""
+    values, vectors = np.linalg.eigh(kernel)
+    kept = values > 1e-9 * values.max()
+    return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
+
+
+def _mixed(codes: Codes, columns: list[int], lengths: tuple[int, ...]) -> Codes:
+    if not columns:
+        return np.zeros(len(codes), dtype=np.int64)
+    return np.asarray(np.ravel_multi_index(tuple(codes[:, columns].T), lengths), dtype=np.int64)
+
+
+def _stage_tables(space: SearchSpace, image_size: int) -> list[tuple[list[int], tuple[int, ...], Floats]]:
+    """Per stage: its columns of an encoding, their lengths, and params, MACs, activations of each combination (C, 3).
+
+    A stage's input channels are the previous stage's first choice where they are a decision: a feature, not a count.
+    """
+    tables, channels, size = [], space.stem_channels, output_size(image_size, space.stem_stride)
+    for number, choices in enumerate(space.stages):
+        columns = [i for i, d in enumerate(space.decisions) if d.stage == number]
+        lengths = tuple(len(space.decisions[i].choices) for i in columns)
+        stages = [Stage(*option) for option in product(*(getattr(choices, name) for name in STAGE_FIELDS))]
+        costs = np.array([stage_cost(stage, channels, size) for stage in stages], dtype=np.float64)
+        tables.append((columns, lengths, costs))
+        channels, size = choices.channels[0], output_size(size, choices.stride[0])
+    return tables

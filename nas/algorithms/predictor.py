@@ -1,0 +1,130 @@
+"""Model-guided search: learn accuracy and step time apart, count params exactly, propose what promises the best reward.
+
+The reward A * S^w * P^v is no black box. Its logarithm is log A + w log S + v log P, where P is a count, S follows from
+a few timings, and only A has to be learned from noisy training. Gaussian processes give the mean and the uncertainty of
+the first two; the proposal maximises mean + optimism * standard deviation over a local search from the best candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
+from nas.algorithms.features import Codes, Features
+from nas.algorithms.reward_model import Observation, RewardModel, observation
+from nas.trial import Trial
+from search_space.architecture import Architecture
+from search_space.space import SearchSpace
+
+Floats = NDArray[np.float64]
+StepTimes = Callable[[Sequence[Architecture]], Sequence[float]]
+
+
+class Predictor(Algorithm):
+    """Gaussian processes of accuracy and step time on the stage encoding; upper confidence bound of the reward.
+
+    Args:
+        warm_up: random trials before the model is trusted.
+        optimism: standard deviations added to the predicted mean of the logarithm of the reward.
+        candidates: random candidates looked at for each proposal, beside those of the local search.
+        step_time: gives normalised step times of architectures, if they can be had without training (a timer on the
+            device, a table); then S is not predicted.
+    Raises: ValueError for a setting out of range.
+    """
+
+    name = "predictor"
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int = 0,
+        *,
+        warm_up: int = 10,
+        optimism: float = 0.5,
+        candidates: int = 500,
+        step_time: StepTimes | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(space, seed, **settings)
+        check_settings(warm_up=(warm_up, 2, 10**6), optimism=(optimism, 0, 100), candidates=(candidates, 1, 10**6))
+        self.warm_up, self.optimism, self.candidates, self.step_time = warm_up, optimism, candidates, step_time
+        self.observations: list[Observation] = []
+        self.model: RewardModel | None = None
+        self.features: tuple[Features, Features] | None = None
+
+    def _learn(self, trial: Trial) -> None:
+        self.observations.append(observation(trial, self.space.encode(trial.architecture)))
+        self.model = None
+
+    def _propose(self, rng: np.random.Generator) -> Proposal:
+        if sum(o.scored for o in self.observations) < self.warm_up or not self.space.decisions:
+            return Proposal(self.space.sample(rng), "predictor.random")
+        if self.features is None:
+            self.features = Features(self.space, by_stage=False), Features(self.space, by_stage=True)
+        pending = [self.space.encode(p.architecture) for p in self.pending.values()]
+        if self.model is None:
+            self.model = RewardModel(self.space, self.features, self.observations, self.step_time)
+        model = self.model.assuming(np.array(pending).reshape(-1, len(self.space.decisions)))
+        best = self._search(model, rng)
+        if best is None:
+            return Proposal(self.space.sample(rng), "predictor.random")
+        notes = {"predicted_reward": best.mean, "predicted_std": best.std}
+        return Proposal(best.architecture, "predictor.model", notes=notes)
+
+    def _search(self, model: RewardModel, rng: np.random.Generator) -> _Candidate | None:
+        """Climb from the best observed and the best random candidates; the best point on the way that is new."""
+        codes = self.space.sample_encodings(self.candidates, rng)
+        codes = np.unique(np.concatenate([codes, model.top(_STARTS)]), axis=0)
+        values = model.optimistic(codes, self.optimism)
+        known, known_values = codes, values
+        for _ in range(_CLIMBS):
+            starts = known[np.argsort(-known_values, kind="stable")[:_STARTS]]
+            near = self._changes(starts, rng)
+            near = near[~_rows_in(near, known)]
+            if not len(near):
+                break
+            found = model.optimistic(near, self.optimism)
+            stuck = found.max() <= known_values.max()
+            known, known_values = np.concatenate([known, near]), np.concatenate([known_values, found])
+            if stuck:
+                break
+        for i in np.argsort(-known_values, kind="stable"):
+            architecture = self.space.decode(known[i])
+            if self.repeats or architecture.arch_id not in self.seen:
+                mean, std = model.predict(known[i : i + 1])
+                return _Candidate(architecture, float(np.exp(mean[0])), float(np.exp(mean[0]) * std[0]))
+        return None
+
+    def _changes(self, starts: Codes, rng: np.random.Generator) -> Codes:
+        """Every allowed single change of the starts, and some double ones."""
+        lengths = np.array([len(d.choices) for d in self.space.decisions])
+        rows = []
+        for index, length in enumerate(lengths):
+            for step in range(1, length):
+                changed = starts.copy()
+                changed[:, index] = (changed[:, index] + step) % length
+                rows.append(changed)
+        singles = np.concatenate(rows)
+        doubles = singles[rng.integers(0, len(singles), _DOUBLES)]
+        at = rng.integers(0, len(lengths), _DOUBLES)
+        doubles[np.arange(_DOUBLES), at] = rng.integers(0, lengths[at])
+        codes = np.unique(np.concatenate([singles, doubles]), axis=0)
+        return codes[self.space.allowed(codes)]
+
+
+class _Candidate(NamedTuple):
+    architecture: Architecture
+    mean: float
+    std: float
+
+
+def _rows_in(rows: Codes, others: Codes) -> NDArray[np.bool_]:
+    known = set(map(bytes, np.ascontiguousarray(others)))
+    return np.array([bytes(row) in known for row in np.ascontiguousarray(rows)], dtype=bool)
+
+
+_STARTS, _CLIMBS, _DOUBLES = 6, 12, 100
