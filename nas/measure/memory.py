@@ -29,10 +29,10 @@ def peak_memory_mb(step: TrainingStep, images: Tensor, labels: Tensor) -> float:
     own = _bytes([*_state(step), images, labels])
     if step.device.type == "cuda":
         torch.cuda.synchronize(step.device)
-        before = torch.cuda.memory_allocated(step.device)
+        before = int(torch.cuda.memory_allocated(step.device))
         torch.cuda.reset_peak_memory_stats(step.device)
         eager_step(step, images, labels)
-        more: int = torch.cuda.max_memory_allocated(step.device) - before
+        more = int(torch.cuda.max_memory_allocated(step.device)) - before
         return (own + more) / 2**20
     with _LiveTensors([*_state(step), images, labels]) as live:
         eager_step(step, images, labels)

@@ -17,7 +17,7 @@ class StepTimeSettings:
     reference: str = "backbone"  # a published name; "backbone" = the backbone of the search space
     batch_size: int | None = None  # images per step; None = the training's batch
     image_size: int | None = None  # pixels; None = the training's image size
-    warmup: int = 3  # steps of each network before the first pair, not counted
+    warmup: int = 3  # steps of each network that come before anything is timed
     min_pairs: int = 10
     max_pairs: int = 30
     interval: float = 0.01  # stop at this half-width of the median ratio's confidence interval, relative to the median

@@ -139,7 +139,7 @@ def _prepare(
     if batch[0].device.type == "cpu" or train_settings.cuda_graph == "off":
         return _warmed_up(candidate, reference, eager, warmup, batch, clock)
     try:
-        steps = _warmed_up(candidate, reference, train_settings, warmup + WARM_UP_STEPS, batch, clock)
+        steps = _warmed_up(candidate, reference, train_settings, warmup, batch, clock)
         if {steps.candidate.micro_batch, steps.reference.micro_batch} == {train_settings.micro_batch}:
             return steps
         del steps
@@ -156,22 +156,36 @@ def _warmed_up(
     candidate: nn.Module, reference: nn.Module, train_settings: TrainSettings, warmup: int, batch: Batch, clock: Clock
 ) -> _Steps:
     with _out_of_memory_named("the candidate"):
-        mine = _first_step(candidate, train_settings, batch)
-        parts = [_parts(mine, batch, clock) for _ in range(PART_STEPS)]  # eager, so before anything is captured
-        peak = peak_memory_mb(mine, *batch)
+        mine = _first_steps(candidate, train_settings, warmup, batch)
+        parts, peak = _look_inside(mine, batch, clock)  # eager steps, while nothing is captured yet
     with _out_of_memory_named("the reference network"):
-        theirs = _first_step(reference, train_settings, batch)
-    for _ in range(warmup):
+        theirs = _first_steps(reference, train_settings, warmup, batch)
+    for _ in range(1 if train_settings.cuda_graph == "off" else 1 + WARM_UP_STEPS):
         mine(*batch)
         theirs(*batch)
-    forward, backward, update = (statistics.median(part) for part in zip(*parts, strict=True))
-    return _Steps(mine, theirs, (forward, backward, update), peak)
+    return _Steps(mine, theirs, parts, peak)
 
 
-def _first_step(network: nn.Module, train_settings: TrainSettings, batch: Batch) -> TrainingStep:
+def _first_steps(network: nn.Module, train_settings: TrainSettings, n: int, batch: Batch) -> TrainingStep:
     step = make_step(copy.deepcopy(network), train_settings, device=batch[0].device, total_steps=1)
-    step(*batch)  # finds the micro-batch and makes the optimiser's state
+    for _ in range(n):  # any of them may find that a smaller micro-batch is needed
+        step(*batch)
     return step
+
+
+def _look_inside(step: TrainingStep, batch: Batch, clock: Clock) -> tuple[tuple[float, float, float], float]:
+    """Give the seconds of forward, backward and update, and the peak memory in MiB."""
+    while True:
+        try:
+            parts = [_parts(step, batch, clock) for _ in range(PART_STEPS)]
+            forward, backward, update = (statistics.median(part) for part in zip(*parts, strict=True))
+            return (forward, backward, update), peak_memory_mb(step, *batch)
+        except (RuntimeError, MemoryError) as error:
+            size = step.micro_batch or len(batch[0])
+            if size == 1 or not is_out_of_memory(error):
+                raise
+        step.micro_batch = (size + 1) // 2  # where memory is short and in pieces, a size that fitted may not fit again
+        step.optimizer.zero_grad(set_to_none=True)
 
 
 @contextmanager
