@@ -84,7 +84,8 @@ def _reading_parsers(commands: Any) -> None:
         sub.add_argument("run", type=Path, metavar="DIR", help="run folder")
         sub.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
         if name == "trials":
-            sub.add_argument("--sort", default="trial_id", metavar="COLUMN", help="-COLUMN sorts downwards")
+            sub.add_argument("--sort", default="trial_id", metavar="COLUMN", help="default: trial_id")
+            sub.add_argument("--descending", action="store_true", help="the greatest first")
             sub.add_argument("--limit", type=_count, metavar="N", help="the first N alone")
             sub.add_argument("--out", type=Path, metavar="FILE", help="write a .csv, .parquet or .jsonl file instead")
         elif name == "best":
@@ -101,7 +102,11 @@ def _architecture_parsers(commands: Any) -> None:
     sub = _command(commands, "scale", "grow an architecture into a family", _scale)
     sub.add_argument("arch", metavar="ARCH", help="see below: `nas --help`")
     sub.add_argument("--to", default="m,l", metavar="SIZES", help="comma-separated, of s, m, l, xl (default: m,l)")
-    sub.add_argument("--out", type=Path, metavar="DIR", help="write one JSON file per size there")
+    sub.add_argument("--params", metavar="N,...", help="grow to these parameters instead, such as 50M,120M")
+    sub.add_argument("--macs", metavar="N,...", help="grow to these MACs instead, such as 8G")
+    sub.add_argument("--rule", default="late_growth", help="late_growth, from_base or uniform (default: %(default)s)")
+    sub.add_argument("--explain", action="store_true", help="what the rule misses of the published family")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="write the family there: a JSON file a size, and a table")
     sub.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
 
     sub = _command(commands, "profile", "params, MACs, measured step time and memory of architectures", _profile)
@@ -162,7 +167,7 @@ def _status(a: argparse.Namespace) -> int:
 def _trials(a: argparse.Namespace) -> int:
     from nas.commands import read
 
-    return read.trials(a.run, a.format, a.sort, a.limit, a.out)
+    return read.trials(a.run, a.format, a.sort, a.descending, a.limit, a.out)
 
 
 def _best(a: argparse.Namespace) -> int:
@@ -180,7 +185,8 @@ def _pareto(a: argparse.Namespace) -> int:
 def _scale(a: argparse.Namespace) -> int:
     from nas.commands.scale import scale_command
 
-    return scale_command(a.arch, a.to.split(","), a.out, a.format)
+    targets = {"params": a.params, "macs": a.macs}
+    return scale_command(a.arch, a.to.split(","), a.rule, targets, a.explain, a.out, a.format)
 
 
 def _profile(a: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ STATUSES = {
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of one candidate. Units are in the names; None = unknown or not measured; `curve`: a dict an epoch."""
+    """What became of one candidate. Units are in the names; None = not known or measured; `curve`: a dict an epoch."""
 
     architecture: Architecture
     status: str  # a key of STATUSES

@@ -74,7 +74,7 @@ def status(run: Path, form: str) -> int:
     return 0
 
 
-def trials(run: Path, form: str, sort: str, limit: int | None, out: Path | None) -> int:
+def trials(run: Path, form: str, sort: str, descending: bool, limit: int | None, out: Path | None) -> int:
     """List the trials, or write the whole table to a file."""
     from nas.analysis import load, save
 
@@ -83,11 +83,9 @@ def trials(run: Path, form: str, sort: str, limit: int | None, out: Path | None)
         save(frame, out)
         console().print(f"{len(frame)} trials written to {out}")
         return 0
-    descending = sort.startswith("-")
-    column = sort.removeprefix("-")
-    if column not in frame.columns:
-        raise ValueError(f"cannot sort by {column!r}; columns: {', '.join(frame.columns)}")
-    frame = frame.sort_values(column, ascending=not descending, kind="stable")
+    if sort not in frame.columns:
+        raise ValueError(f"cannot sort by {sort!r}; columns: {', '.join(frame.columns)}")
+    frame = frame.sort_values(sort, ascending=not descending, kind="stable")
     rows = frame.head(limit).to_dict("records") if limit else frame.to_dict("records")
     _show(rows, form)
     return 0

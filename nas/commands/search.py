@@ -18,11 +18,11 @@ from nas.commands.read import show_ranking, show_winner
 from nas.commands.terminal import console, short
 from nas.config import Config, load_config
 from nas.search.run import check_run, git_commit, locked, open_run
+from nas.search.task import Task
 from search_space.space import SearchSpace
 
 if TYPE_CHECKING:
     from nas.data.prepare import Prepared
-    from nas.search.evaluate import Task
 
 STOPPED_BY_SIGNAL = 128
 
@@ -43,9 +43,10 @@ def search(
         return describe(config)
     folder = out or Path("runs") / path.stem
     from nas.data.prepare import prepare
-    from nas.training.device import resolve_device
 
-    if not address:  # the nodes of a cluster may have what this one lacks
+    if config.device != "cpu" and not address:  # the nodes of a cluster may have what this machine lacks
+        from nas.training.device import resolve_device
+
         resolve_device(config.device)
     prepared = prepare(config.data, config.image_size, progress=True)
     _check_data(prepared, config)
@@ -139,7 +140,7 @@ def _compute_line(config: Config) -> str:
     total = flops * config.search.trials
     hours = total / 1e14 / 3600
     return (
-        f"a median candidate: {short(macs)} MACs, {short(flops)}FLOPs a trial; {short(total)}FLOPs in all, "
+        f"a median candidate: {short(macs)} MACs, {short(flops)} FLOPs a trial, {short(total)} in all, "
         f"{hours:,.1f} GPU hours at a sustained 100 TFLOP/s"
     )
 
@@ -162,8 +163,6 @@ def _check_data(prepared: Prepared, config: Config) -> None:
 
 
 def _task(config: Config) -> Task:
-    from nas.search.evaluate import Task
-
     settings = config.search
     return Task(
         data=config.data,

@@ -57,14 +57,15 @@ def table(rows: Sequence[Row], columns: Sequence[Column], title: str | None = No
     return laid_out
 
 
-def console() -> Console:
-    """A console on standard output; a pipe gets 120 columns and no colours."""
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False)
+def console(*, stderr: bool = False) -> Console:
+    """A console on standard output (or error); a pipe gets 120 columns and no colours."""
+    file = sys.stderr if stderr else sys.stdout
+    return Console(file=file, width=None if file.isatty() else 120, highlight=False)
 
 
 def short(value: float) -> str:
     """12345678 -> 12.3M, as in papers."""
-    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+    for unit, size in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= 0.9995 * size:
             return f"{value / size:.3g}{unit}" if abs(value) < 999.5 * size else f"{value / size:.0f}{unit}"
     return f"{value:.3g}"

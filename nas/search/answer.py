@@ -49,6 +49,11 @@ def answer(architecture: str, seed: int, task: Any, evaluator: str, report: Repo
     return result | {"started_at": started, "wall_s": time.perf_counter() - clock}
 
 
+def hard_limit_s(time_limit_s: float | None) -> float | None:
+    """When to end a process that did not keep its time limit by itself: a tenth later, at least 5 s, at most 60 s."""
+    return None if time_limit_s is None else time_limit_s + min(60.0, max(5.0, 0.1 * time_limit_s))
+
+
 @contextlib.contextmanager
 def killed_after(limit_s: float | None) -> Iterator[None]:
     """End this process if the block takes longer, even if it hangs inside a library that holds the interpreter."""

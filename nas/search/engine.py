@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.search.answer import answer, killed_after
+from nas.search.answer import answer, hard_limit_s, killed_after
 from nas.search.ledger import Candidate, Ledger
 from nas.search.settings import SearchSettings
 from nas.search.signals import stop_signals
@@ -48,7 +48,6 @@ from ray.tune.search import Searcher  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
-HARD_LIMIT_GRACE_S = 30.0  # past its time limit, before a process that does not answer is ended from outside
 _RESTARTS = 20
 
 
@@ -201,7 +200,7 @@ class _LedgerSearcher(Searcher):
         super().__init__(metric="reward", mode="max")
         self.ledger, self.time_limit_s, self.stopping, self.on_event = ledger, time_limit_s, stopping, on_event
         self.live: dict[str, Candidate] = {}
-        self.started: dict[str, float] = {}
+        self.began: dict[str, float] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles searchers to remember them; this one has nothing to remember."""
@@ -217,10 +216,11 @@ class _LedgerSearcher(Searcher):
         self.live[trial_id] = candidate
         return {"candidate": {"architecture": candidate.proposal.architecture.to_json(), "seed": candidate.seed}}
 
-    def on_trial_start(self, trial_id: str) -> None:
-        """Note when the process of a trial took it up."""
-        self.started[trial_id] = time.monotonic()
-        if candidate := self.live.get(trial_id):
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Note when a process began with its candidate; before that it only started."""
+        candidate = self.live.get(trial_id)
+        if candidate is not None and trial_id not in self.began:
+            self.began[trial_id] = time.monotonic()
             self.on_event(Event("started", candidate.trial_id))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -239,8 +239,9 @@ class _LedgerSearcher(Searcher):
         candidate = self.live.pop(trial_id, None)
         if candidate is None:
             return
-        ran_s = time.monotonic() - self.started.get(trial_id, time.monotonic())
-        timed_out = self.time_limit_s is not None and ran_s >= self.time_limit_s
+        ran_s = time.monotonic() - self.began.get(trial_id, math.inf)
+        hard = hard_limit_s(self.time_limit_s)
+        timed_out = hard is not None and ran_s >= hard
         if timed_out:
             reason = f"did not end within {self.time_limit_s:g} s and was killed"
         trial = self.ledger.died(candidate.trial_id, reason, timed_out=timed_out)
@@ -254,17 +255,13 @@ class _LedgerSearcher(Searcher):
 
 
 class _Callbacks(tune.Callback):  # type: ignore[misc]
-    """Passes on what Ray does not tell a searcher: starts, and why a process died."""
+    """Passes on what Ray does not tell a searcher: why a process died."""
 
     def __init__(self, searcher: _LedgerSearcher) -> None:
         self.searcher = searcher
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A process took the trial up."""
-        self.searcher.on_trial_start(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The process of the trial died."""
@@ -288,7 +285,8 @@ def _trial_dirname(trial: Any) -> str:
 def _trial(config: Mapping[str, Any], task: Any, evaluator: str, time_limit_s: float | None) -> None:
     """Evaluate one candidate in a worker process and report its answer."""
     candidate = config["candidate"]
-    with killed_after(time_limit_s + HARD_LIMIT_GRACE_S if time_limit_s is not None else None):
+    tune.report({"reward": float("nan")})  # this process is up: the time limit counts from here
+    with killed_after(hard_limit_s(time_limit_s)):
         result = answer(candidate["architecture"], candidate["seed"], task, evaluator, lambda epoch: True)
     reward = result.get("reward")
     tune.report({"reward": float("nan") if reward is None else reward, "answer": json.dumps(result), "done": True})

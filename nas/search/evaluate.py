@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,11 +15,9 @@ import torch
 
 from nas.data.batches import Batches
 from nas.data.prepare import Prepared, prepare
-from nas.data.settings import AugmentSettings, DataSettings
 from nas.measure.device_lock import DeviceLock
-from nas.measure.settings import StepTimeSettings
 from nas.measure.step_time import StepOutOfMemory, StepTime, step_time
-from nas.search.settings import RewardSettings
+from nas.search.task import Task
 from nas.training.device import device_name, limit_threads, resolve_device, set_up
 from nas.training.settings import TrainSettings
 from nas.training.train import EpochResult, TrainResult, train
@@ -28,24 +26,6 @@ from rewards.measurement import Measurement
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.network import Network, build_network
-
-
-@dataclass(frozen=True)
-class Task:
-    """What all trials of a search share."""
-
-    data: DataSettings
-    augment: AugmentSettings
-    training: TrainSettings
-    step_time: StepTimeSettings
-    reward: RewardSettings
-    reference: Architecture
-    image_size: int
-    device: str
-    threads: int  # of the CPU, for this worker
-    time_limit_s: float | None  # of timing and training together
-    device_share: float  # of a device (a GPU, else a core) that a trial holds
-    git_commit: str | None
 
 
 def evaluate(

@@ -1,0 +1,33 @@
+# `make search` runs a real search on embedded data; `make test` runs the tests. Both make the virtual environment.
+PYTHON ?= python3
+VENV ?= .venv
+NAS = $(VENV)/bin/nas
+
+.PHONY: search test check bench clean
+
+search: $(VENV)/.installed
+	$(NAS) search experiments/configs/digits.yaml --out runs/digits
+	$(NAS) scale runs/digits --to m,l
+
+test: $(VENV)/.installed
+	$(VENV)/bin/python -m pytest
+
+check: $(VENV)/.installed
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/.installed
+	$(VENV)/bin/python experiments/benchmarks/cost.py
+	$(VENV)/bin/python experiments/benchmarks/step_time.py --device cpu
+	$(VENV)/bin/python experiments/benchmarks/training.py --device cpu
+
+# torch first: constraints.txt pins a version of which a CPU build may be at hand, and nothing after it replaces it.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

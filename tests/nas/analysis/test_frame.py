@@ -1,0 +1,104 @@
+"""A run's log as a pandas table."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nas.analysis import best, load, load_epochs, load_trials, pareto, save
+from search_space.architecture import Architecture
+
+
+def test_one_row_a_trial_one_column_a_decision(run):
+    """`stage3_kernel_size` of a row is the kernel size of the third stage of that row's architecture."""
+    frame = load(run)
+    assert len(frame) == 12
+    for _, row in frame.iterrows():
+        architecture = Architecture.from_json(row["architecture"])
+        assert architecture.arch_id == row["arch_id"]
+        for number, stage in enumerate(architecture.stages, start=1):
+            assert row[f"stage{number}_op"] == stage.op
+            assert row[f"stage{number}_kernel_size"] == stage.kernel_size
+            assert row[f"stage{number}_se_ratio"] == stage.se_ratio
+    assert "stage1_channels" not in frame.columns  # fixed in this space: no decision
+
+
+def test_what_is_unknown_is_nan_and_never_zero(run):
+    """A failed trial has no accuracy, which must not look like an accuracy of 0."""
+    frame = load(run).set_index("trial_id")
+    assert frame.loc[3, "status"] == "failed"
+    assert np.isnan(frame.loc[3, "accuracy"])
+    assert np.isnan(frame.loc[7, "reward"])
+    assert frame["reward"].dtype == np.float64
+    assert frame["accuracy"].notna().sum() == 10
+
+
+def test_several_runs_in_one_table(run):
+    """Logs of several runs are read together; run_id tells them apart."""
+    assert len(load([run, run / "trials.jsonl"])) == 24
+
+
+def test_curves(run):
+    """One row a trial and epoch."""
+    epochs = load_epochs(run)
+    assert len(epochs) == 20
+    assert list(epochs.columns[:4]) == ["run_id", "trial_id", "arch_id", "epoch"]
+
+
+def test_best_is_by_reward_among_the_answered(run):
+    """The first row is the trial of highest reward; failed ones never rank."""
+    frame = load(run)
+    ranked = best(frame, 100)
+    assert len(ranked) == 10
+    assert ranked["reward"].is_monotonic_decreasing
+    assert ranked.iloc[0]["reward"] == max(t.reward or 0 for t in load_trials(run))
+
+
+def test_pareto_rows_are_beaten_by_none_and_all_others_are(run):
+    """A trial is on the front exactly if no other is at least as good in all columns and better in one."""
+    frame = load(run)
+    front = pareto(frame)
+    ok = frame[frame["status"] == "ok"]
+    for _, row in ok.iterrows():
+        better = (
+            (ok["accuracy"] >= row["accuracy"])
+            & (ok["s_normalised"] <= row["s_normalised"])
+            & (ok["params"] <= row["params"])
+            & (
+                (ok["accuracy"] > row["accuracy"])
+                | (ok["s_normalised"] < row["s_normalised"])
+                | (ok["params"] < row["params"])
+            )
+        )
+        assert (row["trial_id"] in set(front["trial_id"])) == (not better.any())
+    assert set(pareto(frame, ["-accuracy"])["trial_id"]) == {ok.loc[ok["accuracy"].idxmin(), "trial_id"]}
+    with pytest.raises(ValueError, match=r"no column .speed.; numeric columns: .*accuracy"):
+        pareto(frame, ["speed"])
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])
+def test_written_tables_read_back(run, tmp_path, ending):
+    """What other tools read is what the log says."""
+    frame = load(run)
+    save(frame, tmp_path / f"t{ending}")
+    read = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".jsonl": lambda p: pd.read_json(p, lines=True)}[ending]
+    again = read(tmp_path / f"t{ending}")
+    assert list(again["arch_id"]) == list(frame["arch_id"])
+    assert again["reward"].to_numpy() == pytest.approx(frame["reward"].to_numpy(), nan_ok=True)
+    assert list(again["stage2_op"]) == list(frame["stage2_op"])
+
+
+def test_endings_that_are_not_known_are_named(run, tmp_path):
+    """A wrong file name is an error with the known endings, and nothing is written."""
+    with pytest.raises(ValueError, match=r"cannot write 't\.xls'; known endings: \.csv, \.parquet, \.jsonl"):
+        save(load(run), tmp_path / "t.xls")
+    with pytest.raises(ValueError, match="holds no trials"):
+        load(tmp_path)
+
+
+def test_the_log_reads_with_pandas_alone(run):
+    """Nobody needs this toolkit to read a log: it is JSON lines."""
+    frame = pd.read_json(run / "trials.jsonl", lines=True)
+    assert len(frame) == 12
+    assert json.loads((run / "trials.jsonl").read_text().splitlines()[0])["schema_version"] == 1

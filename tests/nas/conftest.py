@@ -1,0 +1,48 @@
+"""A run folder as a search leaves it, written by the search's own ledger, for tests of what reads it."""
+
+import random
+
+import pytest
+
+from nas.algorithms import ALGORITHMS
+from nas.config import parse
+from nas.search.ledger import Ledger
+from nas.search.run import open_run
+from search_space.cost import count
+
+CONFIG = {"space": {"name": "small", "image_size": 16}, "image_size": 16, "search": {"trials": 12}}
+
+
+def answer(architecture, rng):
+    """Numbers such as a trial reports: the reward is the paper's, of a made-up accuracy and step time."""
+    counts = count(architecture, 16, 10, 1)
+    accuracy, s = 0.9 + 0.1 * rng.random(), 0.5 + rng.random()
+    return {
+        "status": "ok",
+        **counts._asdict(),
+        "accuracy": accuracy,
+        "s_normalised": s,
+        "step_time_ms": 20 * s,
+        "step_time_p10_ms": 19 * s,
+        "step_time_p90_ms": 22 * s,
+        "p_normalised": counts.params / 1e5,
+        "image_size": 16,
+        "reward": accuracy * s**-0.07 * (counts.params / 1e5) ** -0.05,
+        "curve": ({"epoch": 0, "accuracy": accuracy / 2}, {"epoch": 1, "accuracy": accuracy}),
+        "wall_s": 3.0,
+        "device_s": 3.0,
+    }
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Twelve trials, of which one failed and one ran out of memory."""
+    config, folder, rng = parse(CONFIG), tmp_path / "run", random.Random(0)
+    run_id = open_run(folder, config)
+    ledger = Ledger(folder, ALGORITHMS["random"](config.space, 0), run_id=run_id, seed=0, trials=12, max_attempts=1)
+    while candidate := ledger.next_candidate():
+        fields = {3: {"status": "failed", "error": "ValueError: x"}, 7: {"status": "oom", "error": "no memory"}}
+        number = candidate.trial_id
+        ledger.finish(number, fields.get(number) or answer(candidate.proposal.architecture, rng))
+    ledger.close()
+    return folder

@@ -1,0 +1,169 @@
+"""The ledger loses and doubles nothing, wherever its process is killed."""
+
+import random
+import shutil
+
+import pytest
+
+from nas.algorithms import ALGORITHMS
+from nas.search.ledger import MAX_KILLS, PROPOSALS, TRIALS, Ledger
+from nas.search.log import read_lines
+from search_space.spaces import small
+
+BUDGET = 14
+
+
+def open_ledger(folder, *, trials=BUDGET, algorithm="evolution", **settings):
+    if algorithm == "evolution":
+        settings = {"population": 4, "sample_size": 2} | settings
+    return Ledger(
+        folder,
+        ALGORITHMS[algorithm](small(), 3, **settings),
+        run_id="r",
+        seed=100,
+        trials=trials,
+        max_attempts=2,
+    )
+
+
+def answer(trial_id):
+    return {"status": "ok", "accuracy": 0.5, "reward": (trial_id * 37 % 11) / 10}
+
+
+def work(ledger, rng, steps=10**6):
+    """Run as an engine with three slots would, finishing in random order; give up after some steps."""
+    running = []
+    while not ledger.done and steps:
+        steps -= 1
+        candidate = ledger.next_candidate() if len(running) < 3 else None
+        if candidate is not None:
+            running.append(candidate.trial_id)
+        elif running:
+            trial_id = running.pop(rng.randrange(len(running)))
+            ledger.finish(trial_id, answer(trial_id))
+    return ledger
+
+
+def test_every_candidate_is_answered_once(tmp_path):
+    """A search of N trials logs N trials with distinct numbers and distinct architectures."""
+    work(open_ledger(tmp_path), random.Random(0)).close()
+    trials = read_lines(tmp_path / TRIALS)
+    assert sorted(t["trial_id"] for t in trials) == list(range(BUDGET))
+    assert len({t["arch_id"] for t in trials}) == BUDGET
+    assert [t["seed"] for t in sorted(trials, key=lambda t: t["trial_id"])] == [100 + i for i in range(BUDGET)]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_killed_between_or_inside_writes_nothing_is_lost_or_doubled(tmp_path, seed):
+    """Whenever the driver is killed, also half-way through a line, the next one ends with one answer a candidate."""
+    rng = random.Random(seed)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for kill in range(6):
+        ledger = work(open_ledger(folder), rng, steps=rng.randrange(1, 12))
+        ledger.close()
+        before = (folder / TRIALS).read_bytes()
+        torn = rng.choice([TRIALS, PROPOSALS])
+        with (folder / torn).open("ab") as file:
+            file.write(b'{"trial_id":0,"event":"pro'[: rng.randrange(26)])
+        finished = read_lines(folder / TRIALS)
+        assert len(finished) == before.count(b"\n"), kill
+    work(open_ledger(folder), rng).close()
+    trials = read_lines(folder / TRIALS)
+    assert sorted(t["trial_id"] for t in trials) == list(range(BUDGET))
+    proposed = {e["trial_id"]: e["architecture"] for e in read_lines(folder / PROPOSALS) if e["event"] == "proposed"}
+    assert all(proposed[t["trial_id"]] == t["architecture"] for t in trials)
+    assert (folder / TRIALS).read_bytes().startswith(before)
+
+
+@pytest.mark.parametrize("steps", range(1, 25, 3))
+def test_the_same_log_gives_the_same_next_proposal(tmp_path, steps):
+    """A resumed search first runs again what was in flight, then asks what the unstopped search would have asked."""
+    (tmp_path / "run").mkdir()
+    straight = work(open_ledger(tmp_path / "run"), random.Random(1), steps=steps)
+    running = list(straight.flights)
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    resumed = open_ledger(tmp_path / "copy")
+    assert [resumed.next_candidate().trial_id for _ in running] == running
+    for _ in range(3):
+        one, other = straight.next_candidate(), resumed.next_candidate()
+        assert one == other
+
+
+def test_a_larger_budget_extends_and_a_smaller_one_ends(tmp_path):
+    """The same command with more trials goes on; with fewer it has nothing to do."""
+    work(open_ledger(tmp_path, trials=5), random.Random(0)).close()
+    ledger = work(open_ledger(tmp_path, trials=9), random.Random(0))
+    assert [t.trial_id for t in ledger.trials][:5] == [t["trial_id"] for t in read_lines(tmp_path / TRIALS)][:5]
+    assert len(ledger.trials) == 9
+    ledger.close()
+    assert open_ledger(tmp_path, trials=3).done
+
+
+def test_a_candidate_whose_process_dies_runs_again_then_fails(tmp_path):
+    """A lost worker costs a candidate nothing; a candidate that kills every worker is answered `failed`."""
+    ledger = open_ledger(tmp_path)
+    first = ledger.next_candidate()
+    assert ledger.died(first.trial_id, "segfault") is None
+    again = ledger.next_candidate()
+    assert (again.trial_id, again.attempt, again.proposal) == (first.trial_id, 2, first.proposal)
+    trial = ledger.died(first.trial_id, "segfault")
+    assert (trial.status, trial.attempt) == ("failed", 2)
+    assert "died 2 times: segfault" in trial.error
+    assert ledger.finish(first.trial_id, answer(0)) is None  # a late answer is not a second one
+
+
+def test_a_candidate_past_its_time_is_answered_at_once(tmp_path):
+    """A hang is not tried again: it would hang again."""
+    ledger = open_ledger(tmp_path)
+    candidate = ledger.next_candidate()
+    assert ledger.died(candidate.trial_id, "killed", timed_out=True).status == "timeout"
+
+
+def test_deaths_are_remembered_over_a_restart(tmp_path):
+    """Restarting the search does not give a candidate that kills its process new lives."""
+    ledger = open_ledger(tmp_path)
+    ledger.next_candidate()
+    ledger.died(0, "segfault")
+    ledger.close()
+    ledger = open_ledger(tmp_path)
+    assert ledger.next_candidate().trial_id == 0
+    assert ledger.died(0, "segfault").status == "failed"
+
+
+def test_a_candidate_that_brings_the_driver_down_is_given_up_in_the_end(tmp_path):
+    """A candidate that kills the whole search each time does not stop it for ever; a clean stop does not count."""
+    for _ in range(MAX_KILLS + 5):
+        ledger = open_ledger(tmp_path)
+        ledger.next_candidate()
+        ledger.stop()
+        ledger.close()
+    assert not read_lines(tmp_path / TRIALS)
+    for _ in range(MAX_KILLS):
+        ledger = open_ledger(tmp_path)
+        ledger.next_candidate()
+        ledger.close()
+    ledger = open_ledger(tmp_path)
+    assert [(t.trial_id, t.status) for t in ledger.trials] == [(0, "interrupted")]
+
+
+def test_a_space_smaller_than_the_budget_ends_the_search(tmp_path):
+    """When every architecture was tried, the search is done rather than stuck."""
+    from search_space.space import SearchSpace, StageChoices
+
+    stage = StageChoices(("mbconv",), (1, 2), (3, 5), (1,), (8,), (1,))
+    ledger = Ledger(
+        tmp_path, ALGORITHMS["random"](SearchSpace(8, (stage,), 16)), run_id="r", seed=0, trials=10, max_attempts=1
+    )
+    work(ledger, random.Random(0))
+    assert ledger.done
+    assert len(ledger.trials) == 4
+
+
+def test_a_log_that_answers_twice_is_refused(tmp_path):
+    """Two searches that wrote one log are noticed, not averaged."""
+    work(open_ledger(tmp_path, trials=2), random.Random(0)).close()
+    text = (tmp_path / TRIALS).read_text()
+    (tmp_path / TRIALS).write_text(text + text)
+    with pytest.raises(ValueError, match="answers a trial twice"):
+        open_ledger(tmp_path)

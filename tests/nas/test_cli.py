@@ -1,0 +1,144 @@
+"""The command `nas`, as a user types it."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from nas.cli import main
+
+
+def nas(capsys, *arguments):
+    """Run the command in this process; give its exit status, output and errors."""
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        status = stop.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.mark.parametrize("command", ["status", "trials", "best", "pareto"])
+def test_reading_commands_speak_json_and_csv(run, capsys, command):
+    """Every reading command can be piped into another program."""
+    status, out, _ = nas(capsys, command, run, "--format", "json")
+    rows = json.loads(out)
+    assert status == 0
+    assert rows
+    status, out, _ = nas(capsys, command, run, "--format", "csv")
+    table = list(csv.DictReader(io.StringIO(out)))
+    assert len(table) == len(rows)
+    assert set(table[0]) == set(rows[0])
+
+
+def test_tables_fit_a_terminal(run, capsys):
+    """Tables stay within the 120 columns that a pipe gets, winner stage by stage included."""
+    for command in ("status", "trials", "best", "pareto"):
+        status, out, _ = nas(capsys, command, run)
+        assert status == 0
+        assert max(map(len, out.splitlines())) <= 120 or "winner" in out
+    _, out, _ = nas(capsys, "best", run, "-n", "3")
+    assert "winner: trial" in out
+    assert "step time" in out
+    assert out.count("mbconv") >= 4
+
+
+def test_the_order_and_the_number_of_trials(run, capsys):
+    """`--sort reward --descending --limit 2` gives the two best."""
+    _, out, _ = nas(capsys, "trials", run, "--format", "json", "--sort", "reward", "--descending", "--limit", "2")
+    _, best, _ = nas(capsys, "best", run, "--format", "json", "-n", "2")
+    assert [row["trial_id"] for row in json.loads(out)] == [row["trial_id"] for row in json.loads(best)]
+
+
+def test_trials_can_be_written_to_a_file(run, capsys, tmp_path):
+    """`--out` writes the whole table."""
+    status, out, _ = nas(capsys, "trials", run, "--out", tmp_path / "t.csv")
+    assert status == 0
+    assert "12 trials written" in out
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 13
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search", "none.yaml"], "cannot read none.yaml"),
+        (["best", "none"], "holds no trials"),
+        (["status", "none"], "is not a run folder"),
+        (["trials", "RUN", "--sort", "speed"], "cannot sort by 'speed'"),
+        (["trials", "RUN", "--out", "t.xls"], "known endings"),
+        (["pareto", "RUN", "--columns", "accuracy,speed"], "no column 'speed'"),
+        (["scale", "efficientnetv2_t", "--to", "m"], "no architecture 'efficientnetv2_t'"),
+        (["scale", "efficientnetv2_s", "--to", "m,huge"], "'huge'"),
+        (["profile", "efficientnet_b0", "--device", "cuda:99"], "cuda"),
+        (["profile", "efficientnet_b0", "--batch", "0"], "must be a whole number >= 1, got '0'"),
+        (["search", "x.yaml", "--trials", "-1"], "must be a whole number >= 1"),
+        (["serch"], "invalid choice"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(run, capsys, tmp_path, monkeypatch, arguments, message):
+    """What the user can fix is one line that names it: no traceback, nothing written."""
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    status, out, err = nas(capsys, *[run if argument == "RUN" else argument for argument in arguments])
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["trials"], ["best"], ["pareto"], ["trials", "--format", "csv"]], ids=" ".join
+)
+def test_reading_needs_neither_torch_nor_ray(run, arguments):
+    """Reading a log is quick and works on a machine without them: they are never imported."""
+    script = "import sys; from nas.cli import main; code = main(sys.argv[1:]); " + (
+        "print(sorted({'torch', 'ray'} & set(sys.modules)), file=sys.stderr); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", script, arguments[0], str(run), *arguments[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_help_has_examples(capsys):
+    """`nas --help` shows how to begin."""
+    status, out, _ = nas(capsys, "--help")
+    assert status == 0
+    assert "nas search experiments/configs/digits.yaml" in out
+
+
+def test_a_dry_run_says_what_would_happen_and_does_nothing(capsys, tmp_path, monkeypatch):
+    """The paper's search can be looked at on a laptop: space, costs, reference, resources, compute."""
+    from pathlib import Path
+
+    recipe = Path(__file__).parents[2] / "experiments" / "configs" / "efficientnetv2_s.yaml"
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = nas(capsys, "search", recipe, "--dry-run")
+    assert status == 0
+    for word in ("1,791,590,400,000", "28 decisions", "params", "MACs", "reference", "1 GPU", "GPU hours"):
+        assert word in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_infeasible_space_is_refused_before_anything_runs(capsys, tmp_path):
+    """Constraints that nothing meets are said with what the space spans."""
+    config = tmp_path / "c.yaml"
+    config.write_text("space: {name: small, constraints: {params_max: 1000}}\nimage_size: 32\n")
+    status, _, err = nas(capsys, "search", config, "--out", tmp_path / "run")
+    assert status == 2
+    assert "meets the constraints {'params_max': 1000}" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_changed_config_is_refused_with_the_keys_that_differ(run, capsys, tmp_path):
+    """Trials that cannot be compared never get into one log."""
+    config = tmp_path / "c.yaml"
+    config.write_text("space: {name: small, image_size: 16}\nimage_size: 16\ntraining: {epochs: 3}\n")
+    before = (run / "config.yaml").read_text()
+    status, _, err = nas(capsys, "search", config, "--out", run)
+    assert status == 2
+    assert "training.epochs: 10 -> 3" in err
+    assert (run / "config.yaml").read_text() == before

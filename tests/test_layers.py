@@ -1,0 +1,81 @@
+"""The folders depend on each other in one direction only, and each heavy package has one door."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("search_space", "rewards", "scaling", "nas", "experiments")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+MAY_IMPORT = {
+    "search_space": {"search_space"},
+    "rewards": {"rewards", "search_space"},
+    "scaling": {"scaling", "rewards", "search_space"},
+    "nas": {"nas", "rewards", "search_space"},
+    "experiments": {"experiments", "nas", "scaling", "rewards", "search_space"},
+}
+# Outside package -> the only places of the product that import it.
+DOORS = {
+    "ray": ("nas/search/engine.py",),
+    "pandas": ("nas/analysis/frame.py",),
+    "yaml": ("search_space/yaml_text.py",),
+    "fvcore": ("search_space/layer_table.py",),
+    "datasets": ("nas/data/source.py",),
+    "optuna": ("nas/algorithms/tpe.py",),
+    "pydantic": ("nas/config.py",),
+}
+WITHOUT_TORCH = ("rewards", "scaling", "nas/algorithms")
+
+
+def imports(path: Path) -> set[str]:
+    """Modules that a file imports anywhere, also inside functions, but not those for the type checker alone."""
+    found = set()
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_arrows_point_down(path):
+    """A change in a lower folder never breaks because of a higher one: nothing imports upwards or sideways."""
+    name = relative(path)
+    package = name.split("/")[0]
+    ours = {module.split(".")[0] for module in imports(path)} & set(PACKAGES)
+    allowed = MAY_IMPORT[package] | ({"scaling"} if name.startswith(("nas/cli.py", "nas/commands/")) else set())
+    assert ours <= allowed, f"{name} imports {ours - allowed}"
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_each_heavy_package_has_one_door(package):
+    """Replacing ray, pandas or another outside package means changing one place."""
+    users = {
+        relative(path)
+        for path in FILES
+        if not relative(path).startswith("experiments/")
+        and package in {module.split(".")[0] for module in imports(path)}
+    }
+    assert users <= set(DOORS[package])
+
+
+@pytest.mark.parametrize("folder", WITHOUT_TORCH)
+def test_scores_scaling_and_algorithms_need_no_torch(folder):
+    """They start at once and run anywhere."""
+    for path in (ROOT / folder).rglob("*.py"):
+        assert not {module.split(".")[0] for module in imports(path)} & {"torch", "ray"}, relative(path)
