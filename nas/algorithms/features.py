@@ -42,7 +42,7 @@ class Features:
         self.squares = [_root((table @ table.T) ** 2) for table in self.tables]
         self.stage_of = np.array([d.stage for d in space.decisions], dtype=np.int64)
         self.fields = sorted({d.field for d in space.decisions})
-        self.stages = _stage_tables(space, self.size) if by_stage else None
+        self.costs = StageCosts(space, self.size)
         self.centre, self.spread = 0.0, 1.0
         raw = self._costs(space.sample_encodings(1024, np.random.default_rng(0)))
         self.centre, self.spread = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-12)
@@ -57,8 +57,8 @@ class Features:
             blocks.append(Block(name, slice(start, start + 1), 0.1))
             start += 1
         widths = {"total_0": 1, "total_1": 1, "total_2": 1}
-        if self.stages is not None:
-            widths |= {f"stages_{i}": len(self.stages) for i in range(3)}
+        if self.by_stage:
+            widths |= {f"stages_{i}": len(self.space.stages) for i in range(3)}
         else:
             widths["squares"] = 3
         for name, width in widths.items():
@@ -93,19 +93,18 @@ class Features:
         return rows
 
     def _costs(self, codes: Codes) -> Floats:
-        totals = np.stack(count_batch(self.space, codes, self.size), axis=1).astype(np.float64)
-        if self.stages is None:
-            return np.log(totals)
-        parts = np.stack([costs[_mixed(codes, columns, lengths)] for columns, lengths, costs in self.stages], axis=2)
-        return np.concatenate([totals, parts.reshape(len(codes), -1)], axis=1)
+        if not self.by_stage:
+            return np.log(self.costs.totals(codes))
+        parts = self.costs.stages(codes)
+        return np.concatenate([self.costs.totals(codes), parts.reshape(len(codes), -1)], axis=1)
 
     def _scaled(self, codes: Codes) -> Floats:
         costs = self._costs(codes)
-        if self.stages is None:
+        if not self.by_stage:
             scaled = (costs - self.centre) / self.spread
             return np.concatenate([scaled, scaled**2 - 1], axis=1)
         # A stage's cost is measured with its total's ruler: a second is a second in every stage.
-        ruler = np.concatenate([self.spread[:3], np.repeat(self.spread[:3], len(self.stages))])
+        ruler = np.concatenate([self.spread[:3], np.repeat(self.spread[:3], len(self.space.stages))])
         return np.asarray((costs - self.centre) / ruler)
 
 
@@ -127,23 +126,41 @@ def _root(kernel: Floats) -> Floats:
     return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
 
 
+class StageCosts:
+    """Params, MACs and activations as sums over stages of a table each: a look-up where counting would take arithmetic.
+
+    Exact where channels and strides are fixed. Where they are decisions a stage's table assumes the previous stage's
+    first choice, which will do for a feature, and totals are counted in full.
+    """
+
+    def __init__(self, space: SearchSpace, image_size: int) -> None:
+        self.space, self.image_size = space, image_size
+        self.tables: list[tuple[list[int], tuple[int, ...], Floats]] = []
+        channels, size = space.stem_channels, output_size(image_size, space.stem_stride)
+        for number, choices in enumerate(space.stages):
+            columns = [i for i, d in enumerate(space.decisions) if d.stage == number]
+            lengths = tuple(len(space.decisions[i].choices) for i in columns)
+            stages = [Stage(*option) for option in product(*(getattr(choices, name) for name in STAGE_FIELDS))]
+            costs = np.array([stage_cost(stage, channels, size) for stage in stages], dtype=np.float64)
+            self.tables.append((columns, lengths, costs))
+            channels, size = choices.channels[0], output_size(size, choices.stride[0])
+        self.additive = not any(d.field in ("channels", "stride") for d in space.decisions)
+        first = np.zeros((1, len(space.decisions)), dtype=np.int64)
+        self.rest = self._counted(first) - self.stages(first).sum(axis=2)
+
+    def stages(self, codes: Codes) -> Floats:
+        """Costs by stage, (N, 3, stages)."""
+        return np.stack([costs[_mixed(codes, columns, lengths)] for columns, lengths, costs in self.tables], axis=2)
+
+    def totals(self, codes: Codes) -> Floats:
+        """Costs of the network, (N, 3)."""
+        return self.stages(codes).sum(axis=2) + self.rest if self.additive else self._counted(codes)
+
+    def _counted(self, codes: Codes) -> Floats:
+        return np.stack(count_batch(self.space, codes, self.image_size), axis=1).astype(np.float64)
+
+
 def _mixed(codes: Codes, columns: list[int], lengths: tuple[int, ...]) -> Codes:
     if not columns:
         return np.zeros(len(codes), dtype=np.int64)
     return np.asarray(np.ravel_multi_index(tuple(codes[:, columns].T), lengths), dtype=np.int64)
-
-
-def _stage_tables(space: SearchSpace, image_size: int) -> list[tuple[list[int], tuple[int, ...], Floats]]:
-    """Per stage: its columns of an encoding, their lengths, and params, MACs, activations of each combination (C, 3).
-
-    A stage's input channels are the previous stage's first choice where they are a decision: a feature, not a count.
-    """
-    tables, channels, size = [], space.stem_channels, output_size(image_size, space.stem_stride)
-    for number, choices in enumerate(space.stages):
-        columns = [i for i, d in enumerate(space.decisions) if d.stage == number]
-        lengths = tuple(len(space.decisions[i].choices) for i in columns)
-        stages = [Stage(*option) for option in product(*(getattr(choices, name) for name in STAGE_FIELDS))]
-        costs = np.array([stage_cost(stage, channels, size) for stage in stages], dtype=np.float64)
-        tables.append((columns, lengths, costs))
-        channels, size = choices.channels[0], output_size(size, choices.stride[0])
-    return tables

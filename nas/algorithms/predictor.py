@@ -7,7 +7,6 @@ the first two; the proposal maximises mean + optimism * standard deviation over 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +14,12 @@ from numpy.typing import NDArray
 
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
 from nas.algorithms.features import Codes, Features
-from nas.algorithms.reward_model import Observation, RewardModel, observation
+from nas.algorithms.reward_model import Fitted, Observation, RewardModel, StepTimes, Targets, fit, observation
 from nas.trial import Trial
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 
 Floats = NDArray[np.float64]
-StepTimes = Callable[[Sequence[Architecture]], Sequence[float]]
 
 
 class Predictor(Algorithm):
@@ -53,27 +51,43 @@ class Predictor(Algorithm):
         check_settings(warm_up=(warm_up, 2, 10**6), optimism=(optimism, 0, 100), candidates=(candidates, 1, 10**6))
         self.warm_up, self.optimism, self.candidates, self.step_time = warm_up, optimism, candidates, step_time
         self.observations: list[Observation] = []
+        self.scored = 0
         self.model: RewardModel | None = None
         self.features: tuple[Features, Features] | None = None
+        self.fitted: tuple[int, Fitted] | None = None  # for how many observations, and what
 
     def _learn(self, trial: Trial) -> None:
         self.observations.append(observation(trial, self.space.encode(trial.architecture)))
+        self.scored += self.observations[-1].reward > 0
         self.model = None
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
-        if sum(o.scored for o in self.observations) < self.warm_up or not self.space.decisions:
+        if self.scored < self.warm_up or not self.space.decisions:
             return Proposal(self.space.sample(rng), "predictor.random")
-        if self.features is None:
-            self.features = Features(self.space, by_stage=False), Features(self.space, by_stage=True)
         pending = [self.space.encode(p.architecture) for p in self.pending.values()]
-        if self.model is None:
-            self.model = RewardModel(self.space, self.features, self.observations, self.step_time)
-        model = self.model.assuming(np.array(pending).reshape(-1, len(self.space.decisions)))
+        model = self._model().assuming(np.array(pending).reshape(-1, len(self.space.decisions)))
         best = self._search(model, rng)
         if best is None:
             return Proposal(self.space.sample(rng), "predictor.random")
         notes = {"predicted_reward": best.mean, "predicted_std": best.std}
         return Proposal(best.architecture, "predictor.model", notes=notes)
+
+    def _model(self) -> RewardModel:
+        """The model of all that was told; its hyperparameters are those of a prefix, so that most proposals fit none."""
+        if self.model is None:
+            if self.features is None:
+                self.features = Features(self.space, by_stage=False), Features(self.space, by_stage=True)
+            steps = [n for n in _FIT_AT if n <= len(self.observations)]
+            prefix = next((n for n in reversed(steps) if self._enough(n)), len(self.observations))
+            if self.fitted is None or self.fitted[0] != prefix:
+                # Of the prefix alone, whatever came since: a replayed log must fit the same.
+                self.fitted = prefix, fit(self.features, Targets(self.features[0], self.observations[:prefix]))
+            targets = Targets(self.features[0], self.observations)
+            self.model = RewardModel(self.space, self.features, targets, self.fitted[1], self.step_time)
+        return self.model
+
+    def _enough(self, prefix: int) -> bool:
+        return sum(o.reward > 0 for o in self.observations[:prefix]) >= 4
 
     def _search(self, model: RewardModel, rng: np.random.Generator) -> _Candidate | None:
         """Climb from the best observed and the best random candidates; the best point on the way that is new."""
@@ -128,3 +142,4 @@ def _rows_in(rows: Codes, others: Codes) -> NDArray[np.bool_]:
 
 
 _STARTS, _CLIMBS, _DOUBLES = 6, 12, 100
+_FIT_AT = (4, 6, 8, 10, 12, 15, 18, 22, 26, 31, 37, 44, 53, 64, 77, 92, 110, 132, 158, 190, 228, 274, 329, 395)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,10 @@ from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Codes, Features
 from nas.trial import Trial
 from search_space.architecture import Architecture
-from search_space.cost import count_batch
 from search_space.space import SearchSpace
 
 Floats = NDArray[np.float64]
+StepTimes = Callable[[Sequence[Architecture]], Sequence[float]]
 
 
 class Observation(NamedTuple):
@@ -31,21 +31,17 @@ class Observation(NamedTuple):
     w: float
     v: float
 
-    @property
-    def scored(self) -> bool:
-        """Whether there is a positive reward."""
-        return self.reward > 0
-
 
 def observation(trial: Trial, code: Codes) -> Observation:
-    """Read a trial."""
-    ok = trial.status == "ok"
+    """Read a trial; a reward of 0 or less has no logarithm and counts as broken."""
+    reward = _number(trial.reward) if trial.status == "ok" else math.nan
+    broken = trial.status in ("failed", "oom", "nan", "timeout") or reward <= 0
     params = trial.p_normalised if trial.p_normalised is not None else trial.params
     return Observation(
         code,
-        trial.status in ("failed", "oom", "nan", "timeout"),
-        _number(trial.accuracy) if ok else math.nan,
-        _number(trial.reward) if ok else math.nan,
+        broken,
+        math.nan if broken else _number(trial.accuracy),
+        math.nan if broken else reward,
         _number(trial.s_normalised),
         _number(params),
         _number(trial.w),
@@ -57,178 +53,184 @@ def _number(value: float | None) -> float:
     return math.nan if value is None or not math.isfinite(value) else float(value)
 
 
+class Targets:
+    """The told numbers taken apart: what of the logarithm of the reward is counted, timed, and left to learn.
+
+    Args:
+        costs: counts params.
+        observations: in the order told; at least one has a reward.
+    """
+
+    def __init__(self, features: Features, observations: Sequence[Observation]) -> None:
+        self.features = features
+        self.codes = np.array([o.code for o in observations])
+        columns = np.array([o[1:] for o in observations], dtype=np.float64)
+        self.broken = columns[:, 0] > 0
+        self.accuracy, self.reward, self.step_time, self.params, self.w, self.v = columns[:, 1:].T
+        self.scored = self.reward > 0
+        self.slope, self.shift = self._fit_params()
+        self.exponents = self._find_exponents()
+        self.offset = 0.0
+        self.times: tuple[Codes, Floats] | None = None
+        if self.exponents is not None:
+            self._split(*self.exponents)
+        self.quality_codes, self.quality = self._quality()
+
+    def _fit_params(self) -> tuple[float, float]:
+        """Told params as a line over counted ones: another classifier moves it, a reference network scales it."""
+        known = np.isfinite(self.params)
+        counted = self.features.costs.totals(self.codes[known])[:, 0]
+        if len(np.unique(counted)) < 3:
+            return 1.0, 0.0
+        unit = counted.mean()
+        columns = np.stack([counted / unit, np.ones(len(counted))], axis=1)
+        slope, shift = map(float, np.linalg.lstsq(columns, self.params[known], rcond=None)[0])
+        return (slope / unit, shift) if slope > 0 and (columns @ [slope, shift] > 0).all() else (1.0, 0.0)
+
+    def log_params(self, codes: Codes) -> Floats:
+        """Logarithm of the reward's P up to a constant factor, (N,)."""
+        return np.log(np.maximum(self.slope * self.features.costs.totals(codes)[:, 0] + self.shift, 1e-12))
+
+    def _find_exponents(self) -> tuple[float, float] | None:
+        """w and v as told, or as they follow from the rewards; None if the reward is no such product."""
+        s = self.scored
+        if not (self.accuracy[s] > 0).all():
+            return None
+        penalty, log_params = np.log(self.reward[s] / self.accuracy[s]), self.log_params(self.codes[s])
+        timed = bool((self.step_time[s] > 0).all())
+        log_time = np.log(self.step_time[s]) if timed else np.zeros(len(penalty))
+        if np.isfinite(self.w[s]).all() and np.isfinite(self.v[s]).all():
+            w, v = float(self.w[s][-1]), float(self.v[s][-1])
+        elif timed and len(penalty) >= _ENOUGH:
+            columns = np.stack([log_time, log_params, np.ones(len(penalty))], axis=1)
+            w, v, _ = map(float, np.linalg.lstsq(columns, penalty, rcond=None)[0])
+        else:
+            return None
+        rest = penalty - v * log_params - w * log_time
+        return (w, v) if not timed or rest.std() < _EXACT else None
+
+    def _split(self, w: float, v: float) -> None:
+        s = self.scored
+        rest = np.log(self.reward[s] / self.accuracy[s]) - v * self.log_params(self.codes[s])
+        if w == 0:
+            self.offset = float(np.median(rest))
+        elif (self.step_time[s] > 0).all():
+            # Trials that were timed but never trained (filtered, pruned) teach step time all the same.
+            told = self.step_time > 0
+            self.offset = float(np.median(rest - w * np.log(self.step_time[s])))
+            self.times = self.codes[told], self.step_time[told]
+        else:
+            self.times = self.codes[s], np.exp(rest / w)
+
+    def _quality(self) -> tuple[Codes, Floats]:
+        """Log accuracy (or log reward), (N,). Broken trials count as poor ones, so that their like is left alone."""
+        values = np.log(self.reward if self.exponents is None else self.accuracy)
+        low, middle = np.quantile(values[self.scored], [0.1, 0.5])
+        floor = middle - _OUTLIER * max(middle - low, 1e-3)  # a network that did not train at all is no measure
+        used = self.scored | self.broken
+        return self.codes[used], np.maximum(np.where(self.scored, values, low), floor)[used]
+
+    def ranks(self) -> Floats:
+        """Reward of each row of `quality`, broken ones last."""
+        return np.where(self.scored, self.reward, 0.0)[self.scored | self.broken]
+
+
+class Fitted(NamedTuple):
+    """Hyperparameters learned from a prefix of the log."""
+
+    quality: gp.Hyperparameters
+    times: gp.Hyperparameters | None
+    logarithmic: bool  # whether step time is modelled as log S
+
+
+def fit(features: tuple[Features, Features], targets: Targets) -> Fitted:
+    """Fit the processes; step time as S, which adds up over stages, or as log S, whichever the data make likelier.
+
+    Args:
+        features: for accuracy and other logarithms, and for step time itself.
+    """
+    quality = gp.fit(features[0], targets.quality_codes, targets.quality)
+    if targets.times is None:
+        return Fitted(quality, None, False)
+    codes, times = targets.times
+    plain, logs = gp.fit(features[1], codes, times), gp.fit(features[0], codes, np.log(times))
+    jacobian = float(np.log(times).sum())
+    better = gp.log_evidence(features[0], logs, codes, np.log(times)) - jacobian > gp.log_evidence(
+        features[1], plain, codes, times
+    )
+    return Fitted(quality, logs if better else plain, bool(better))
+
+
 class RewardModel:
     """Predicts the logarithm of the reward, with its uncertainty.
 
     Args:
-        features: for accuracy, and for step time.
-        observations: in the order told; at least two are scored.
-        step_time: normalised step times of architectures, if they need not be predicted.
+        step_time: normalised step times of architectures, if they can be had without training.
     """
 
     def __init__(
         self,
         space: SearchSpace,
         features: tuple[Features, Features],
-        observations: Sequence[Observation],
-        step_time: Callable[[Sequence[Architecture]], Sequence[float]] | None = None,
+        targets: Targets,
+        fitted: Fitted,
+        step_time: StepTimes | None = None,
     ) -> None:
-        self.space, self.features, self.step_time = space, features, step_time
-        codes, self.columns = _columns(observations)
-        self.codes = codes
-        scored = self.columns["reward"] > 0
-        self.exponents = self._find_exponents(scored)
-        self.whole = self.exponents is None  # the reward has no known parts: model it as one
-        target = np.log(np.where(scored, self.columns["reward"], 1.0))
-        self.offset, self.times = 0.0, None
-        if self.exponents is not None:
-            target = np.log(np.clip(np.where(scored, self.columns["accuracy"], 1.0), 1e-4, None))
-            self._fit_cost(scored)
-        self._fit_quality(target, scored)
-
-    # ---- the parts
-
-    def _find_exponents(self, scored: NDArray[np.bool_]) -> tuple[float, float] | None:
-        """w and v as told, or as they follow from the rewards; None if the reward is no such product."""
-        c = self.columns
-        if not (c["accuracy"][scored] > 0).all():
-            return None
-        self.params_fit = self._fit_params()
-        log_params = self._log_params(self.codes)
-        penalty = np.log(c["reward"][scored]) - np.log(c["accuracy"][scored])
-        timed = (c["step_time"][scored] > 0).all()
-        log_time = np.log(np.where(c["step_time"] > 0, c["step_time"], 1.0))
-        ones = np.ones(int(scored.sum()))
-        if np.isfinite(c["w"][scored]).all() and np.isfinite(c["v"][scored]).all():
-            w, v = float(c["w"][scored][-1]), float(c["v"][scored][-1])
-        elif timed and len(ones) >= _ENOUGH:
-            columns = np.stack([log_time[scored], log_params[scored], ones], axis=1)
-            w, v, _ = map(float, np.linalg.lstsq(columns, penalty, rcond=None)[0])
-        else:
-            return None
-        rest = penalty - v * log_params[scored] - (w * log_time[scored] if timed else 0)
-        return (w, v) if not timed or rest.std() < _EXACT else None
-
-    def _fit_params(self) -> tuple[float, float]:
-        """Told params as a line over counted ones: another classifier moves it, a reference network scales it."""
-        told = self.columns["params"]
-        known = np.isfinite(told)
-        if len(np.unique(told[known])) < 3:
-            return 1.0, 0.0
-        counted = count_batch(self.space, self.codes[known], 1).params.astype(np.float64)
-        scale = counted.mean()
-        slope, shift = np.linalg.lstsq(np.stack([counted / scale, np.ones(len(counted))], 1), told[known], rcond=None)[0]
-        fits = slope > 0 and ((slope / scale * counted + shift) > 0).all()
-        return (float(slope / scale), float(shift)) if fits else (1.0, 0.0)
-
-    def _log_params(self, codes: Codes) -> Floats:
-        slope, shift = self.params_fit
-        return np.log(np.maximum(slope * count_batch(self.space, codes, 1).params + shift, 1e-12))
-
-    def _fit_cost(self, scored: NDArray[np.bool_]) -> None:
-        assert self.exponents is not None
-        w, v = self.exponents
-        c = self.columns
-        penalty = np.log(np.where(scored, c["reward"], 1.0)) - np.log(np.where(scored, c["accuracy"], 1.0))
-        rest = penalty - v * self._log_params(self.codes)
-        told = c["step_time"] > 0
-        self.offset = 0.0
-        if self.step_time is not None and (told & scored).any():
-            both = told & scored
-            self.offset = float(np.median(rest[both] - w * np.log(c["step_time"][both])))
-            return
-        if told[scored].all() and w != 0:
-            self.offset = float(np.median(rest[scored] - w * np.log(c["step_time"][scored])))
-            self.times = _StepTimes(self.features, self.codes[told], c["step_time"][told])
-        elif w != 0:
-            self.times = _StepTimes(self.features, self.codes[scored], np.exp(rest[scored] / w))
-        else:
-            self.offset = float(np.median(rest[scored]))
-
-    def _fit_quality(self, target: Floats, scored: NDArray[np.bool_]) -> None:
-        """The process of log accuracy (or of log reward); a broken trial counts as among the worst, so that its like is left."""
-        used = scored | self.columns["broken"].astype(bool)
-        values = target[scored]
-        low, middle = np.quantile(values, [0.1, 0.5])
-        target = np.where(scored, target, low)
-        target = np.maximum(target, middle - _OUTLIER * max(middle - low, 1e-3))  # a network that did not train at all
-        codes, target = self.codes[used], target[used]
-        rank = np.where(scored, np.nan_to_num(self.columns["reward"]), -1.0)[used]
+        self.space, self.targets, self.step_time = space, targets, step_time
+        rank = targets.ranks()
         kept = _subset(rank)
-        self.hyper = gp.fit(self.features[0], *_first(codes, target))
-        self.quality = gp.Posterior(self.features[0], self.hyper, codes[kept], target[kept])
-        self.order = np.argsort(-rank, kind="stable")
-        self.used_codes = codes
+        self.quality = gp.Posterior(
+            features[0], fitted.quality, targets.quality_codes[kept], targets.quality[kept]
+        )
         self.conditioned = self.quality
-
-    # ---- answers
+        self.best = targets.quality_codes[np.argsort(-rank, kind="stable")[:100]]
+        self.times: gp.Posterior | None = None
+        if targets.times is not None and step_time is None:
+            codes, times = targets.times
+            kept = _subset(np.zeros(len(codes)))
+            self.logarithmic, self.least = fitted.logarithmic, 0.5 * float(times.min())
+            told = np.log(times) if self.logarithmic else times
+            kind = features[not self.logarithmic]
+            # None: the prefix did not tell w and v apart yet, the whole log does.
+            hyper = fitted.times or gp.default_hyperparameters(kind)
+            self.times = gp.Posterior(kind, hyper, codes[kept], told[kept])
 
     def assuming(self, pending: Codes) -> RewardModel:
-        """Count architectures in flight (M, decisions) as observed at their predictions; returns this model."""
+        """Count architectures in flight (M, decisions) as observed at their predictions; gives this model back."""
         self.conditioned = self.quality.assuming(pending)
         return self
 
     def top(self, n: int) -> Codes:
-        """The architectures of the n best predicted rewards among the 100 best observed."""
-        codes = self.used_codes[self.order[:100]]
-        return codes[np.argsort(-self.predict(codes)[0], kind="stable")[:n]]
+        """The n of the best predicted rewards among the 100 best observed."""
+        return self.best[np.argsort(-self.predict(self.best)[0], kind="stable")[:n]]
 
     def predict(self, codes: Codes) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the log reward, each (N,)."""
         mean, std = self.conditioned.predict(codes)
-        if self.exponents is None:
+        if self.targets.exponents is None:
             return mean, std
-        w, v = self.exponents
-        mean = mean + v * self._log_params(codes) + self.offset
-        if self.times is not None:
-            log_time, time_std = self.times.predict(codes)
-            return mean + w * log_time, np.sqrt(std**2 + (w * time_std) ** 2)
-        if self.step_time is not None and w:
-            times = np.asarray(self.step_time([self.space.decode(code) for code in codes]), dtype=np.float64)
-            mean = mean + w * np.log(times)
-        return mean, std
+        w, v = self.targets.exponents
+        mean = mean + v * self.targets.log_params(codes) + self.targets.offset
+        if w == 0:
+            return mean, std
+        if self.step_time is not None:
+            times = self.step_time([self.space.decode(code) for code in codes])
+            return mean + w * np.log(np.asarray(times, dtype=np.float64)), std
+        log_time, time_std = self._log_time(codes)
+        return mean + w * log_time, np.sqrt(std**2 + (w * time_std) ** 2)
+
+    def _log_time(self, codes: Codes) -> tuple[Floats, Floats]:
+        assert self.times is not None
+        mean, std = self.times.predict(codes)
+        if self.logarithmic:
+            return mean, std
+        mean = np.maximum(mean, self.least)
+        return np.log(mean), std / mean
 
     def optimistic(self, codes: Codes, optimism: float) -> Floats:
         """Upper confidence bound of the log reward, (N,)."""
         mean, std = self.predict(codes)
         return mean + optimism * std
-
-
-class _StepTimes:
-    """Step time as a process of S itself, which adds up over stages, or of log S: whichever the data make likelier."""
-
-    def __init__(self, features: tuple[Features, Features], codes: Codes, times: Floats) -> None:
-        options = []
-        kept = _subset(np.zeros(len(codes)))
-        for logarithmic, kind in ((False, features[1]), (True, features[0])):
-            targets = np.log(times) if logarithmic else times
-            some_codes, some = _first(codes, targets)
-            hyper = gp.fit(kind, some_codes, some)
-            evidence = gp.log_evidence(kind, hyper, some_codes, some) - (some.sum() if logarithmic else 0.0)
-            options.append((evidence, logarithmic, kind, hyper, targets))
-        _, self.logarithmic, kind, hyper, targets = max(options, key=lambda option: option[0])
-        self.floor = 0.5 * float(times.min())
-        self.process = gp.Posterior(kind, hyper, codes[kept], targets[kept])
-
-    def predict(self, codes: Codes) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of log S."""
-        mean, std = self.process.predict(codes)
-        if self.logarithmic:
-            return mean, std
-        mean = np.maximum(mean, self.floor)
-        return np.log(mean), std / mean
-
-
-def _columns(observations: Sequence[Observation]) -> tuple[Codes, dict[str, Any]]:
-    codes = np.array([o.code for o in observations])
-    names = Observation._fields[1:]
-    return codes, {name: np.array([getattr(o, name) for o in observations], dtype=np.float64) for name in names}
-
-
-def _first(codes: Codes, targets: Floats) -> tuple[Codes, Floats]:
-    """The prefix on which hyperparameters are fitted: it grows by steps, so that most proposals need no new fit."""
-    step = max((n for n in _FIT_AT if n <= len(codes)), default=len(codes))
-    return codes[:step], targets[:step]
 
 
 def _subset(rank: Floats) -> NDArray[np.int64]:
@@ -241,8 +243,7 @@ def _subset(rank: Floats) -> NDArray[np.int64]:
     return np.sort(np.concatenate([order[:half], order[spread]]))
 
 
-_ENOUGH = 6  # trials from which w and v can be told from three unknowns
+_ENOUGH = 6  # trials from which three unknowns can be told, with some to spare
 _EXACT = 2e-3  # the most that a reward of this form may differ from it, in its logarithm
 _OUTLIER = 4.0
 _MOST = 1000
-_FIT_AT = (4, 6, 8, 10, 12, 15, 18, 22, 26, 31, 37, 44, 53, 64, 77, 92, 110, 132, 158, 190, 228, 274, 329, 395)
