@@ -35,7 +35,7 @@ class CapturedStep:
         self._warm_ups = 0
 
     @property
-    def captured(self) -> bool:
+    def ready(self) -> bool:
         """Whether the next call replays."""
         return self._graph is not None
 

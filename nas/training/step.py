@@ -108,6 +108,11 @@ class TrainingStep:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()  # here, where the error no longer keeps the failed attempt's tensors
 
+    @property
+    def captured(self) -> bool:
+        """Whether the step is replayed from a CUDA graph by now, for some shape of batch."""
+        return any(captured.ready for captured in self._captured.values())
+
     def micro_batches(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
         """Cut a batch into what one forward takes, each with its share of the batch."""
         size = self.micro_batch or len(images)

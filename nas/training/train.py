@@ -60,7 +60,7 @@ class TrainResult:
     micro_batch: int  # images per forward; below the batch size, batch norm saw fewer images than the update
     seconds: float  # wall time of everything, evaluation included
     data_wait_s: float  # of it, waiting for the next batch
-    peak_memory_mb: float
+    peak_memory_mb: float | None  # most that tensors took of the GPU, MiB; None on a CPU, where nothing counts it
     precision: str
     memory_format: str
 
@@ -129,7 +129,8 @@ class _Training:
         self.check_steps = CHECK_STEPS if device.type == "cuda" else 1
 
     def run(self, train_batches: Batches, eval_batches: Batches) -> TrainResult:
-        devices.reset_peak_memory(self.device)
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
         status, error = self._outcome(train_batches, eval_batches)
         if error is not None:
             logger.info("training ended: %s: %s", status, error)
@@ -223,6 +224,9 @@ class _Training:
         if not math.isfinite(loss):
             raise _Stop("nan", f"the loss was {loss} in epoch {epoch}")
 
+    def _peak_memory_mb(self) -> float | None:
+        return torch.cuda.max_memory_allocated(self.device) / 2**20 if self.device.type == "cuda" else None
+
     def _result(self, status: Status, error: str | None) -> TrainResult:
         evaluated = [result for result in self.curve if result.accuracy is not None]
         last = evaluated[-1] if evaluated else None
@@ -237,7 +241,7 @@ class _Training:
             micro_batch=(step and step.micro_batch) or self.settings.micro_batch or self.settings.batch_size,
             seconds=self._now() - self.start,
             data_wait_s=self.data_wait_s,
-            peak_memory_mb=devices.peak_memory_mb(self.device),
+            peak_memory_mb=self._peak_memory_mb(),
             precision="fp32" if step is None else step.precision,
             memory_format="channels_last" if self.settings.channels_last else "contiguous",
         )
