@@ -55,7 +55,10 @@ class Trial:
     step_time_ms: float | None = None  # median of the candidate's training step
     step_time_p10_ms: float | None = None
     step_time_p90_ms: float | None = None
-    step_time_n: int | None = None
+    step_time_n: int | None = None  # pairs of steps: candidate's and reference's
+    step_time_clock: str | None = None  # wall, or cpu: CPU time of the one thread that works
+    step_time_converged: bool | None = None  # whether s_low to s_high is as narrow as was asked
+    step_time_marks: str | None = None  # what disturbed the timing, separated by blanks
     forward_ms: float | None = None
     backward_ms: float | None = None
     update_ms: float | None = None
