@@ -1,1 +1,3 @@
 """How a winner grows: architecture in, architectures out. No torch."""
+
+from scaling.grow import scale as scale

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from search_space.architecture import Architecture, Stage, from_block_strings
+from search_space.architecture import Architecture, from_block_strings
 
 # Stages as google/automl publishes them (efficientnet_builder.py, effnetv2_configs.py).
 _V1 = """r1_k3_s1_e1_i32_o16_se0.25 r2_k3_s2_e6_i16_o24_se0.25 r2_k5_s2_e6_i24_o40_se0.25 r3_k3_s2_e6_i40_o80_se0.25
@@ -66,13 +67,13 @@ def published(name: str) -> Architecture:
     if family == "efficientnet":
         width, depth, image_size, dropout = _V1_SCALES[size]
         base = from_block_strings(_V1.split(), image_size=image_size, dropout=dropout)
-        return _scaled(base, width, depth, floor_at_90_percent=True)
+        return scaled(base, width, depth, floor_at_90_percent=True)
     if size in _V2_SCALES:
         width, depth, train_image_size, image_size, dropout = _V2_SCALES[size]
         base = from_block_strings(
             _V2_BASE.split(), image_size=image_size, train_image_size=train_image_size, dropout=dropout
         )
-        return _scaled(base, width, depth, floor_at_90_percent=False)
+        return scaled(base, width, depth, floor_at_90_percent=False)
     stages, train_image_size, image_size, dropout = _V2_PUBLISHED[size]
     return from_block_strings(stages.split(), image_size=image_size, train_image_size=train_image_size, dropout=dropout)
 
@@ -89,27 +90,28 @@ def round_channels(channels: float, divisor: int = 8, *, floor_at_90_percent: bo
     return rounded
 
 
-def _scaled(base: Architecture, width: float, depth: float, *, floor_at_90_percent: bool) -> Architecture:
-    def channels(value: int) -> int:
-        return round_channels(value * width, floor_at_90_percent=floor_at_90_percent) if width != 1 else value
+def scaled(
+    base: Architecture, width: float, depth: float, *, floor_at_90_percent: bool, divisor: int = 8, head: bool = True
+) -> Architecture:
+    """Multiply the channels of stem, stages and head by `width` and the layers of every stage by `depth`.
 
-    stages = (
-        Stage(
-            s.op,
-            math.ceil(s.layers * depth),
-            s.kernel_size,
-            s.expansion,
-            channels(s.channels),
-            s.stride,
-            s.se_ratio,
-        )
-        for s in base.stages
-    )
-    return Architecture(
+    Args:
+        width: channels are rounded as by `round_channels`; 1 leaves them as they are.
+        depth: layers are rounded up.
+        head: whether the head's channels are scaled too.
+    Source: EfficientNet (arXiv:1905.11946) and its code.
+    """
+
+    def channels(value: int) -> int:
+        rounded = round_channels(value * width, divisor, floor_at_90_percent=floor_at_90_percent)
+        return value if width == 1 else rounded
+
+    def layers(value: int) -> int:
+        return math.ceil(round(value * depth, 9))  # 5 * 2.2 is 11, not 11.000000000000002
+
+    return replace(
+        base,
         stem_channels=channels(base.stem_channels),
-        stages=tuple(stages),
-        head_channels=channels(base.head_channels),
-        image_size=base.image_size,
-        train_image_size=base.train_image_size,
-        dropout=base.dropout,
+        stages=tuple(replace(s, layers=layers(s.layers), channels=channels(s.channels)) for s in base.stages),
+        head_channels=channels(base.head_channels) if head else base.head_channels,
     )

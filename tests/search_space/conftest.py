@@ -1,17 +1,12 @@
 """How hypothesis draws stages, architectures and search spaces: small ones, with every field at its edges."""
 
-import os
-
 import torch
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from search_space.architecture import OP_CODES, Architecture, Stage
 from search_space.space import SearchSpace, StageChoices
 
 torch.set_num_threads(1)
-settings.register_profile("project", deadline=None)  # a busy machine is no failure
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 
 FIELDS = {
     "op": st.sampled_from(sorted(OP_CODES)),

@@ -46,11 +46,11 @@ def test_efficientnetv2_arguments():
 
 
 def test_small_fits_a_cpu():
-    """Its candidates are small: at 32 pixels the largest is below 200 million MACs, and there are thousands of them."""
+    """Its candidates are small: at 32 pixels the largest has about 200 million MACs, and there are millions of them."""
     space = small()
     _, most = dataclasses.replace(space, constraints=Constraints(image_size=32, num_classes=10)).cost_range()
-    assert most.macs < 1e9
-    assert space.size > 10_000
+    assert most.macs < 250e6
+    assert space.size > 1e6
     cheap = small(stem_stride=2)
     a = cheap.sample(np.random.default_rng(0))
     ratio = count(dataclasses.replace(a, stem_stride=1), 32).macs / count(a, 32).macs

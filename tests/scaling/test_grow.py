@@ -1,0 +1,229 @@
+"""The rules against the published family, and what any winner may expect of them."""
+
+import dataclasses
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaling import scale
+from scaling.grow import at_dial, grow
+from scaling.residuals import explain
+from scaling.rule import FROM_BASE, LATE_GROWTH, RULES, UNIFORM, Growth, Rule
+from search_space.architecture import Architecture, Stage
+from search_space.cost import count
+from search_space.families import PUBLISHED, published
+from search_space.spaces import efficientnetv2, small
+
+BASE, S = published("efficientnetv2_b0"), published("efficientnetv2_s")
+
+# layers and channels of EfficientNetV2's stages, as google/automl publishes them
+LAYERS = {"s": [2, 4, 4, 6, 9, 15], "m": [3, 5, 5, 7, 14, 18, 5], "l": [4, 7, 7, 10, 19, 25, 7]}
+CHANNELS = {
+    "s": [24, 48, 64, 128, 160, 256],
+    "m": [24, 48, 80, 160, 176, 304, 512],
+    "l": [32, 64, 96, 192, 224, 384, 640],
+}
+# the channels that the recipe from the base misses, by size and stage
+RESIDUALS = {"s": {4: (136, 128), 6: (272, 256)}, "m": {4: (152, 160)}, "l": {}}
+winners = st.one_of(
+    st.sampled_from(PUBLISHED).map(published),
+    st.sampled_from([small(), efficientnetv2()]).flatmap(
+        lambda space: st.integers(0, 10**6).map(lambda seed: space.sample(np.random.default_rng(seed)))
+    ),
+)
+
+
+def layers(architecture):
+    return [stage.layers for stage in architecture.stages]
+
+
+def channels(architecture):
+    return [stage.channels for stage in architecture.stages]
+
+
+def errors(rule, size, start=S):
+    """Params and MACs over the published model's, less 1, at the published image size."""
+    rows = {row.name: row for row in explain(start, [size], rule)}
+    return rows["params"].share, rows["macs"].share
+
+
+@pytest.mark.parametrize("size", LAYERS)
+def test_from_v2s_base_the_rule_yields_the_published_family(size):
+    """Depths of S, M and L exactly; widths exactly but for three stages, which are these; stems and heads exactly."""
+    ours, theirs = scale(BASE, size, FROM_BASE), published(f"efficientnetv2_{size}")
+    assert layers(ours) == LAYERS[size]
+    expected = list(CHANNELS[size])
+    for stage, (got, want) in RESIDUALS[size].items():
+        assert expected[stage - 1] == want
+        expected[stage - 1] = got
+    assert channels(ours) == expected
+    assert (ours.stem_channels, ours.head_channels) == (theirs.stem_channels, 1280)
+    for one, other in zip(ours.stages, theirs.stages, strict=True):
+        assert dataclasses.replace(one, channels=1) == dataclasses.replace(other, channels=1)
+
+
+def test_from_v2s_base_l_is_the_published_l():
+    """Nothing is left to explain: parameters to the unit, MACs, image sizes, dropout."""
+    assert scale(BASE, "l", FROM_BASE) == published("efficientnetv2_l")
+    assert count(scale(BASE, "l", FROM_BASE), 480).params == 118515272
+
+
+def test_from_v2s_base_the_costs_are_near():
+    """What the three residual widths cost: S is 9 % too large, M half a percent too small."""
+    assert errors(FROM_BASE, "s", BASE) == (pytest.approx(0.092, abs=1e-3), pytest.approx(0.033, abs=1e-3))
+    assert errors(FROM_BASE, "m", BASE) == (pytest.approx(-0.003, abs=1e-3), pytest.approx(-0.005, abs=1e-3))
+
+
+@pytest.mark.parametrize("size", ["m", "l"])
+def test_from_s_alone_late_growth_yields_the_published_depths_and_nearly_the_costs(size):
+    """Every layer of M and L, params and MACs within 7 %; uniform scaling misses depths and a third of the params."""
+    assert layers(scale(S, size)) == LAYERS[size]
+    assert all(abs(error) < 0.07 for error in errors(LATE_GROWTH, size))
+    assert layers(scale(S, size, UNIFORM)) != LAYERS[size][:6]
+    assert errors(UNIFORM, size)[0] < -0.3
+
+
+def test_xl_is_near_but_for_one_depth():
+    """XL follows no coefficients: its layers are met in every stage but the fourth, its cost within 15 %."""
+    for rule, start in ((FROM_BASE, BASE), (LATE_GROWTH, S)):
+        assert layers(scale(start, "xl", rule)) == [4, 8, 8, 12, 24, 32, 8]
+        assert all(abs(error) < 0.15 for error in errors(rule, "xl", start))
+    assert layers(published("efficientnetv2_xl")) == [4, 8, 8, 16, 24, 32, 8]
+
+
+def test_the_winner_is_its_own_s():
+    """The default rule does not touch what was searched, trained and measured."""
+    for name in PUBLISHED:
+        winner = published(name)
+        if winner.image_size <= 480 and winner.train_image_size:
+            assert scale(winner, "s") == winner
+    winner = small().sample(np.random.default_rng(0))
+    assert dataclasses.replace(scale(winner, "s"), train_image_size=None) == winner
+
+
+def test_image_sizes():
+    """384 grows to 480 and no further; training is a fifth smaller: 384. Without an image size there is none."""
+    assert [scale(S, size).image_size for size in ("s", "m", "l", "xl")] == [384, 480, 480, 480]
+    assert [scale(S, size).train_image_size for size in ("s", "m", "l", "xl")] == [300, 384, 384, 384]
+    little = Architecture(16, (Stage("mbconv", 2, 3, 4, 16, 1),), 64, image_size=32)
+    assert (scale(little, "m").image_size, scale(little, "m").train_image_size) == (40, 32)
+    assert scale(dataclasses.replace(little, image_size=None), "m").image_size is None
+    assert scale(dataclasses.replace(little, image_size=600), "s").image_size == 480
+
+
+def test_dropout_grows_with_the_family():
+    """As published: 0.2 of S becomes 0.3 and 0.4."""
+    assert [scale(S, size).dropout for size in ("s", "m", "l")] == [0.2, 0.3, 0.4]
+
+
+def test_late_growth_by_hand():
+    """3, 3 and 6 layers: the last two stages get a third more (4, 8), a fifth of 8 splits off (6 + 2), x 1.1 up."""
+    stages = tuple(Stage("mbconv", n, 3, 4, c, 2) for n, c in ((3, 16), (3, 32), (6, 48)))
+    grown = scale(Architecture(16, stages, 64), "m")
+    assert layers(grown) == [4, 5, 7, 3]
+    # x 8/7: 18.3, 36.6, 54.9 and 48 * 5/3 = 80 -> 91.4
+    assert channels(grown) == [16, 40, 56, 88]
+    assert [stage.stride for stage in grown.stages] == [2, 2, 2, 1]
+    assert grown.head_channels == 64
+
+
+@given(winner=winners, rule=st.sampled_from(sorted(RULES)))
+def test_sizes_grow(winner, rule):
+    """Whatever the search found, each size has more parameters than the one before, and no stage has fewer layers."""
+    family = [scale(winner, size, RULES[rule]) for size in ("s", "m", "l", "xl")]
+    for one, other in pairwise(family):
+        assert count(other, 64).params > count(one, 64).params
+        assert sum(layers(other)) >= sum(layers(one))
+        assert all(b >= a for a, b in zip(channels(one)[1:], channels(other)[1:], strict=False))
+        assert all(n % 8 == 0 for n in channels(other))
+
+
+@settings(max_examples=50)
+@given(winner=winners, rule=st.sampled_from(sorted(RULES)), dials=st.lists(st.floats(0, 6), min_size=2, max_size=6))
+def test_the_dial_is_monotone(winner, rule, dials):
+    """Turned up, the dial never gives a network with fewer layers or parameters: so a target can be searched for."""
+    grown = [at_dial(winner, dial, RULES[rule]) for dial in sorted(dials)]
+    costs = [count(a, a.image_size or 64) for a in grown]
+    assert [sum(layers(a)) for a in grown] == sorted(sum(layers(a)) for a in grown)
+    assert [c.params for c in costs] == sorted(c.params for c in costs)
+
+
+@pytest.mark.parametrize("rule", RULES.values())
+def test_the_dial_passes_through_the_named_sizes(rule):
+    """Whole numbers are the sizes themselves, from both sides."""
+    for number, size in enumerate(("s", "m", "l", "xl")):
+        assert at_dial(S, number, rule) == scale(S, size, rule)
+    assert layers(at_dial(S, 1 - 1e-9, rule)) == layers(at_dial(S, 1, rule))
+    assert channels(at_dial(S, 1 + 1e-9, rule)) == channels(at_dial(S, 1, rule))
+    assert channels(at_dial(S, 3 + 1e-9, rule)) == channels(at_dial(S, 3, rule))
+
+
+def test_between_two_sizes_layers_come_one_after_the_other():
+    """On the way from S to M the late stages have grown, the seventh has begun, the first two have not moved."""
+    some = at_dial(S, 0.4, LATE_GROWTH)
+    assert all(a <= n <= b for a, n, b in zip([*LAYERS["s"], 0], layers(some), LAYERS["m"], strict=True))
+    assert layers(some)[:2] == [2, 4]
+    assert 0 < layers(some)[6] < 5
+    assert layers(some)[4] > 9
+
+
+@pytest.mark.parametrize("dial", [-0.1, float("nan"), float("inf")])
+def test_a_dial_out_of_range_is_refused(dial):
+    """There is nothing below the smallest size."""
+    with pytest.raises(ValueError, match="dial must be finite and >= 0"):
+        at_dial(S, dial, LATE_GROWTH)
+
+
+def test_a_rule_of_ones_own():
+    """The rule is data: another split, cap, rounding or head is a changed record."""
+    rule = Rule(
+        (Growth("tiny", width=0.5, depth=0.5), Growth("huge", 2.0, 2.0, split=0.5, split_width=2.0)),
+        image_size_cap=320,
+        divisor=4,
+        scales_head=True,
+    )
+    tiny, huge = scale(S, "tiny", rule), scale(S, "huge", rule)
+    assert layers(tiny) == [1, 2, 2, 3, 5, 8]
+    assert channels(tiny) == [12, 24, 32, 64, 80, 128]
+    assert tiny.head_channels == 640
+    assert layers(huge) == [4, 8, 8, 12, 18, 14, 16]
+    assert channels(huge)[-2:] == [512, 1024]
+    assert huge.image_size == 320
+    assert grow(S, Growth("same"), rule).stages == S.stages
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: scale(S, "xxl"), "unknown size 'xxl'; known: s, m, l, xl"),
+        (lambda: Growth("m", width=0), r"growth 'm': width must be in \(0, 100\), got 0"),
+        (lambda: Growth("m", depth=float("nan")), "growth 'm': depth must be in"),
+        (lambda: Growth("m", split=1.0), r"growth 'm': split must be in \[0, 1\), got 1.0"),
+        (lambda: Growth("m", dropout=2), r"growth 'm': dropout must be in \[-0.9, 0.9\], got 2"),
+        (lambda: Rule(()), "a rule needs one or more sizes of different names"),
+        (
+            lambda: Rule((Growth("m"), Growth("m"))),
+            r"a rule needs one or more sizes of different names, got \['m', 'm'\]",
+        ),
+        (lambda: Rule((Growth("m"),), image_size_cap=0), "rule image_size_cap must be >= 1, got 0"),
+        (lambda: Rule((Growth("m"),), train_share=0), r"rule train_share must be in \(0, 1\], got 0"),
+    ],
+)
+def test_bad_rules_and_sizes_are_refused(make, message):
+    """A mistyped size or number is named."""
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_scaling_starts_without_torch():
+    """Growing a winner is arithmetic; it must not wait for torch."""
+    code = (
+        "import sys, scaling.grow, scaling.coefficients, scaling.targets, scaling.residuals, scaling.family;"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

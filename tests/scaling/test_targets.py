@@ -1,0 +1,102 @@
+"""Targets of params, MACs and step time."""
+
+import dataclasses
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaling.grow import at_dial, scale
+from scaling.rule import FROM_BASE, LATE_GROWTH
+from scaling.targets import scale_to
+from search_space.cost import count
+from search_space.families import published
+
+S = published("efficientnetv2_s")
+SMALLEST, LARGEST = 21458488, 500e6
+
+
+@settings(max_examples=50)
+@given(st.floats(math.log(SMALLEST + 1), math.log(LARGEST)).map(math.exp))
+def test_a_target_of_params_is_met_as_nearly_as_the_dial_can(target):
+    """What is reached is what the architecture has; no other setting of the dial near it comes clearly nearer."""
+    reached = scale_to(S, params=target)
+    assert reached.quantity == "params"
+    assert reached.reached == count(reached.architecture, 480).params
+    assert reached.error == pytest.approx(reached.reached / target - 1)
+    assert abs(reached.error) < 0.06
+    assert reached.architecture == at_dial(S, reached.dial, LATE_GROWTH)
+    nearby = [at_dial(S, max(0.0, reached.dial + d / 50), LATE_GROWTH) for d in range(-10, 11)]
+    best = min(abs(math.log(count(a, 480).params / target)) for a in nearby)
+    assert abs(math.log(reached.reached / target)) <= best + 0.002
+
+
+def test_the_params_of_a_named_size_give_that_size():
+    """Asking for exactly what M has gives M."""
+    m = scale(S, "m")
+    assert scale_to(S, params=count(m, 480).params).architecture.stages == m.stages
+
+
+def test_macs_are_counted_at_the_size_each_network_gets():
+    """MACs grow with the image as well: the target holds at the image size written into the architecture."""
+    reached = scale_to(S, macs=2e10)
+    assert reached.architecture.image_size > 384
+    assert reached.reached == count(reached.architecture, reached.architecture.image_size).macs
+    assert abs(reached.error) < 0.05
+
+
+def test_classes_and_channels_count():
+    """For ten classes the classifier is small: the same target buys a larger body."""
+    assert scale_to(S, params=3e7, num_classes=10).dial > scale_to(S, params=3e7).dial
+
+
+def test_step_time_by_the_users_estimate_in_few_calls():
+    """Three times S's time, by an estimator that may be a measurement: few calls, none much beyond the target."""
+    asked = []
+
+    def estimate(architecture):
+        asked.append(count(architecture, architecture.image_size).macs / 1e9)
+        return asked[-1]
+
+    target = 3 * count(S, 384).macs / 1e9
+    reached = scale_to(S, step_time=target, estimate_step_time=estimate)
+    assert reached.quantity == "step_time"
+    assert abs(reached.error) < 0.05
+    assert len(asked) <= 22
+    assert max(asked) < 5 * target
+
+
+def test_another_rule_has_another_reach():
+    """From the base, the smallest size is S; its parameters give it."""
+    base = published("efficientnetv2_b0")
+    smallest = scale(base, "s", FROM_BASE)
+    reached = scale_to(base, params=count(smallest, 384).params, rule=FROM_BASE)
+    assert (reached.dial, reached.error) == (0, 0)
+    assert reached.architecture == smallest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "exactly one target of params, macs, step_time is needed, got 0"),
+        ({"params": 1e8, "macs": 1e10}, "exactly one target of params, macs, step_time is needed, got 2"),
+        ({"params": 0}, "target params must be positive and finite, got 0"),
+        ({"macs": math.inf}, "target macs must be positive and finite, got inf"),
+        ({"params": 1e6}, r"target params 1e\+06 is out of reach: the rule gives 2.14585e\+07 or more"),
+        ({"params": 1e12}, r"target params 1e\+12 is out of reach: the rule gives .* or less"),
+        ({"step_time": 3.0}, "a target of step_time needs estimate_step_time"),
+        ({"step_time": 3.0, "estimate_step_time": lambda a: math.nan}, "estimate_step_time gave nan for"),
+        ({"step_time": 3.0, "estimate_step_time": lambda a: 0.0}, "estimate_step_time gave 0.0 for"),
+    ],
+)
+def test_bad_targets_are_refused(arguments, message):
+    """A target that cannot be met says what can."""
+    with pytest.raises(ValueError, match=message):
+        scale_to(S, **arguments)
+
+
+def test_macs_need_an_image_size():
+    """Without one there is nothing to count at."""
+    with pytest.raises(ValueError, match="a target of macs needs an architecture with an image_size"):
+        scale_to(dataclasses.replace(S, image_size=None), macs=1e10)
