@@ -34,7 +34,8 @@ def peak_memory_mb(step: TrainingStep, images: Tensor, labels: Tensor) -> float:
         eager_step(step, images, labels)
         more = int(torch.cuda.max_memory_allocated(step.device)) - before
         return (own + more) / 2**20
-    with _LiveTensors([*_state(step), images, labels]) as live:
+    live = _LiveTensors([*_state(step), images, labels])
+    with live:
         eager_step(step, images, labels)
     return (own + live.peak) / 2**20
 

@@ -106,7 +106,7 @@ def step_time(
     clock, disturbed = clock or chosen_clock, disturbed or watch(device)
     alone = DeviceLock(device).timing() if settings.lock else nullcontext()
     with alone, _random_numbers_kept(device), _out_of_memory_named("the candidate beside the reference network"):
-        batch = _batch(shape, num_classes, train_settings, device)
+        batch = make_batch(shape, num_classes, train_settings, device)
         steps = _prepare(candidate, reference, train_settings, settings.warmup, batch, clock)
         time_candidate = partial(_timed, steps.candidate, batch, clock)
         time_reference = partial(_timed, steps.reference, batch, clock)
@@ -205,7 +205,8 @@ def _random_numbers_kept(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _batch(shape: tuple[int, ...], num_classes: int, train_settings: TrainSettings, device: torch.device) -> Batch:
+def make_batch(shape: tuple[int, ...], num_classes: int, train_settings: TrainSettings, device: torch.device) -> Batch:
+    """Give a batch of noise as training gets its batches: on the device, in its memory format, normalised."""
     layout = torch.channels_last if train_settings.channels_last else torch.contiguous_format
     images = torch.randn(shape).to(device, memory_format=layout)
     return images, torch.randint(num_classes, shape[:1]).to(device)
