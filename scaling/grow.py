@@ -86,7 +86,7 @@ def _between(low: Architecture, high: Architecture, share: float, rule: Rule) ->
         head_channels=channels(low.head_channels, high.head_channels),
         image_size=pixels(low.image_size, high.image_size),
         train_image_size=pixels(low.train_image_size, high.train_image_size),
-        dropout=round(low.dropout + (high.dropout - low.dropout) * share, 6),
+        dropout=round(low.dropout + (high.dropout - low.dropout) * share, 2),
     )
 
 

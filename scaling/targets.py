@@ -11,7 +11,7 @@ from scaling.rule import LATE_GROWTH, Rule
 from search_space.architecture import Architecture
 from search_space.cost import count
 
-_STEPS = 1024  # settings of the dial, from the rule's smallest size to twice beyond its largest
+_STEPS = 2**16  # settings of the dial, from the rule's smallest size to twice beyond its largest
 
 
 @dataclass(frozen=True)
