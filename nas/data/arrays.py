@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nas.data.decode import GREY_MODES, open_image, pixels
 from nas.data.progress import track
-from nas.data.source import Images, Source
+from nas.data.sources.records import Images, Source
 
 CHUNK = 256  # images a thread decodes in one go
 LOOKED_AT = 64  # images whose colour decides `channels`
@@ -96,8 +96,8 @@ def load_info(folder: Path) -> ArraysInfo:
 
 def _channels(images: Images) -> int:
     for i in np.linspace(0, len(images.labels) - 1, min(LOOKED_AT, len(images.labels))).astype(int):
-        with _naming(images, int(i)):
-            if open_image(images.read(int(i))).mode not in GREY_MODES:
+        with _naming(images, int(i)), open_image(images.read(int(i), int(i) + 1)[0]) as image:
+            if image.mode not in GREY_MODES:
                 return 3
     return 1
 
@@ -113,16 +113,15 @@ def _decode(images: Images, array: NDArray[np.uint8], grey_only: bool, what: str
 def _decode_chunk(images: Images, array: NDArray[np.uint8], start: int, grey_only: bool) -> _Sums:
     _, image_size, _, channels = array.shape
     stop = min(start + CHUNK, len(array))
-    for i in range(start, stop):
-        with _naming(images, i):
-            image = open_image(images.read(i))
+    for i, data in enumerate(images.read(start, stop), start):
+        with _naming(images, i), open_image(data) as image:
             if grey_only and image.mode not in GREY_MODES:
                 raise ValueError("is in colour, while the images looked at first are grey: set channels to 3 or 1")
             array[i] = pixels(image, image_size, channels)
     block = array[start:stop]
     levels = np.stack([np.bincount(block[..., c].ravel(), minlength=256) for c in range(channels)])
     values = np.arange(256, dtype=np.float64)
-    return _Sums(levels @ values, levels @ values**2, hashlib.blake2b(block, digest_size=16).digest())
+    return _Sums(levels @ values, levels @ values**2, hashlib.blake2b(block.data, digest_size=16).digest())
 
 
 @contextmanager
@@ -135,8 +134,8 @@ def _naming(images: Images, i: int) -> Iterator[None]:
 
 
 def _moments(sums: list[_Sums], pixel_count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    mean = sum(chunk.total for chunk in sums) / pixel_count
-    variance = sum(chunk.squares for chunk in sums) / pixel_count - mean**2
+    mean = np.sum([chunk.total for chunk in sums], axis=0) / pixel_count
+    variance = np.sum([chunk.squares for chunk in sums], axis=0) / pixel_count - mean**2
     # A constant channel has no deviation; 1 leaves it centred instead of dividing by zero.
     std = np.where(variance > 1e-6, np.sqrt(np.maximum(variance, 0)), 255.0)
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())

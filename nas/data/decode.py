@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,11 @@ GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"}
 _UNKNOWN_RANGE = {"I", "F"}  # 32-bit: no telling which value is white
 
 
-def open_image(data: bytes | NDArray[np.uint8]) -> Image.Image:
-    """Open an encoded image, or pixels (H, W) or (H, W, 3); only its header is read."""
-    return Image.open(io.BytesIO(data)) if isinstance(data, bytes) else Image.fromarray(data)
+def open_image(data: bytes | Path | NDArray[np.uint8]) -> Image.Image:
+    """Open an image file, its content, or pixels (H, W) or (H, W, 3); only the header is read."""
+    if isinstance(data, np.ndarray):
+        return Image.fromarray(data)
+    return Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
 
 
 def pixels(image: Image.Image, image_size: int, channels: int) -> NDArray[np.uint8]:

@@ -117,8 +117,7 @@ def rectangles(height: int, width: int, y: Tensor, x: Tensor, tall: Tensor, wide
 
 def paste(images: Tensor, others: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Rectangles of `others` in `images`, both (N, H, W, C) uint8; by bits, far quicker on a CPU than `where`."""
-    n, height, width, channels = images.shape
-    wide = columns.to(torch.uint8).neg().repeat_interleave(channels, dim=1)  # (N, W * C), 0 or 255
+    wide = columns.to(torch.uint8).neg().repeat_interleave(images.shape[3], dim=1)  # (N, W * C), 0 or 255
     inside = (rows.to(torch.uint8).neg()[:, :, None] & wide[:, None, :]).view(images.shape)
     return images ^ ((images ^ others) & inside)
 

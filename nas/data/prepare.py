@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from nas.data.arrays import ArraysInfo, load_info, save_info, write_arrays
 from nas.data.settings import DataSettings
-from nas.data.source import identity, open_source
+from nas.data.source import reader
 from nas.data.splits import split_train
 
 logger = logging.getLogger(__name__)
@@ -69,7 +68,8 @@ def prepare(settings: DataSettings, image_size: int, progress: bool = False) -> 
     """
     if image_size < 1:
         raise ValueError(f"image_size must be at least 1, got {image_size}")
-    key = _key({"format": FORMAT, "size": image_size, "channels": settings.channels, **identity(settings)})
+    images = {"format": FORMAT, "source": settings.source, "size": image_size, "channels": settings.channels}
+    key = _key(images | reader(settings).identity(settings))
     root = settings.cache
     root.mkdir(parents=True, exist_ok=True)
     folder = root / key
@@ -102,13 +102,15 @@ def load_split(prepared: Prepared, name: SplitName) -> Split:
 
 
 def _build(settings: DataSettings, image_size: int, folder: Path, progress: bool) -> None:
-    _remove_leftovers(folder.parent)
     work = folder.with_suffix(".part")
+    shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
+    _remove_leftovers(folder.parent)
     work.mkdir()
     try:
         scratch = work / "scratch"
         scratch.mkdir()
-        source = open_source(settings, scratch)
+        source = reader(settings).read(settings, scratch, progress)
+        logger.info("decoding %s images into %s", settings.source, folder)
         save_info(write_arrays(source, image_size, settings.channels, work, progress), work)
         shutil.rmtree(scratch)
         work.rename(folder)
@@ -133,7 +135,7 @@ def _alone(root: Path, key: str) -> Iterator[None]:
 
 
 def _remove_leftovers(root: Path) -> None:
-    """Remove what killed processes left half-done: nobody holds the lock of theirs."""
+    """Remove what killed processes left half-done of other entries: nobody holds the lock of theirs."""
     for work in root.glob("*.part"):
         lock = FileLock(work.with_suffix(".lock"))
         try:
@@ -159,9 +161,9 @@ def _split(settings: DataSettings, folder: Path, info: ArraysInfo) -> Prepared:
 
 
 def _write_splits(file: Path, train: NDArray[np.int64], minival: NDArray[np.int64]) -> None:
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".npz", delete=False) as temporary:
-        np.savez(temporary, train=train, minival=minival)
-    os.replace(temporary.name, file)
+    unfinished = file.with_name(f"{uuid.uuid4().hex}.npz")
+    np.savez(unfinished, train=train, minival=minival)
+    unfinished.replace(file)
 
 
 def _key(record: dict[str, Any]) -> str:

@@ -50,8 +50,8 @@ _SHARED: Mapping[str, Argument] = {
 }
 _ENHANCE = ("saturation", "contrast", "brightness", "sharpness")
 
-# increasing: every operation does nothing at 0 and more at more, as timm's `inc` and torchvision do.
-# official: EfficientNetV2's, where colours are weakest at 5, and solarize and posterize do less at more; and with cutout.
+# increasing: operations with an argument do nothing at 0 and more at more, as timm's `inc` and torchvision do.
+# official: EfficientNetV2's: colours change least at 5, solarize and posterize do less at more; cutout is in.
 POLICIES: Mapping[str, Mapping[str, Argument]] = {
     "increasing": {
         **_SHARED,

@@ -9,9 +9,7 @@ from nas.data import augment as augmentation
 from nas.data.augment import augment
 from nas.data.settings import AugmentSettings
 
-ALL = AugmentSettings(
-    crop="pad", flip=True, randaugment_magnitude=9.0, erasing=0.5, mixup_alpha=0.2, cutmix_alpha=1.0
-)
+ALL = AugmentSettings(crop="pad", flip=True, randaugment_magnitude=9.0, erasing=0.5, mixup_alpha=0.2, cutmix_alpha=1.0)
 EACH = {
     "none": AugmentSettings(),
     "pad": AugmentSettings(crop="pad"),
@@ -123,7 +121,9 @@ def test_image_size_is_reached_by_every_crop() -> None:
 def test_strengths_may_change_from_call_to_call() -> None:
     """Stronger settings change images more: the dial that progressive learning turns."""
     images, labels = batch(256, 32)
-    smooth = torch.nn.functional.interpolate(images[:, :, ::8, ::8].float(), size=(32, 32), mode="bilinear").to(torch.uint8)
+    smooth = torch.nn.functional.interpolate(images[:, :, ::8, ::8].float(), size=(32, 32), mode="bilinear").to(
+        torch.uint8
+    )
     change = []
     for magnitude in (0.0, 2.0, 5.0, 10.0):
         settings = AugmentSettings(randaugment_magnitude=magnitude)

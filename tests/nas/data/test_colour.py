@@ -37,7 +37,9 @@ def enhanced(kind: type, factor: float) -> Callable[[Image.Image], Image.Image]:
 
 
 def solarized_add(addition: int) -> Callable[[Image.Image], Image.Image]:
-    return lambda image: image.point([min(255, i + addition) if i < 128 else i for i in range(256)] * len(image.getbands()))
+    return lambda image: image.point(
+        [min(255, i + addition) if i < 128 else i for i in range(256)] * len(image.getbands())
+    )
 
 
 FACTORS = (0.1, 0.55, 1.0, 1.3, 1.9, 2.8)

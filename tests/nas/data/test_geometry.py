@@ -19,7 +19,9 @@ def noise(n: int, size: int, channels: int = 3) -> Tensor:
 
 def smooth(n: int, size: int, channels: int = 3) -> Tensor:
     small = noise(n, 7, channels).numpy()
-    large = [np.asarray(Image.fromarray(image.squeeze()).resize((size, size), Image.Resampling.BICUBIC)) for image in small]
+    large = [
+        np.asarray(Image.fromarray(image.squeeze()).resize((size, size), Image.Resampling.BICUBIC)) for image in small
+    ]
     return torch.from_numpy(np.stack(large)).view(n, size, size, channels)
 
 
@@ -40,7 +42,11 @@ def transformed(image: Tensor, matrix: tuple[float, ...]) -> Tensor:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.tuples(*[st.floats(-1.5, 1.5)] * 2, st.floats(-40, 40), *[st.floats(-1.5, 1.5)] * 2, st.floats(-40, 40)), min_size=1, max_size=4),
+    st.lists(
+        st.tuples(*[st.floats(-1.5, 1.5)] * 2, st.floats(-40, 40), *[st.floats(-1.5, 1.5)] * 2, st.floats(-40, 40)),
+        min_size=1,
+        max_size=4,
+    ),
     st.sampled_from([8, 17, 32]),
     st.sampled_from([1, 3]),
 )
@@ -90,7 +96,11 @@ def test_no_argument_is_no_change() -> None:
 def test_crop_and_flip_are_pillows(channels: int) -> None:
     """Padding, cutting and mirroring give what expand, crop and mirror give, for each image its own."""
     images = noise(4, 16, channels)
-    top, left, mirrored = torch.tensor([0, 3, 6, 2]), torch.tensor([6, 0, 3, 5]), torch.tensor([True, False, True, False])
+    top, left, mirrored = (
+        torch.tensor([0, 3, 6, 2]),
+        torch.tensor([6, 0, 3, 5]),
+        torch.tensor([True, False, True, False]),
+    )
     done = geometry.crop_and_flip(images, 3, top, left, mirrored)
     for i in range(4):
         x, y = int(left[i]), int(top[i])

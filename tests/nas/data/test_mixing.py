@@ -15,7 +15,9 @@ def flat(n: int, size: int = 12, channels: int = 3) -> tuple[torch.Tensor, torch
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 33), st.sampled_from([0.0, 0.1, 0.2, 1.0, 8.0]), st.sampled_from([0.0, 0.2, 1.0]), st.integers(0, 99))
+@given(
+    st.integers(1, 33), st.sampled_from([0.0, 0.1, 0.2, 1.0, 8.0]), st.sampled_from([0.0, 0.2, 1.0]), st.integers(0, 99)
+)
 def test_labels_are_the_shares_of_the_pixels(n: int, mixup: float, cutmix: float, seed: int) -> None:
     """For any strengths and batch size an image's mean level is its labels' mean level, and labels sum to 1."""
     if mixup == cutmix == 0:

@@ -15,7 +15,9 @@ SIZE = 32
 
 def picture() -> Image.Image:
     rng = np.random.default_rng(3)
-    coarse = Image.fromarray(rng.integers(20, 220, (6, 6, 3), dtype=np.uint8)).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    coarse = Image.fromarray(rng.integers(20, 220, (6, 6, 3), dtype=np.uint8)).resize(
+        (SIZE, SIZE), Image.Resampling.BICUBIC
+    )
     return Image.fromarray((np.asarray(coarse) * np.array([0.9, 0.7, 0.5])).astype(np.uint8))
 
 
@@ -93,7 +95,9 @@ def test_increasing_does_nothing_at_zero_and_more_at_more() -> None:
 def test_official_is_the_official_code() -> None:
     """The official policy has EfficientNetV2's arguments, oddities included: no colour change at 5, 4 bits at 10."""
     one = torch.ones(1)
-    official = {name: [argument(m / 10, one).item() for m in (5, 10, 15)] for name, argument in POLICIES["official"].items()}
+    official = {
+        name: [argument(m / 10, one).item() for m in (5, 10, 15)] for name, argument in POLICIES["official"].items()
+    }
     assert len(official) == 16
     assert official["contrast"] == pytest.approx([1.0, 1.9, 2.8])
     assert official["posterize"] == [2, 4, 6]

@@ -1,0 +1,1 @@
+"""The kinds of data sets: each file reads one, and nothing here decodes."""

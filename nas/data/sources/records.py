@@ -1,0 +1,56 @@
+"""What a reader makes of a data set, and how readers word their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Encoded = bytes | Path | NDArray[np.uint8]  # an image file's content, the file, or pixels (H, W) or (H, W, 3)
+
+
+@dataclass(frozen=True)
+class Images:
+    """One part of a data set, not decoded."""
+
+    labels: NDArray[np.int64]  # (N,)
+    read: Callable[[int, int], Sequence[Encoded]]  # images start..stop - 1
+    name: Callable[[int], str]  # for messages: the file, or the row
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as it lies on disk."""
+
+    num_classes: int
+    class_names: tuple[str, ...] | None
+    train: Images
+    test: Images | None
+
+
+def stamps(files: Sequence[Path]) -> list[list[Any]]:
+    """What changes when a file does: its place, size in bytes and time of change."""
+    return [[str(file.resolve()), (status := file.stat()).st_size, status.st_mtime_ns] for file in files]
+
+
+def some(names: Sequence[Any] | NDArray[Any]) -> str:
+    """The first few names of a list."""
+    shown = ", ".join(str(name) for name in names[:8])
+    return f"{shown}, ... ({len(names)} in all)" if len(names) > 8 else shown
+
+
+def nearby(path: Path) -> str:
+    """What is there instead of a path that is not."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"; nor is there a folder {str(folder)!r}"
+    return f"; {folder} has: {some(sorted(entry.name for entry in folder.iterdir())) or 'nothing'}"
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

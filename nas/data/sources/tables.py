@@ -1,0 +1,172 @@
+"""Hugging Face data sets and parquet files: the only file that imports the data set reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.data.settings import DataSettings
+from nas.data.sources.records import Encoded, Images, Source, first_line, nearby, some, stamps
+
+
+def identity(settings: DataSettings) -> dict[str, Any]:
+    """Tell which files there are, or which revision on the hub. Raises: ValueError if they are missing."""
+    columns = [settings.image_column, settings.label_column]
+    if settings.source == "hf":
+        builder = _builder(settings)
+        revision = [builder.dataset_name, builder.config.name, str(builder.config.version), builder.hash]
+        return {"columns": columns, "revision": revision, "splits": [settings.train_split, settings.test_split]}
+    paths = [path for path in (settings.path, settings.test_path) if path]
+    files = [file for path in paths for file in _parquet_files(path)]
+    return {"columns": columns, "paths": [settings.path, settings.test_path], "files": stamps(files)}
+
+
+def read(settings: DataSettings, scratch: Path, progress: bool) -> Source:
+    """Open the tables, downloading them if need be; parquet is laid out in `scratch`.
+
+    Raises: ValueError if a file, split or column is missing, or labels do not fit.
+    """
+    with _bars(progress):
+        return _read(settings, scratch)
+
+
+def _parquet_files(path: str) -> list[Path]:
+    given = Path(path).expanduser().absolute()
+    files = [given] if given.is_file() else sorted(Path(given.anchor).glob(str(given.relative_to(given.anchor))))
+    files = [file for file in files if file.is_file()]
+    if not files:
+        raise ValueError(f"no parquet file {path!r}{nearby(given)}")
+    return files
+
+
+@contextmanager
+def _bars(show: bool) -> Iterator[None]:
+    """Keep the reader's progress bars off unless they are wanted."""
+    import datasets
+
+    if show or datasets.are_progress_bars_disabled():
+        yield
+        return
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.enable_progress_bars()
+
+
+def _builder(settings: DataSettings) -> Any:
+    import datasets
+
+    try:
+        return datasets.load_dataset_builder(settings.path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot open data set {settings.path!r}: {first_line(error)}") from None
+
+
+def _read(settings: DataSettings, scratch: Path) -> Source:
+    hub = settings.source == "hf"
+    column = settings.label_column
+    train_name, test_name = (settings.train_split, settings.test_split) if hub else (settings.path, settings.test_path)
+    train = _open_table(settings, train_name, scratch)
+    test = _open_table(settings, test_name, scratch) if test_name else None
+    names = _class_names(train, test, column)
+    train_labels = _labels(train, column, names, train_name)
+    num_classes = len(names) if names else _count_classes(train_labels, column)
+    train_images = _rows(train, train_labels, settings.image_column, train_name)
+    if test is None:
+        return Source(num_classes, names, train_images, None)
+    labels = _labels(test, column, names, test_name)
+    if labels.max() >= num_classes:
+        raise ValueError(f"label {labels.max()} of {test_name} is not among train's, 0..{num_classes - 1}")
+    return Source(num_classes, names, train_images, _rows(test, labels, settings.image_column, test_name))
+
+
+def _open_table(settings: DataSettings, part: str, scratch: Path) -> Any:
+    import datasets
+
+    try:
+        if settings.source == "hf":
+            known = datasets.get_dataset_split_names(settings.path)
+            if part not in known:
+                raise ValueError(f"it has no split {part!r}, but: {', '.join(known)}")
+            table = datasets.load_dataset(settings.path, split=part)
+        else:
+            files = [str(file) for file in _parquet_files(part)]
+            table = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(scratch))
+    except (datasets.exceptions.DatasetGenerationError, OSError, ValueError) as error:
+        raise ValueError(f"cannot read data set {settings.path!r}: {first_line(error.__cause__ or error)}") from error
+    for key, column in (("image_column", settings.image_column), ("label_column", settings.label_column)):
+        if column not in table.column_names:
+            raise ValueError(f"{part} has no {key} {column!r}; its columns are: {', '.join(table.column_names)}")
+    return table
+
+
+def _class_names(train: Any, test: Any, column: str) -> tuple[str, ...] | None:
+    names = getattr(train.features[column], "names", None)
+    if names:
+        other = getattr(test.features[column], "names", None) if test is not None else None
+        if other and list(other) != list(names):
+            raise ValueError(f"train and test name their classes differently: {some(names)} / {some(other)}")
+        return tuple(names)
+    if getattr(train.features[column], "dtype", None) not in {"string", "large_string"}:
+        return None
+    values = train.unique(column)
+    if None in values:
+        raise ValueError(f"column {column!r} of train has rows without a label")
+    return tuple(sorted(values))
+
+
+def _labels(table: Any, column: str, names: tuple[str, ...] | None, part: str) -> NDArray[np.int64]:
+    values = np.asarray(table.with_format("numpy")[column][:])
+    if values.dtype.kind in "UOT" and names:
+        unknown = sorted({str(value) for value in values} - set(names))
+        if unknown:
+            raise ValueError(f"labels of {part} in column {column!r} are not among train's: {some(unknown)}")
+        index = {name: label for label, name in enumerate(names)}
+        return np.array([index[str(value)] for value in values], np.int64)
+    if values.ndim != 1 or values.dtype.kind not in "iub":
+        raise ValueError(
+            f"column {column!r} of {part} holds {table.features[column]}: one whole number or name is needed"
+        )
+    labels = values.astype(np.int64)
+    if len(labels) == 0:
+        raise ValueError(f"{part} has no rows")
+    if labels.min() < 0 or (names and labels.max() >= len(names)):
+        top = f"..{len(names) - 1}" if names else " and up"
+        raise ValueError(f"column {column!r} of {part} holds {labels.min()}..{labels.max()}: labels must be 0{top}")
+    return labels
+
+
+def _count_classes(labels: NDArray[np.int64], column: str) -> int:
+    count = int(labels.max()) + 1
+    missing = np.setdiff1d(np.arange(count), labels)
+    if len(missing):
+        raise ValueError(f"column {column!r} counts to {count - 1} but has no {some(missing)}: count labels from 0")
+    return count
+
+
+def _rows(table: Any, labels: NDArray[np.int64], column: str, part: str) -> Images:
+    import datasets
+
+    kind = table.features[column]
+    try:
+        encoded = table.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+    except (TypeError, ValueError, NotImplementedError):  # Arrow has its own kinds of all three
+        raise ValueError(f"column {column!r} of {part} holds {kind}: encoded images are needed") from None
+
+    def read(start: int, stop: int) -> list[Encoded]:
+        return [_encoded(image) for image in encoded[start:stop][column]]
+
+    return Images(labels, read, lambda i: f"row {i} of {part}")
+
+
+def _encoded(image: dict[str, Any] | None) -> Encoded:
+    if image is None or image["bytes"] is None:
+        return Path(image["path"]) if image and image["path"] else b""
+    content: bytes = image["bytes"]
+    return content

@@ -1,0 +1,139 @@
+"""Preparing survives what happens on a cluster: many processes at once, and kill -9 at any moment."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas.data.prepare import load_split, prepare
+from nas.data.settings import DataSettings
+
+PREPARE = """
+import logging, sys, time
+from pathlib import Path
+from nas.data.prepare import prepare
+from nas.data.settings import DataSettings
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+go = Path(sys.argv[3])
+print("ready", flush=True)
+while not go.exists():
+    time.sleep(0.005)
+print(prepare(DataSettings("folder", sys.argv[1], cache_dir=sys.argv[2]), int(sys.argv[4])).fingerprint, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of 150 photographs each, large enough to take a second or so."""
+    root = tmp_path_factory.mktemp("photographs")
+    rng = np.random.default_rng(0)
+    for label in ("a", "b", "c"):
+        (root / label).mkdir()
+        photograph = Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).resize((400, 400))
+        photograph.save(root / label / "0.jpg")
+        for i in range(1, 150):
+            (root / label / f"{i}.jpg").hardlink_to(root / label / "0.jpg")
+    return root
+
+
+@contextmanager
+def preparing(n: int, folder: Path, cache: Path, size: int = 32) -> Iterator[list[subprocess.Popen[str]]]:
+    """`n` processes that prepare at the same moment."""
+    go = cache.with_suffix(".go")
+    command = [sys.executable, "-c", PREPARE, str(folder), str(cache), str(go), str(size)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(n)]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        go.touch()
+        yield processes
+    finally:
+        go.unlink(missing_ok=True)
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def wait_until(happened: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline, "nothing happened for a minute"
+        time.sleep(0.002)
+
+
+def wait_until_decoding(cache: Path) -> None:
+    wait_until(lambda: list(cache.glob("*.part/train_images.npy")))
+
+
+def check(folder: Path, cache: Path, size: int = 32) -> None:
+    """What is in the cache is whole and right, and nothing else is there."""
+    prepared = prepare(DataSettings("folder", str(folder), cache_dir=str(cache)), size)
+    split = load_split(prepared, "train")
+    assert split.images.shape == (450, size, size, 3)
+    for first in (0, 150, 300):
+        assert (split.images[first : first + 150] == split.images[first]).all()
+        assert split.images[first].std() > 10
+    assert not list(cache.glob("*.part"))
+
+
+def test_processes_at_once_decode_once(folder: Path, tmp_path: Path) -> None:
+    """Of three processes one decodes, the others wait, and all three get the same data."""
+    with preparing(3, folder, tmp_path / "cache") as processes:
+        said = [process.communicate(timeout=120)[0].splitlines() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert sum("decoding folder images" in line for lines in said for line in lines) == 1
+    assert len({lines[-1] for lines in said}) == 1
+    check(folder, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.2])
+def test_killed_half_way(folder: Path, tmp_path: Path, delay: float) -> None:
+    """kill -9 while decoding leaves nothing that is taken for whole; the next process starts anew and cleans up."""
+    cache = tmp_path / "cache"
+    with preparing(1, folder, cache) as (process,):
+        wait_until_decoding(cache)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert list(cache.glob("*.part")), "killed too late to prove anything"
+    check(folder, cache)
+
+
+def test_waiting_process_takes_over_from_a_killed_one(folder: Path, tmp_path: Path) -> None:
+    """When the process that decodes dies, one that waited for it decodes, without being told."""
+    cache = tmp_path / "cache"
+    with preparing(2, folder, cache) as processes:
+        said = {process.stdout.readline().split()[0]: process for process in processes if process.stdout}
+        assert set(said) == {"decoding", "another"}
+        wait_until_decoding(cache)
+        said["decoding"].send_signal(signal.SIGKILL)
+        rest, _ = said["another"].communicate(timeout=120)
+    assert said["another"].returncode == 0
+    assert "decoding folder images" in rest
+    check(folder, cache)
+
+
+def test_leftovers_of_other_entries_go_but_not_those_in_work(folder: Path, tmp_path: Path) -> None:
+    """Decoding another size removes what a killed process left of the first, and spares what a live one is making."""
+    cache = tmp_path / "cache"
+    with preparing(1, folder, cache) as (process,):
+        wait_until_decoding(cache)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    (left,) = cache.glob("*.part")
+    with preparing(1, folder, cache, 24) as (live,):
+        wait_until(lambda: [part for part in cache.glob("*.part") if part != left])
+        check_other = prepare(DataSettings("folder", str(folder), cache_dir=str(cache)), 16)
+        assert not left.exists()
+        live.communicate(timeout=120)
+        assert live.returncode == 0
+    assert load_split(check_other, "train").images.shape[1] == 16
+    check(folder, cache, 24)
