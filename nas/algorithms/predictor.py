@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
 from nas.algorithms.features import Codes, Features
@@ -52,6 +53,7 @@ class Predictor(Algorithm):
         self.warm_up, self.optimism, self.candidates, self.step_time = warm_up, optimism, candidates, step_time
         self.observations: list[Observation] = []
         self.scored = 0
+        self.threads = ThreadpoolController()
         self.model: RewardModel | None = None
         self.features: tuple[Features, Features] | None = None
         self.fitted: tuple[int, Fitted] | None = None  # for how many observations, and what
@@ -65,8 +67,10 @@ class Predictor(Algorithm):
         if self.scored < self.warm_up or not self.space.decisions:
             return Proposal(self.space.sample(rng), "predictor.random")
         pending = [self.space.encode(p.architecture) for p in self.pending.values()]
-        model = self._model().assuming(np.array(pending).reshape(-1, len(self.space.decisions)))
-        best = self._search(model, rng)
+        # Matrices of a few hundred rows: on a busy machine a second BLAS thread makes them several times slower.
+        with self.threads.limit(limits=1, user_api="blas"):
+            model = self._model().assuming(np.array(pending).reshape(-1, len(self.space.decisions)))
+            best = self._search(model, rng)
         if best is None:
             return Proposal(self.space.sample(rng), "predictor.random")
         notes = {"predicted_reward": best.mean, "predicted_std": best.std}

@@ -1,0 +1,186 @@
+"""Every entry of ALGORITHMS passes one contract."""
+
+import numpy as np
+import pytest
+
+from nas.algorithms import ALGORITHMS, Exhausted, Proposal, compatible
+from nas.algorithms.algorithm import Algorithm
+from nas.trial import STATUSES, Trial
+from search_space.cost import count
+from search_space.space import Constraints, SearchSpace, StageChoices
+from search_space.spaces import small
+
+SPACE = small()
+TIGHT = small(constraints={"params_min": 400_000, "params_max": 700_000})
+STAGE = StageChoices(("mbconv",), (1, 2), (3, 5), (1,), (8,), (2,))
+TINY = SearchSpace(8, (STAGE,), 16, image_size=32)
+
+
+@pytest.fixture(params=sorted(ALGORITHMS))
+def name(request):
+    if request.param == "tpe":
+        pytest.importorskip("optuna", reason="the extra `algorithms` is not installed")
+    return request.param
+
+
+def trial_of(algorithm: Algorithm, architecture, status="ok", sparse=False) -> Trial:
+    """A deterministic result that any algorithm can learn from: capacity helps with diminishing returns."""
+    proposal = algorithm.pending[architecture.arch_id]
+    params = count(architecture, 32, 10).params
+    step_time = sum(s.layers * s.expansion for s in architecture.stages) / 20
+    accuracy = 0.9 - 30 / params**0.5 + 0.01 * sum(s.se_ratio for s in architecture.stages)
+    reward = accuracy * step_time**-0.07 * (params / 80_000) ** -0.05
+    ok = status == "ok"
+    return Trial(
+        architecture,
+        status,
+        proposed_by=proposal.proposed_by,
+        parents=proposal.parents,
+        proposal=proposal.notes,
+        params=params,
+        p_normalised=None if sparse else params / 80_000,
+        s_normalised=None if sparse else step_time,
+        accuracy=accuracy if ok and not sparse else None,
+        reward=reward if ok else None,
+        w=None if sparse else -0.07,
+        v=None if sparse else -0.05,
+    )
+
+
+def run(algorithm: Algorithm, trials: int, *, in_flight: int = 3, seed: int = 5) -> list[Trial]:
+    """Search with several candidates in flight whose results come back in any order, every status among them."""
+    rng, log, flying = np.random.default_rng(seed), [], []
+    while len(log) < trials:
+        while len(flying) < in_flight:
+            flying.append(algorithm.ask())
+        architecture = flying.pop(rng.integers(len(flying)))
+        status = "ok" if rng.random() < 0.8 else str(rng.choice(sorted(STATUSES)))
+        log.append(trial_of(algorithm, architecture, status))
+        algorithm.tell(log[-1])
+    return log
+
+
+@pytest.mark.parametrize("space", [SPACE, TIGHT], ids=["free", "constrained"])
+def test_asks_are_distinct_and_allowed(name, space):
+    """What is asked lies in the space, keeps its constraints, and never comes twice."""
+    algorithm = ALGORITHMS[name](space, seed=1)
+    log = run(algorithm, 40)
+    asked = [t.architecture for t in log] + [p.architecture for p in algorithm.pending.values()]
+    assert all(space.contains(a) for a in asked)
+    assert len({a.arch_id for a in asked}) == len(asked) == 42
+
+
+def test_same_seed_same_search(name):
+    """Equal seeds and equal results give equal proposals; another seed gives others."""
+    first, second, other = (run(ALGORITHMS[name](SPACE, seed=s), 30) for s in (3, 3, 4))
+    assert [t.arch_id for t in first] == [t.arch_id for t in second]
+    assert [t.arch_id for t in first] != [t.arch_id for t in other]
+
+
+@pytest.mark.parametrize("trials", [0, 7, 26, 45])
+def test_a_replayed_log_asks_the_same_next(name, trials):
+    """A fresh instance, told the log in its order and given what was in flight, goes on as the first one did."""
+    algorithm = ALGORITHMS[name](SPACE, seed=2)
+    log = run(algorithm, trials)
+    resumed = ALGORITHMS[name](SPACE, seed=2)
+    for trial in log:
+        resumed.tell(Trial.from_dict(trial.to_dict()))
+    for pending in algorithm.pending.values():
+        resumed.assume(pending)
+    for _ in range(3):
+        expected = algorithm.ask()
+        assert resumed.ask() == expected
+        assert resumed.pending[expected.arch_id] == algorithm.pending[expected.arch_id]
+
+
+def test_a_small_space_is_exhausted(name):
+    """Every architecture of a tiny space is proposed once, and then the algorithm says that none is left."""
+    algorithm = ALGORITHMS[name](TINY)
+    asked = []
+    for _ in range(TINY.size):
+        asked.append(algorithm.ask())
+        algorithm.tell(trial_of(algorithm, asked[-1]))
+    assert {a.arch_id for a in asked} == {a.arch_id for a in TINY}
+    with pytest.raises(Exhausted):
+        algorithm.ask()
+
+
+def test_trials_without_result_do_not_stop_it(name):
+    """A search in which nothing ever succeeds still proposes."""
+    algorithm = ALGORITHMS[name](SPACE)
+    for number in range(30):
+        architecture = algorithm.ask()
+        algorithm.tell(trial_of(algorithm, architecture, sorted(set(STATUSES) - {"ok"})[number % 7]))
+    assert algorithm.told == 30
+
+
+def test_only_the_reward_told_is_enough(name):
+    """A log with rewards and nothing else (no accuracy, step time, exponents) can be learned from."""
+    algorithm = ALGORITHMS[name](SPACE, seed=1)
+    for _ in range(30):
+        algorithm.tell(trial_of(algorithm, algorithm.ask(), sparse=True))
+    assert SPACE.contains(algorithm.ask())
+
+
+def test_trials_nobody_asked_for_are_learned_from(name):
+    """An earlier search's trials, told first, count as seen; a foreign architecture is an error that names the field."""
+    earlier = ALGORITHMS["random"](SPACE, seed=9)
+    algorithm = ALGORITHMS[name](SPACE, seed=1)
+    log = run(earlier, 25)
+    for trial in log:
+        algorithm.tell(trial)
+    assert not {t.arch_id for t in log} & {algorithm.ask().arch_id for _ in range(5)}
+    foreign = next(iter(TINY))
+    assert not compatible(SPACE, foreign)
+    assert compatible(SPACE, log[0].architecture)
+    with pytest.raises(ValueError, match="stem_channels"):
+        algorithm.tell(Trial(foreign, "ok", reward=1.0))
+
+
+def test_the_reward_improves_on_random(name):
+    """On a smooth problem the best of 60 trials is at least as good as random search's, within a small margin."""
+    best = {}
+    for which in (name, "random"):
+        rewards = []
+        for seed in range(3):
+            log = run(ALGORITHMS[which](SPACE, seed=seed), 60, in_flight=1)
+            rewards.append(max(t.reward for t in log if t.reward is not None))
+        best[which] = np.mean(rewards)
+    # nsga2 spreads over the whole front instead of climbing the reward.
+    assert best[name] >= best["random"] - (0.03 if name == "nsga2" else 0.003)
+
+
+BAD_SETTINGS = {
+    "random": {},
+    "evolution": {"population": 0, "sample_size": 99, "crossover": 1.5, "mutations": 0.5, "warm_up": 0},
+    "local": {"warm_up": 0, "kick": 1},
+    "reinforce": {"learning_rate": 0.0, "batch": 0, "entropy": -1.0, "baseline_decay": 1.0},
+    "ppo": {"learning_rate": -1.0, "epochs": 0, "clip": 0.0},
+    "tpe": {"startup": 0, "candidates": 0},
+    "nsga2": {"population": 1, "crossover": -0.1, "objectives": ("speed",)},
+    "predictor": {"warm_up": 1, "optimism": -1.0, "candidates": 0},
+}
+
+
+def test_settings_out_of_range_are_named(name):
+    """A setting out of range is a ValueError that names it."""
+    for setting, value in BAD_SETTINGS[name].items():
+        expected = "objective" if setting == "objectives" else setting
+        with pytest.raises(ValueError, match=expected):
+            ALGORITHMS[name](SPACE, **{setting: value})
+
+
+def test_an_assumed_proposal_is_not_asked_again(name):
+    """What a resumed search hands back as running is not proposed a second time."""
+    algorithm = ALGORITHMS[name](TINY)
+    running = next(iter(TINY))
+    algorithm.assume(Proposal(running, "earlier"))
+    asked = {algorithm.ask().arch_id for _ in range(TINY.size - 1)}
+    assert running.arch_id not in asked
+
+
+def test_constraints_that_nothing_meets_are_an_error(name):
+    """A space without allowed architectures says so instead of searching forever."""
+    empty = SearchSpace(8, (STAGE,), 16, image_size=32, constraints=Constraints(params_max=10))
+    with pytest.raises(ValueError, match="params"):
+        ALGORITHMS[name](empty).ask()
