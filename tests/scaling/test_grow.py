@@ -172,6 +172,14 @@ def test_between_two_sizes_layers_come_one_after_the_other():
     assert layers(some)[4] > 9
 
 
+def test_channels_that_neither_size_changes_stay_in_between():
+    """A winner with 20 channels, deepened only, keeps 20 channels at every setting of the dial."""
+    rule = Rule((Growth("one"), Growth("two", depth=2.0)))
+    winner = Architecture(20, (Stage("mbconv", 4, 3, 4, 20, 1),), 100)
+    grown = at_dial(winner, 0.5, rule)
+    assert grown == dataclasses.replace(winner, stages=(Stage("mbconv", 6, 3, 4, 20, 1),))
+
+
 @pytest.mark.parametrize("dial", [-0.1, float("nan"), float("inf")])
 def test_a_dial_out_of_range_is_refused(dial):
     """There is nothing below the smallest size."""

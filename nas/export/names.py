@@ -1,0 +1,151 @@
+"""The names that timm's and torchvision's EfficientNet give to the weights of an architecture, and renaming by them.
+
+Weights taken over from either give equal logits; where the other's batch norm has another epsilon than the published
+1e-3, the running variance takes up the difference, which is exact in evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from torch import Tensor
+
+from search_space.architecture import Architecture, Stage, to_block_strings
+from search_space.blocks import BN_EPS
+from search_space.cost import squeeze_channels
+from search_space.families import round_channels
+from search_space.network import Network
+
+_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+_BIASED = ("weight", "bias")
+
+
+def timm_names(architecture: Architecture) -> dict[str, str]:
+    """Give, for every weight and buffer of our network, its name in timm's EfficientNet.
+
+    Raises: ValueError where timm's EfficientNet cannot be this architecture: its stem always strides, it has no
+        one-convolution block with squeeze-and-excitation, and it rounds squeeze channels where we round down.
+    """
+    if architecture.stem_stride != 2:
+        raise ValueError(f"timm's EfficientNet has stem_stride 2, the architecture {architecture.stem_stride}")
+    to_block_strings(architecture, "timm")  # refuses what timm has no block for
+    for number, stage, in_channels in _stage_inputs(architecture):
+        expanded, ours = in_channels * stage.expansion, squeeze_channels(in_channels, stage.se_ratio)
+        if ours and round(expanded * (stage.se_ratio / stage.expansion)) != ours:
+            raise ValueError(f"stage {number}: timm rounds {in_channels} * se_ratio {stage.se_ratio:g} differently")
+    modules = {name: name for name in ("conv_stem", "bn1", "conv_head", "bn2", "classifier")}
+    for name, stage, _ in _blocks(architecture):
+        single = stage.op == "mbconv" and stage.expansion == 1  # timm's depthwise-separable block has names of its own
+        theirs = {"bn2": "bn1", "conv_pwl": "conv_pw", "bn3": "bn2"} if single else {}
+        modules |= {f"{name}.{part}": f"{name}.{theirs.get(part, part)}" for part in _parts(stage)}
+    return _weights(modules)
+
+
+def torchvision_names(architecture: Architecture) -> dict[str, str]:
+    """Give, for every weight and buffer of our network, its name in torchvision's EfficientNet.
+
+    Raises: ValueError where torchvision's EfficientNet cannot be this architecture: its stem strides and has the first
+        stage's input channels, every mbconv squeezes to a quarter of its input, no fused_mbconv does, and expanded
+        channels are multiples of 8.
+    """
+    if architecture.stem_stride != 2:
+        raise ValueError(f"torchvision's EfficientNet has stem_stride 2, the architecture {architecture.stem_stride}")
+    for number, stage, in_channels in _stage_inputs(architecture):
+        wanted = max(1, in_channels // 4) if stage.op == "mbconv" else 0
+        if squeeze_channels(in_channels, stage.se_ratio) != wanted:
+            raise ValueError(f"stage {number}: torchvision's {stage.op} has {wanted} squeeze channels here")
+        if in_channels * stage.expansion != round_channels(in_channels * stage.expansion, floor_at_90_percent=True):
+            raise ValueError(f"stage {number}: torchvision expands to multiples of 8 channels only")
+    last = len(architecture.stages) + 1
+    modules = {"conv_stem": "features.0.0", "bn1": "features.0.1", "classifier": "classifier.1"}
+    modules |= {"conv_head": f"features.{last}.0", "bn2": f"features.{last}.1"}
+    for name, stage, index in _blocks(architecture):
+        number, layer = index
+        for position, parts in enumerate(_in_order(stage)):
+            prefix = f"features.{number + 1}.{layer}.block.{position}"
+            theirs = ("fc1", "fc2") if parts[0].startswith("se.") else ("0", "1")
+            modules |= {f"{name}.{part}": f"{prefix}.{their}" for part, their in zip(parts, theirs, strict=True)}
+    return _weights(modules)
+
+
+DIALECTS: dict[str, Callable[[Architecture], dict[str, str]]] = {"timm": timm_names, "torchvision": torchvision_names}
+
+
+def export_weights(network: Network, dialect: str) -> dict[str, Tensor]:
+    """Give the network's weights and buffers under the other's names. Raises ValueError as the dialect's names do."""
+    state = network.state_dict()
+    return {theirs: state[ours] for ours, theirs in _names(network, dialect).items()}
+
+
+def import_weights(network: Network, state: Mapping[str, Tensor], dialect: str, *, bn_eps: float = BN_EPS) -> None:
+    """Load weights that carry the other's names, strictly.
+
+    Args:
+        state: the other's state dict. Counters of batches may be missing.
+        dialect: `timm` or `torchvision`.
+        bn_eps: epsilon of the batch norms the weights were trained with: 1e-3 for every EfficientNetV2 and what comes
+            from TensorFlow; 1e-5 for torchvision's B0 to B4 and for what timm trained itself.
+    Raises: ValueError that names a weight missing, superfluous or of another shape, or for an unknown dialect.
+    """
+    names, own = _names(network, dialect), network.state_dict()
+    counters = {theirs for theirs in names.values() if theirs.endswith("num_batches_tracked")}
+    missing = [theirs for theirs in names.values() if theirs not in state and theirs not in counters]
+    superfluous = [name for name in state if name not in set(names.values())]
+    if missing or superfluous:
+        which = f"lacks {missing[0]!r}" if missing else f"has {superfluous[0]!r}, which the architecture has not"
+        raise ValueError(f"the {dialect} state {which} ({len(missing)} missing, {len(superfluous)} superfluous)")
+    loaded = {}
+    for ours, theirs in names.items():
+        value = state.get(theirs, own[ours])
+        if value.shape != own[ours].shape:
+            raise ValueError(f"{theirs!r} has shape {tuple(value.shape)}, the architecture {tuple(own[ours].shape)}")
+        loaded[ours] = value + (bn_eps - BN_EPS) if ours.endswith("running_var") else value
+    network.load_state_dict(loaded)
+
+
+def _names(network: Network, dialect: str) -> dict[str, str]:
+    if dialect not in DIALECTS:
+        raise ValueError(f"unknown dialect {dialect!r}; known: {', '.join(DIALECTS)}")
+    return DIALECTS[dialect](network.architecture)
+
+
+def _stage_inputs(architecture: Architecture) -> Iterator[tuple[int, Stage, int]]:
+    """Number, stage and channels that enter a block, for the first block of each stage and for the others."""
+    in_channels = architecture.stem_channels
+    for number, stage in enumerate(architecture.stages, start=1):
+        yield number, stage, in_channels
+        if stage.layers > 1:
+            yield number, stage, stage.channels
+        in_channels = stage.channels
+
+
+def _blocks(architecture: Architecture) -> Iterator[tuple[str, Stage, tuple[int, int]]]:
+    for number, stage in enumerate(architecture.stages):
+        for layer in range(stage.layers):
+            yield f"blocks.{number}.{layer}", stage, (number, layer)
+
+
+def _in_order(stage: Stage) -> list[tuple[str, str]]:
+    """The pairs of modules of one block in the order they act: convolution and norm, or the two convolutions of SE."""
+    se = [("se.conv_reduce", "se.conv_expand")] if stage.se_ratio else []
+    if stage.op == "mbconv":
+        expand = [("conv_pw", "bn1")] if stage.expansion != 1 else []
+        return [*expand, ("conv_dw", "bn2"), *se, ("conv_pwl", "bn3")]
+    if stage.expansion != 1:
+        return [("conv_exp", "bn1"), *se, ("conv_pwl", "bn2")]
+    return [*se, ("conv", "bn1")]
+
+
+def _parts(stage: Stage) -> list[str]:
+    return [part for pair in _in_order(stage) for part in pair]
+
+
+def _weights(modules: Mapping[str, str]) -> dict[str, str]:
+    """Names of modules to names of their weights and buffers."""
+    names: dict[str, str] = {}
+    for ours, theirs in modules.items():
+        last = ours.rsplit(".", 1)[-1]
+        biased = last in ("classifier", "conv_reduce", "conv_expand")
+        leaves = _NORM if last.startswith("bn") else _BIASED if biased else ("weight",)
+        names |= {f"{ours}.{leaf}": f"{theirs}.{leaf}" for leaf in leaves}
+    return names

@@ -1,0 +1,85 @@
+"""Export for timm: block strings, arguments and weights that timm's EfficientNet loads strictly. timm is not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nas.export.names import export_weights, timm_names
+from search_space.architecture import Architecture, to_block_strings
+from search_space.blocks import BN_EPS, DropPath
+from search_space.network import Network
+
+_LOADER = '''"""Load {name} into timm's EfficientNet. Needs timm >= 1.0."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from timm.models._efficientnet_builder import decode_arch_def
+from timm.models.efficientnet import EfficientNet
+
+
+def load():
+    """Give the network with its weights, in evaluation mode."""
+    saved = torch.load(Path(__file__).with_name({name!r}), map_location="cpu", weights_only=True)
+    network = EfficientNet(
+        decode_arch_def(saved["arch_def"]),
+        act_layer=torch.nn.SiLU,
+        norm_layer=partial(torch.nn.BatchNorm2d, eps=saved["bn_eps"]),
+        round_chs_fn=int,  # channels are as given, not rounded to multiples of 8
+        **saved["arguments"],
+    )
+    network.load_state_dict(saved["state_dict"])
+    return network.eval()
+'''
+
+
+def timm_definition(architecture: Architecture) -> dict[str, Any]:
+    """Give `arch_def`, the `arguments` of timm's EfficientNet and `bn_eps`: plain data.
+
+    Raises: ValueError where timm's EfficientNet cannot be this architecture.
+    """
+    timm_names(architecture)  # refuses what timm would build differently
+    stride = architecture.stem_stride
+    for stage in architecture.stages:
+        stride *= stage.stride
+    return {
+        "arch_def": [[text] for text in to_block_strings(architecture, "timm")],
+        "arguments": {
+            "stem_size": architecture.stem_channels,
+            "num_features": architecture.head_channels,
+            "drop_rate": architecture.dropout,
+            "output_stride": max(32, stride),  # beyond it timm dilates instead of striding
+        },
+        "bn_eps": BN_EPS,
+    }
+
+
+def export_timm(network: Network, path: Path, metadata: Mapping[str, Any]) -> list[Path]:
+    """Write a checkpoint with `state_dict`, `arch_def`, `arguments` and `metadata`, and beside it a loader for timm.
+
+    Raises: ValueError where timm's EfficientNet cannot be this architecture, or `path` does not end in .pt or .pth.
+    """
+    if path.suffix not in (".pt", ".pth"):
+        raise ValueError(f"a timm checkpoint ends in .pt or .pth, got {path.name!r}")
+    definition = timm_definition(network.architecture)
+    definition["arguments"] |= {
+        "num_classes": network.classifier.out_features,
+        "in_chans": network.conv_stem.in_channels,
+        "drop_path_rate": _drop_path(network),
+    }
+    state = {name: value.detach().cpu().clone() for name, value in export_weights(network, "timm").items()}
+    torch.save({"state_dict": state, **definition, "metadata": dict(metadata)}, path)
+    loader = path.with_name(f"{path.stem}_timm.py")
+    loader.write_text(_LOADER.format(name=path.name))
+    return [path, loader]
+
+
+def _drop_path(network: Network) -> float:
+    """The rate that the blocks' rates grow towards: block i of n has rate * i / n."""
+    rates = [module.rate for module in network.modules() if isinstance(module, DropPath)]
+    return rates[-1] * len(rates) / (len(rates) - 1) if len(rates) > 1 else 0.0
