@@ -111,6 +111,7 @@ def _architecture_parsers(commands: Any) -> None:
 
     sub = _command(commands, "profile", "params, MACs, measured step time and memory of architectures", _profile)
     sub.add_argument("arch", nargs="+", metavar="ARCH", help="see `nas --help`")
+    sub.add_argument("--reference", default="efficientnet_b0", metavar="ARCH", help="S = 1 (default: %(default)s)")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     sub.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="default: auto")
     sub.add_argument("--batch", type=_count, default=32, metavar="N", help="images per step (default: 32)")
@@ -192,7 +193,7 @@ def _scale(a: argparse.Namespace) -> int:
 def _profile(a: argparse.Namespace) -> int:
     from nas.commands.profile import profile_command
 
-    return profile_command(a.arch, a.device, a.precision, a.batch, a.image_size, a.format)
+    return profile_command(a.arch, a.reference, a.device, a.precision, a.batch, a.image_size, a.format)
 
 
 def _space_size(a: argparse.Namespace) -> int:
