@@ -72,3 +72,42 @@ def _check(
         lower = f"> {lowest:g}" if open_below else f">= {lowest:g}"
         upper = "finite" if below == math.inf else f"< {below:g}"
         raise ValueError(f"{name} must be {lower} and {upper}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class ProgressiveSettings:
+    """How image size and regularisation grow together: (first stage, last stage) of each, linear between.
+
+    Raises: ValueError that names a field out of range and what is allowed.
+    Source: EfficientNetV2, section 4, algorithm 1.
+    """
+
+    stages: int = 4
+    image_size: tuple[int, int] = (128, 300)  # pixels
+    randaugment_magnitude: tuple[float, float] = (5.0, 15.0)
+    mixup_alpha: tuple[float, float] = (0.0, 0.0)
+    cutmix_alpha: tuple[float, float] = (0.0, 0.0)
+    dropout: tuple[float, float] = (0.1, 0.3)
+    drop_path: tuple[float, float] = (0.2, 0.2)
+    batch_growth: float = 1.0  # how many times the batch may grow while images are small; 1 = the same batch throughout
+
+    def __post_init__(self) -> None:
+        if self.stages < 1:
+            raise ValueError(f"stages must be >= 1, got {self.stages!r}")
+        for name, (lowest, below) in _RAMPS.items():
+            ramp = getattr(self, name)
+            if len(ramp) != 2 or not all(lowest <= value < below for value in ramp):
+                upper = "finite" if below == math.inf else f"< {below:g}"
+                raise ValueError(f"{name} must be two numbers, each >= {lowest:g} and {upper}, got {ramp!r}")
+        if not 1 <= self.batch_growth < math.inf:
+            raise ValueError(f"batch_growth must be >= 1 and finite, got {self.batch_growth!r}")
+
+
+_RAMPS: dict[str, tuple[float, float]] = {
+    "image_size": (1, math.inf),
+    "randaugment_magnitude": (0, math.inf),
+    "mixup_alpha": (0, math.inf),
+    "cutmix_alpha": (0, math.inf),
+    "dropout": (0, 1),
+    "drop_path": (0, 1),
+}

@@ -140,6 +140,21 @@ class TrainingStep:
         self._advance()
         self._apply()
 
+    def restart(self, settings: TrainSettings, *, index: int, total_steps: int, steps_per_epoch: int) -> None:
+        """Go on with another batch size, dropout or drop path: as progressive learning does from stage to stage.
+
+        Weights, optimiser state and average are kept; steps are counted in the new batches from now on.
+
+        Args:
+            settings: as before but for batch_size, dropout and drop_path.
+            index: updates done, had all been with the new batches.
+            total_steps, steps_per_epoch: as in `make_step`.
+        """
+        self.settings, self.index = settings, index
+        self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
+        set_regularisation(self.network, dropout=settings.dropout, drop_path=settings.drop_path)
+        self._captured.clear()  # a captured step keeps the rates it was captured with
+
     def learning_rate(self) -> float:
         """Give the learning rate of the next update."""
         return learning_rate(self.index, self.total_steps, self.steps_per_epoch, self.settings)

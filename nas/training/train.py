@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nas.training import device as devices
 from nas.training.evaluate import evaluate
+from nas.training.progressive import Strengths, stage_batch_size
 from nas.training.settings import TrainSettings
 from nas.training.step import TrainingStep, make_step
 
@@ -65,6 +66,21 @@ class TrainResult:
     memory_format: str
 
 
+@dataclass(frozen=True)
+class Progression:
+    """Batches and regularisation that change while a network trains.
+
+    Args:
+        schedule: progress in [0, 1), asked at the start of each epoch -> what to train with.
+        batches: gives the batches for it, whenever it changes: of its image size and augmentation, with
+            `stage_batch_size` images.
+    Source: EfficientNetV2, section 4.
+    """
+
+    schedule: Callable[[float], Strengths]
+    batches: Callable[[Strengths], Batches]
+
+
 class _Stop(Exception):
     def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
@@ -73,7 +89,7 @@ class _Stop(Exception):
 
 def train(
     network: nn.Module,
-    train_batches: Batches,
+    train_batches: Batches | Progression,
     eval_batches: Batches,
     settings: TrainSettings,
     *,
@@ -90,7 +106,9 @@ def train(
 
     Args:
         network: built and initialised; seed the generator before building it, too.
-        train_batches, eval_batches: images and labels on the device.
+        train_batches: images and labels on the device; or a progression of them, whose dropout and drop path go before
+            the settings'.
+        eval_batches: images and labels on the device, of the size to evaluate at.
         device: where to train; default: where the network's parameters are.
         seed: of dropout and drop path.
         on_epoch: told of every epoch; returning False ends the training with status `pruned`.
@@ -99,12 +117,31 @@ def train(
     Returns: TrainResult; a loss that is not finite, memory that runs out and the time limit are statuses, not errors.
     Raises: ValueError if there are no batches.
     """
-    if not len(train_batches):
-        raise ValueError("there are no batches to train on; is the batch size larger than the split?")
     device = device or next(network.parameters()).device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         return _Training(network, settings, device, on_epoch, between_steps, clock).run(train_batches, eval_batches)
+
+
+def _plan(source: Batches | Progression, settings: TrainSettings) -> Callable[[int], tuple[TrainSettings, Batches]]:
+    """Give a function of the epoch: its settings and batches, the same object while nothing changes."""
+    if not isinstance(source, Progression):
+        return lambda epoch: (settings, source)
+    made: dict[Strengths, tuple[TrainSettings, Batches]] = {}
+
+    def plan(epoch: int) -> tuple[TrainSettings, Batches]:
+        strengths = source.schedule(epoch / settings.epochs)
+        if strengths not in made:
+            made.clear()  # the stage before may hold its images on the device
+            made[strengths] = (_stage_settings(settings, strengths), source.batches(strengths))
+        return made[strengths]
+
+    return plan
+
+
+def _stage_settings(settings: TrainSettings, strengths: Strengths) -> TrainSettings:
+    batch_size = stage_batch_size(settings.batch_size, strengths)
+    return replace(settings, batch_size=batch_size, dropout=strengths.dropout, drop_path=strengths.drop_path)
 
 
 class _Training:
@@ -128,7 +165,7 @@ class _Training:
         self.start = clock()
         self.check_steps = CHECK_STEPS if device.type == "cuda" else 1
 
-    def run(self, train_batches: Batches, eval_batches: Batches) -> TrainResult:
+    def run(self, train_batches: Batches | Progression, eval_batches: Batches) -> TrainResult:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         status, error = self._outcome(train_batches, eval_batches)
@@ -138,7 +175,7 @@ class _Training:
             self.network.load_state_dict(self.step.ema.network.state_dict())
         return self._result(status, error)
 
-    def _outcome(self, train_batches: Batches, eval_batches: Batches) -> tuple[Status, str | None]:
+    def _outcome(self, train_batches: Batches | Progression, eval_batches: Batches) -> tuple[Status, str | None]:
         try:
             self._train(train_batches, eval_batches)
         except _Stop as stop:
@@ -149,22 +186,30 @@ class _Training:
             return "oom", f"{type(error).__name__}: {error}".splitlines()[0]
         return "ok", None
 
-    def _train(self, train_batches: Batches, eval_batches: Batches) -> None:
-        steps = len(train_batches)
-        self.step = make_step(
-            self.network,
-            self.settings,
-            device=self.device,
-            total_steps=steps * self.settings.epochs,
-            steps_per_epoch=steps,
-        )
+    def _train(self, source: Batches | Progression, eval_batches: Batches) -> None:
+        plan, current = _plan(source, self.settings), None
         for epoch in range(self.settings.epochs):
-            result = self._epoch(self.step, epoch, train_batches)
+            settings, batches = plan(epoch)
+            if batches is not current:
+                step, current = self._begin(settings, batches, epoch), batches
+            result = self._epoch(step, epoch, batches)
             if (epoch + 1) % self.settings.eval_every == 0 or epoch + 1 == self.settings.epochs:
-                result = self._evaluate(self.step, result, eval_batches)
+                result = self._evaluate(step, result, eval_batches)
             self.curve.append(result)
             if self.on_epoch is not None and self.on_epoch(result) is False:
                 raise _Stop("pruned", f"stopped after epoch {epoch}")
+
+    def _begin(self, settings: TrainSettings, batches: Batches, epoch: int) -> TrainingStep:
+        """Make the step, or set it up for the batches of a new stage."""
+        steps = len(batches)
+        if not steps:
+            raise ValueError("there are no batches to train on; is the batch size larger than the split?")
+        total = steps * settings.epochs
+        if self.step is None:
+            self.step = make_step(self.network, settings, device=self.device, total_steps=total, steps_per_epoch=steps)
+        else:
+            self.step.restart(settings, index=epoch * steps, total_steps=total, steps_per_epoch=steps)
+        return self.step
 
     def _epoch(self, step: TrainingStep, epoch: int, batches: Batches) -> EpochResult:
         start = self._now()
@@ -238,7 +283,7 @@ class _Training:
             loss=None if last is None else last.loss,
             curve=tuple(asdict(result) for result in self.curve),
             epochs_done=len(self.curve),
-            micro_batch=(step and step.micro_batch) or self.settings.micro_batch or self.settings.batch_size,
+            micro_batch=(step and (step.micro_batch or step.settings.batch_size)) or self.settings.batch_size,
             seconds=self._now() - self.start,
             data_wait_s=self.data_wait_s,
             peak_memory_mb=self._peak_memory_mb(),

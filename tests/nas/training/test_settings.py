@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from nas.training.settings import TrainSettings
+from nas.training.settings import ProgressiveSettings, TrainSettings
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,27 @@ def test_a_value_out_of_range_is_refused_by_name(name: str, value: object) -> No
     assert repr(value) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("stages", 0),
+        ("image_size", (0, 128)),
+        ("randaugment_magnitude", (5.0, -1.0)),
+        ("mixup_alpha", (0.0, float("nan"))),
+        ("cutmix_alpha", (0.0,)),
+        ("dropout", (0.1, 1.0)),
+        ("drop_path", (-0.1, 0.2)),
+        ("batch_growth", 0.5),
+    ],
+)
+def test_a_bad_progression_is_refused_by_name(name: str, value: object) -> None:
+    """A ramp out of range is one clear error before a long training begins, not in its last stage."""
+    with pytest.raises(ValueError, match=name) as error:
+        ProgressiveSettings(**{name: value})  # type: ignore[arg-type]
+    assert repr(value) in str(error.value)
+
+
 def test_settings_and_schedules_need_no_torch() -> None:
     """The command line reads settings and prints a schedule without waiting for torch to be imported."""
-    code = "import sys, nas.training.settings, nas.training.schedules; sys.exit('torch' in sys.modules)"
+    code = "import sys, nas.training.progressive, nas.training.schedules; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

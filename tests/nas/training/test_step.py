@@ -48,6 +48,17 @@ def test_the_parts_make_the_same_step(make_network: Build) -> None:
     assert whole.index == parts.index == 3
 
 
+def test_the_average_follows_each_update(make_network: Build) -> None:
+    """After the first step the average is a tenth of the old weights and nine tenths of the updated ones."""
+    network = make_network()
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    step = step_of(network, ema_decay=0.999)
+    step(*batch())
+    assert step.ema is not None
+    for old, new, average in zip(before, network.parameters(), step.ema.network.parameters(), strict=True):
+        torch.testing.assert_close(average, 0.1 * old + 0.9 * new)
+
+
 def test_accumulation_gives_the_gradients_of_the_full_batch() -> None:
     """Uneven micro-batches weigh by their images: same update and same loss as the batch at once."""
     networks = [nn.Sequential(nn.Flatten(), nn.Linear(64, 10)) for _ in range(2)]
@@ -96,7 +107,7 @@ def test_the_network_is_prepared(make_network: Build) -> None:
     assert {m.momentum for m in network.modules() if isinstance(m, nn.BatchNorm2d)} == {0.01}
     assert network.dropout.p == 0.3
     assert max(getattr(m, "rate", 0.0) for m in network.modules()) == pytest.approx(0.4 * 3 / 4)
-    assert network.conv_head.weight.is_contiguous(memory_format=torch.channels_last)  # type: ignore[union-attr]
+    assert network.blocks[0][0].conv.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_architectures_dropout_is_kept_unless_set(make_network: Build) -> None:

@@ -1,0 +1,282 @@
+"""Images per second of `nas.training` against the loop that most people write, taken in turns.
+
+    python experiments/benchmarks/training.py [--device cpu|cuda] [--data TRAIN.parquet] [--rounds N] [--threads N]
+
+Each contestant trains in a process of its own (one sets up its allocator, the others must not profit) and all take
+turns: while one runs, the others wait. A turn starts with untimed steps, which also use up what DataLoader workers
+prepared while waiting. Same network, batch, augmentation (crop with padding, flip), optimiser. Data: scikit-learn's
+digits in three channels, or a parquet file of images. Beside the speeds stands the share of what the device
+can do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from usual_loop import train_usually
+
+from nas.data.batches import Batches
+from nas.data.prepare import Prepared, prepare
+from nas.data.settings import AugmentSettings, DataSettings
+from nas.training.device import device_name, limit_threads, resolve_device, synchronize
+from nas.training.settings import TrainSettings
+from nas.training.train import train
+from search_space import cost
+from search_space.architecture import Architecture
+from search_space.families import published
+from search_space.network import build_network
+from search_space.spaces import efficientnetv2, small
+
+CONTESTANTS = {
+    "ours": "nas.training and nas.data",
+    "usual": "DataLoader workers, PIL transforms, eager, SGD",
+    "usual, tuned": "the same with channels_last, on a GPU bf16 autocast",
+}
+
+
+NOTE = """Medians over the rounds, 10th to 90th percentile in brackets; ratios are taken round by round. Processor seconds
+are those of the training process alone, without DataLoader workers and without waiting: they are what counts where a
+machine has other work. Roofline: 3 x MACs x images/s (on a CPU, per processor second) over the highest rate of
+multiply-accumulates measured on the device, of a large matrix product or a large convolution."""
+CLOCKS = (time.perf_counter, time.process_time)
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str
+    architecture: Architecture
+    image_size: int
+    batch_size: int
+    steps: int  # timed in a turn
+    skipped: int  # before them
+
+
+@dataclass(frozen=True)
+class Options:
+    data: str
+    rounds: int
+    threads: int
+    workers: int
+
+
+def workloads(device: torch.device) -> list[Workload]:
+    def one(space: Any) -> Architecture:
+        return space.sample(np.random.default_rng(0))  # type: ignore[no-any-return]
+
+    v2_s = published("efficientnetv2_s")
+    if device.type == "cuda":
+        return [
+            Workload("small space, 32 px", one(small()), 32, 512, 200, 60),
+            Workload("EfficientNetV2 space, 128 px", one(efficientnetv2()), 128, 256, 40, 50),
+            Workload("EfficientNetV2-S, 128 px", v2_s, 128, 256, 40, 50),
+            Workload("EfficientNetV2-S, 300 px", v2_s, 300, 128, 30, 50),
+        ]
+    return [
+        Workload("small space, 32 px", one(small()), 32, 128, 8, 4),
+        Workload("small space with stem stride 2, 128 px", one(small(stem_stride=2)), 128, 64, 6, 4),
+        Workload("EfficientNetV2-S, 128 px", v2_s, 128, 32, 3, 3),
+    ]
+
+
+class Turns:
+    """Called before each step: waits for its turn, lets the untimed steps pass, times the others, reports images/s."""
+
+    def __init__(self, connection: Connection, workload: Workload, device: torch.device) -> None:
+        self.connection, self.workload, self.device = connection, workload, device
+        self.step = 0  # of the turn
+        self.starts: list[float] = []
+
+    def __call__(self) -> None:
+        workload = self.workload
+        if self.step == workload.skipped + workload.steps:
+            synchronize(self.device)
+            images = workload.steps * workload.batch_size
+            self.connection.send([images / (clock() - start) for clock, start in zip(CLOCKS, self.starts, strict=True)])
+            self.step = 0
+        if self.step == 0:
+            self.connection.recv()
+        if self.step == workload.skipped:
+            synchronize(self.device)
+            self.starts = [clock() for clock in CLOCKS]
+        self.step += 1
+
+
+def contest(
+    contestant: str, workload: Workload, prepared: Prepared, device_name: str, options: Options, connection: Connection
+) -> None:
+    """Train for ever, in a process of its own, when it is this contestant's turn."""
+    limit_threads(options.threads)
+    device = resolve_device(device_name)
+    torch.manual_seed(0)
+    network = build_network(workload.architecture, prepared.num_classes, prepared.channels)
+    turns = Turns(connection, workload, device)
+    padding = round(4 * workload.image_size / 32)
+    if contestant != "ours":
+        train_usually(
+            network,
+            prepared,
+            batch_size=workload.batch_size,
+            padding=padding,
+            workers=options.workers,
+            device=device,
+            tuned=contestant == "usual, tuned",
+            between_steps=turns,
+        )
+    augment = AugmentSettings(crop="pad", flip=True)
+    batches = Batches(prepared, "train", batch_size=workload.batch_size, device=device, augment=augment)
+    settings = TrainSettings(epochs=10**6, batch_size=workload.batch_size, learning_rate=0.02, eval_every=10**6)
+    train(network, batches, batches, settings, device=device, between_steps=turns)
+
+
+def interleaved(
+    workload: Workload, prepared: Prepared, device: torch.device, options: Options
+) -> dict[str, list[float]]:
+    """Images per second of each contestant, one figure a round."""
+    spawn = multiprocessing.get_context("spawn")
+    running = {}
+    for contestant in CONTESTANTS:
+        ours, theirs = spawn.Pipe()
+        process = spawn.Process(target=contest, args=(contestant, workload, prepared, str(device), options, theirs))
+        process.start()
+        theirs.close()  # or a contestant that fails would be waited for
+        running[contestant] = (process, ours)
+    try:
+        rates: dict[str, list[list[float]]] = {contestant: [] for contestant in running}
+        for number in range(options.rounds + 1):
+            for contestant, (_, connection) in running.items():
+                connection.send("go")
+                pair = connection.recv()
+                if number:  # the first round warms up
+                    rates[contestant].append(pair)
+        return rates
+    finally:
+        for process, _ in running.values():
+            process.terminate()
+            process.join()
+
+
+def fastest_macs_per_s(device: torch.device) -> float:
+    """The higher of what a large matrix product and a large convolution reach, in the precision of `nas.training`."""
+    on_gpu = device.type == "cuda"
+    dtype, clock = (torch.bfloat16, time.perf_counter) if on_gpu else (torch.float32, time.process_time)
+    size, channels, images = (8192, 256, 256) if on_gpu else (1024, 128, 16)
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    conv = torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False, device=device, dtype=dtype)
+    conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.randn(images, channels, 28, 28, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    rates = []
+    for work, macs in ((lambda: a @ b, size**3), (lambda: conv(x), images * 28 * 28 * channels**2 * 9)):
+        for _ in range(10):
+            start = clock()
+            for _ in range(5):
+                work()
+            synchronize(device)
+            rates.append(5 * macs / (clock() - start))
+    return max(rates)
+
+
+def measure(workload: Workload, device: torch.device, options: Options) -> dict[str, Any]:
+    """All figures of one workload."""
+    data = DataSettings(source="parquet", path=options.data) if options.data else DataSettings(channels=3)
+    prepared = prepare(data, workload.image_size)
+    macs = cost.count(workload.architecture, workload.image_size, prepared.num_classes, prepared.channels).macs
+    rates = interleaved(workload, prepared, device, options)
+    ceiling = fastest_macs_per_s(device)
+    record: dict[str, Any] = {
+        "workload": workload.name,
+        "arch_id": workload.architecture.arch_id,
+        "image_size": workload.image_size,
+        "batch_size": workload.batch_size,
+        "macs": macs,
+        "fastest_macs_per_s": ceiling,
+        "contestants": {},
+    }
+    for contestant in CONTESTANTS:
+        wall, processor = zip(*rates[contestant], strict=True)
+        wall_ratios, processor_ratios = (
+            [mine[clock] / its[clock] for mine, its in zip(rates["ours"], rates[contestant], strict=True)]
+            for clock in range(len(CLOCKS))
+        )
+        busy = wall if device.type == "cuda" else processor
+        record["contestants"][contestant] = {
+            "images_per_s": spread(wall),
+            "images_per_processor_s": spread(processor),
+            "ours_over_it": spread(wall_ratios),
+            "ours_over_it_processor": spread(processor_ratios),
+            "roofline_share": 3 * macs * statistics.median(busy) / ceiling,  # backward costs two forwards
+        }
+    return record
+
+
+def spread(samples: list[float]) -> dict[str, float]:
+    low, middle, high = np.quantile(samples, [0.1, 0.5, 0.9])
+    return {"median": float(middle), "p10": float(low), "p90": float(high)}
+
+
+def table(records: list[dict[str, Any]], header: dict[str, Any]) -> str:
+    """The figures as a page of markdown."""
+    lines = [f"# Training speed: {header['device_name']}", ""]
+    lines += [f"* {name.replace('_', ' ')}: {value}" for name, value in header.items()]
+    lines += [f"* {contestant}: {meaning}" for contestant, meaning in CONTESTANTS.items()]
+    lines += ["", NOTE, ""]
+    lines += [
+        "| workload | batch | contestant | images/s | ours / it | images/processor-s | ours / it | roofline |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for record in records:
+        for contestant, figures in record["contestants"].items():
+            cells = [record["workload"], str(record["batch_size"]), contestant]
+            cells += [cell(figures["images_per_s"], 0), cell(figures["ours_over_it"], 2)]
+            cells += [cell(figures["images_per_processor_s"], 0), cell(figures["ours_over_it_processor"], 2)]
+            lines.append(f"| {' | '.join(cells)} | {100 * figures['roofline_share']:.0f} % |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(figure: dict[str, float], digits: int) -> str:
+    return f"{figure['median']:.{digits}f} ({figure['p10']:.{digits}f}-{figure['p90']:.{digits}f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--data", default="", help="parquet file of training images; default: scikit-learn's digits")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of the training process")
+    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="of the DataLoader")
+    parser.add_argument("--only", default="", help="part of a workload's name")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "results")
+    given = parser.parse_args()
+    options = Options(given.data, given.rounds, given.threads, given.workers)
+    limit_threads(options.threads)
+    device = resolve_device(given.device)
+    header = {
+        "device_name": device_name(device),
+        "date": datetime.now(UTC).date().isoformat(),
+        "torch_version": torch.__version__,
+        **asdict(options),
+    }
+    records = []
+    for workload in workloads(device):
+        if given.only in workload.name:
+            records.append(measure(workload, device, options))
+            print(table(records[-1:], header))
+    given.out.mkdir(parents=True, exist_ok=True)
+    name = f"{header['date']}-training-{device.type}"
+    (given.out / f"{name}.json").write_text(json.dumps({**header, "records": records}, indent=1) + "\n")
+    (given.out / f"{name}.md").write_text(table(records, header))
+
+
+if __name__ == "__main__":
+    main()
