@@ -1,0 +1,142 @@
+"""The step timer on a GPU. These tests need CUDA alone: no data set, no network connection."""
+
+import copy
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from nas.measure.device_lock import DeviceLock, lock_names, lock_users
+from nas.measure.disturbances import watch
+from nas.measure.memory import peak_memory_mb
+from nas.measure.profile import profile
+from nas.measure.settings import StepTimeSettings
+from nas.measure.stage_time import part_times
+from nas.measure.step_time import StepOutOfMemory, make_batch, step_time
+from nas.training.settings import TrainSettings
+from nas.training.step import make_step
+from search_space.architecture import Architecture, Stage
+from search_space.network import build_network
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+QUICK = StepTimeSettings(min_pairs=10, max_pairs=10, lock=False)
+STAGES = (Stage("fused_mbconv", 1, 3, 1, 16, 1), Stage("mbconv", 2, 3, 4, 32, 2, 0.25), Stage("mbconv", 2, 3, 4, 48, 2))
+SMALL = Architecture(stem_channels=8, stages=STAGES, head_channels=64)
+
+
+@pytest.fixture
+def device():
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def shape(device, batch_size=32):
+    return {"image_size": 32, "in_channels": 3, "num_classes": 10, "batch_size": batch_size, "device": device}
+
+
+def state(network):
+    return [tensor.clone() for tensor in network.state_dict().values()]
+
+
+@pytest.mark.parametrize("cuda_graph", ["off", "on"])
+def test_a_network_against_itself_is_one_and_stays_as_it_was(device, cuda_graph):
+    """Eager or captured, the interval of a network's ratio to itself holds 1 (it misses once in 10,000 runs).
+
+    Weights and both random generators are the same bits as before.
+    """
+    network = build_network(SMALL, 10).to(device)
+    before, numbers = state(network), (torch.get_rng_state(), torch.cuda.get_rng_state(device))
+    settings = replace(QUICK, min_pairs=20, max_pairs=20, confidence=0.9999)
+    measured = step_time(
+        network, copy.deepcopy(network), settings, TrainSettings(cuda_graph=cuda_graph), **shape(device)
+    )
+    assert measured.ratio_low <= 1 <= measured.ratio_high
+    assert (measured.clock, measured.batch_size, measured.micro_batch) == ("wall", 32, 32)
+    assert measured.peak_memory_mb > 0
+    assert all(torch.equal(a, b) for a, b in zip(state(network), before, strict=True))
+    assert torch.equal(torch.get_rng_state(), numbers[0])
+    assert torch.equal(torch.cuda.get_rng_state(device), numbers[1])
+
+
+def test_eight_times_the_work_takes_longer(device):
+    """Really timed, on images large enough to fill the device: wider layers give a ratio above 1.4."""
+    wide = replace(SMALL, stages=tuple(replace(stage, channels=8 * stage.channels) for stage in SMALL.stages))
+    large = shape(device, 64) | {"image_size": 128}
+    measured = step_time(build_network(wide, 10), build_network(SMALL, 10), QUICK, TrainSettings(), **large)
+    assert measured.ratio > 1.4
+
+
+class Hungry(nn.Module):
+    """Takes so many bytes per image in forward."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size, self.linear = size, nn.Linear(3, 10)
+
+    def forward(self, x):
+        hold = torch.empty(len(x), self.size, dtype=torch.uint8, device=x.device)
+        return self.linear(x.mean((2, 3))) + 0 * hold.numel()
+
+
+@pytest.mark.parametrize("cuda_graph", ["off", "auto"])
+def test_out_of_memory_halves_the_micro_batch(device, cuda_graph):
+    """Eight images that take 30 % of the memory each are timed in smaller parts; one of 130 % is out of memory."""
+    total = torch.cuda.get_device_properties(device).total_memory
+    settings, of_eight = TrainSettings(cuda_graph=cuda_graph), shape(device, 8)
+    measured = step_time(Hungry(total * 3 // 10), Hungry(1), QUICK, settings, **of_eight)
+    assert measured.batch_size == 8
+    assert measured.micro_batch in (1, 2)
+    with pytest.raises(StepOutOfMemory, match="candidate"):
+        step_time(Hungry(total * 13 // 10), Hungry(1), QUICK, settings, **of_eight)
+
+
+def test_peak_memory_is_the_same_beside_other_tensors(device):
+    """What else of the process lies on the GPU, such as a data set, does not count as the network's."""
+    settings = TrainSettings(cuda_graph="off")
+    step = make_step(build_network(SMALL, 10), settings, device=device, total_steps=9)
+    batch = make_batch((32, 3, 32, 32), 10, settings, device)
+    for _ in range(3):
+        step(*batch)
+    alone = peak_memory_mb(step, *batch)
+    other = torch.empty(200 << 20, dtype=torch.uint8, device=device)
+    assert peak_memory_mb(step, *batch) == pytest.approx(alone, rel=0.05)
+    del other
+
+
+def test_parts_are_timed_in_the_queue(device):
+    """Every part of the network takes some time, forward and backward, and the profile's parts make up its step."""
+    settings = TrainSettings(cuda_graph="off")
+    step = make_step(build_network(SMALL, 10), settings, device=device, total_steps=9)
+    batch = make_batch((32, 3, 32, 32), 10, settings, device)
+    step(*batch)
+    times = part_times(step, batch, 3)
+    assert [each.name for each in times] == ["stem", "stage1", "stage2", "stage3", "head", "update"]
+    assert all(each.forward_s > 0 for each in times)
+    assert all(each.backward_s > 0 for each in times[:-1])
+    row = profile(SMALL, reference=SMALL, device=device, image_size=32, batch_size=32, num_classes=10, settings=QUICK)
+    parts_s = sum(part.forward_s + part.backward_s for part in row.parts)
+    assert parts_s == pytest.approx(row.step_time.step_time_s)
+
+
+def test_the_lock_is_known_by_the_uuid_and_waits_for_the_queue(device, tmp_path):
+    """Releasing the device finishes what was queued, so that it does not run on into another's timed window."""
+    assert lock_names(device)[0].removeprefix("gpu-") in str(torch.cuda.get_device_properties(device).uuid)
+    lock, done = DeviceLock(device, tmp_path), torch.cuda.Event()
+    matrix = torch.randn(4096, 4096, device=device)
+    with lock.training():
+        for _ in itertools.repeat(None, 50):
+            matrix = matrix @ matrix / 64
+        done.record()
+    assert done.query()
+    assert lock_users(device, tmp_path)
+
+
+def test_our_own_process_is_no_stranger(device, tmp_path):
+    """With NVML or without, asking what disturbs the GPU works and never names the search itself."""
+    DeviceLock(device, tmp_path)
+    assert watch(device, tmp_path)() <= {"throttled", "foreign_process"}
