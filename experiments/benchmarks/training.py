@@ -46,9 +46,9 @@ CONTESTANTS = {
 }
 
 
-NOTE = """Medians over the rounds, 10th to 90th percentile in brackets; ratios are taken round by round. Processor seconds
-are those of the training process alone, without DataLoader workers and without waiting: they are what counts where a
-machine has other work. Roofline: 3 x MACs x images/s (on a CPU, per processor second) over the highest rate of
+NOTE = """Medians over the rounds, 10th to 90th percentile in brackets; ratios are taken round by round. Processor
+seconds are those of the training process alone, without DataLoader workers and without waiting: they are what counts
+where a machine has other work. Roofline: 3 x MACs x images/s (on a CPU, per processor second) over the highest rate of
 multiply-accumulates measured on the device, of a large matrix product or a large convolution."""
 CLOCKS = (time.perf_counter, time.process_time)
 

@@ -7,13 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-WARM_UP_STEPS = (
-    3  # real steps done eagerly on the capturing stream first: they choose kernels and allocate optimiser state
-)
+# Real steps that are done eagerly on the capturing stream first: they choose kernels and allocate optimiser state.
+WARM_UP_STEPS = 3
 
 
 class CaptureError(RuntimeError):
-    """The step cannot be captured; it has not been done."""
+    """The step cannot be captured. It has not been done, but gradients may hold what was never computed."""
 
 
 class CapturedStep:
@@ -53,7 +52,7 @@ class CapturedStep:
 
     def _warm_up(self) -> Tensor:
         self._warm_ups += 1
-        current = torch.cuda.current_stream()
+        current = torch.cuda.current_stream(self._images.device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
             loss = self._step(self._images, self._labels)
@@ -61,11 +60,16 @@ class CapturedStep:
         return loss
 
     def _capture(self) -> None:
-        graph = torch.cuda.CUDAGraph()
+        device = self._images.device
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(device)
         # thread_local: other threads of the process (a logger, a metrics reader) may go on calling CUDA meanwhile.
         try:
-            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+            with (
+                torch.cuda.device(device),
+                torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"),
+            ):
                 self._loss = self._step(self._images, self._labels)
         except RuntimeError as error:
+            torch.cuda.set_stream(current)  # a capture that fails leaves its own stream current
             raise CaptureError(str(error)) from error
         self._graph = graph

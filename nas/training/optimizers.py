@@ -29,7 +29,9 @@ def make_optimizer(network: nn.Module, settings: TrainSettings, device: torch.de
     if settings.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=True)
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=lr, fused=True, capturable=on_gpu)
+        adamw = torch.optim.AdamW(groups, lr=lr, fused=True, capturable=on_gpu)
+        adamw._warned_capturable_if_run_uncaptured = True  # no warning that the steps before the capture are eager
+        return adamw
     return RMSProp(groups, lr=lr, foreach=on_gpu)
 
 

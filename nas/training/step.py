@@ -192,8 +192,9 @@ class TrainingStep:
             if self.settings.cuda_graph == "on":
                 raise
             logger.warning("the training step cannot be captured as a CUDA graph, going on without: %s", error)
-            self._graphs_allowed = False
+            self._graphs_allowed = self._updating = False
             self._captured.clear()
+            self.optimizer.zero_grad(set_to_none=True)
             return self._whole(images, labels)
 
     def _whole(self, images: Tensor, labels: Tensor) -> Tensor:
