@@ -70,6 +70,9 @@ def _search_parser(commands: Any) -> None:
     sub.add_argument("--trials", type=_count, metavar="N", help="finished trials to reach; more than before extends")
     sub.add_argument("--workers", type=_count, metavar="N", help="trials at once (default: as many as fit)")
     sub.add_argument("--address", metavar="A", help="Ray cluster, e.g. auto or 10.0.0.1:6379 (default: this machine)")
+    sub.add_argument(
+        "--warm-start", nargs="+", type=Path, default=[], metavar="RUN", help="tell the algorithm trials of these first"
+    )
     sub.add_argument("--dry-run", action="store_true", help="say what the search would do, and do nothing")
 
 
@@ -90,6 +93,12 @@ def _reading_parsers(commands: Any) -> None:
             sub.add_argument("--out", type=Path, metavar="FILE", help="write a .csv, .parquet or .jsonl file instead")
         elif name == "best":
             sub.add_argument("-n", type=_count, default=10, help="how many (default: 10)")
+            sub.add_argument("--reward", metavar="NAME", help="score anew by another reward, such as mnasnet_hard")
+            sub.add_argument("--w", type=float, help="score anew with another exponent of the step time")
+            sub.add_argument("--v", type=float, help="score anew with another exponent of the parameters")
+            sub.add_argument(
+                "--set", type=_setting, action="append", default=[], metavar="NAME=NUMBER", help="another setting of it"
+            )
         elif name == "pareto":
             sub.add_argument(
                 "--columns",
@@ -150,13 +159,21 @@ def _count(text: str) -> int:
     return value
 
 
+def _setting(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be NAME=NUMBER, got {text!r}") from None
+
+
 # Each command imports what it needs when it runs, so that reading a log never waits for torch or ray.
 
 
 def _search(a: argparse.Namespace) -> int:
     from nas.commands.search import search
 
-    return search(a.config, a.out, a.trials, a.workers, a.address, a.dry_run)
+    return search(a.config, a.out, a.trials, a.workers, a.address, a.dry_run, a.warm_start)
 
 
 def _status(a: argparse.Namespace) -> int:
@@ -174,7 +191,8 @@ def _trials(a: argparse.Namespace) -> int:
 def _best(a: argparse.Namespace) -> int:
     from nas.commands import read
 
-    return read.best(a.run, a.format, a.n)
+    settings = {name: getattr(a, name) for name in ("w", "v") if getattr(a, name) is not None}
+    return read.best(a.run, a.format, a.n, a.reward, settings | dict(a.set))
 
 
 def _pareto(a: argparse.Namespace) -> int:

@@ -63,7 +63,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "algorithm": AlgorithmSettings,
     "search": SearchSettings,
 }
-_NAMED = {"reward": REWARDS, "algorithm": ALGORITHMS}
+_NAMED: Mapping[str, Mapping[str, Any]] = {"reward": REWARDS, "algorithm": ALGORITHMS}
 _KEYS = ("space", "reference", *_SECTIONS, "image_size", "device", "seed")
 
 # Sections and keys whose change makes earlier trials incomparable with later ones. Where, how many and in which order
@@ -160,7 +160,7 @@ def _split_named(section: str, given: Any) -> dict[str, Any]:
     record = {"name": given} if isinstance(given, str) else dict(given)
     own = [field.name for field in dataclasses.fields(_SECTIONS[section]) if field.name != "settings"]
     fields = {key: record.pop(key) for key in own if key in record}
-    things: Mapping[str, Any] = _NAMED[section]
+    things = _NAMED[section]
     name = fields.get("name", _SECTIONS[section]().name)
     if name not in things:
         raise ValueError(f"unknown {section} {_with_hint(str(name), tuple(things))}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 from nas.search.ledger import TRIALS
 from nas.search.log import read_lines
 from nas.search.run import CONFIG, read_config
+from nas.search.scoring import score
 from nas.trial import Trial
 from rewards.pareto import pareto_front
 from search_space.architecture import STAGE_FIELDS, Architecture
@@ -61,6 +63,18 @@ def best(frame: pd.DataFrame, n: int = 10) -> pd.DataFrame:
     return frame[frame["status"] == "ok"].dropna(subset="reward").nlargest(n, "reward")
 
 
+def rescore(frame: pd.DataFrame, name: str, settings: Mapping[str, float]) -> pd.DataFrame:
+    """Give the table with `reward` computed anew, without training anything: other exponents, another reward.
+
+    Raises: ValueError for an unknown reward or setting, or one that needs what no trial measured.
+    """
+    ok = frame["status"] == "ok"
+    rewards = [score(row, name, settings) for row in records(frame[ok])]
+    again = frame.assign(reward=math.nan, reward_name=name, w=settings.get("w"), v=settings.get("v"))
+    again.loc[ok, "reward"] = rewards
+    return again
+
+
 def pareto(frame: pd.DataFrame, columns: Sequence[str] = tuple(OBJECTIVES)) -> pd.DataFrame:
     """Give the rows that no other row beats in every column, by the first column from best to worst.
 
@@ -90,6 +104,11 @@ def save(frame: pd.DataFrame, path: str | Path) -> None:
         frame.to_json(path, orient="records", lines=True)
     else:
         raise ValueError(f"cannot write {path.name!r}; known endings: .csv, .parquet, .jsonl")
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Give the rows as dicts."""
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def decision_columns(frame: pd.DataFrame) -> list[str]:

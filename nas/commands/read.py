@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nas.architectures import winner
 from nas.commands.terminal import Column, console, duration, fixed, short, show, table
 from nas.search.ledger import PROPOSALS, TRIALS
 from nas.search.log import read_lines
@@ -76,7 +76,7 @@ def status(run: Path, form: str) -> int:
 
 def trials(run: Path, form: str, sort: str, descending: bool, limit: int | None, out: Path | None) -> int:
     """List the trials, or write the whole table to a file."""
-    from nas.analysis import load, save
+    from nas.analysis import load, records, save
 
     frame = load(run)
     if out is not None:
@@ -86,28 +86,34 @@ def trials(run: Path, form: str, sort: str, descending: bool, limit: int | None,
     if sort not in frame.columns:
         raise ValueError(f"cannot sort by {sort!r}; columns: {', '.join(frame.columns)}")
     frame = frame.sort_values(sort, ascending=not descending, kind="stable")
-    rows = frame.head(limit).to_dict("records") if limit else frame.to_dict("records")
-    _show(rows, form)
+    _show(records(frame.head(limit) if limit else frame), form)
     return 0
 
 
-def best(run: Path, form: str, n: int) -> int:
-    """Show the best trials and the winner stage by stage."""
+def best(run: Path, form: str, n: int, reward: str | None, settings: Mapping[str, float]) -> int:
+    """Show the best trials and the winner stage by stage; with another reward if one is given."""
     from nas.analysis import best as best_rows
-    from nas.analysis import load
+    from nas.analysis import load, records, rescore
 
-    _show(best_rows(load(run), n).to_dict("records"), form)
-    if form == "table":
-        show_winner(run)
+    frame = load(run)
+    if reward or settings:
+        own = read_config(run)["reward"]
+        name = own.pop("name")
+        frame = rescore(frame, reward or name, (own if reward in (None, name) else {}) | dict(settings))
+    rows = records(best_rows(frame, n))
+    _show(rows, form)
+    if form == "table" and rows:
+        chosen = {record["trial_id"]: record for record in read_lines(run / TRIALS)}[rows[0]["trial_id"]]
+        show_winner(replace(Trial.from_dict(chosen), reward=rows[0]["reward"]))
     return 0
 
 
 def pareto(run: Path, form: str, columns: Sequence[str]) -> int:
     """Show the Pareto front over the columns named."""
-    from nas.analysis import load
+    from nas.analysis import load, records
     from nas.analysis import pareto as pareto_rows
 
-    _show(pareto_rows(load(run), columns).to_dict("records"), form)
+    _show(records(pareto_rows(load(run), columns)), form)
     return 0
 
 
@@ -118,9 +124,8 @@ def show_ranking(run: Path, n: int = 10) -> None:
     _show([trial.to_dict() for trial in ranked[:n]], "table")
 
 
-def show_winner(run: Path) -> None:
-    """Print the winner of a run: its numbers, then stage by stage."""
-    trial = winner(run)
+def show_winner(trial: Trial) -> None:
+    """Print a run's best trial: its numbers, then stage by stage."""
     architecture = trial.architecture
     size = trial.image_size or architecture.image_size or 224
     rows = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.algorithms import ALGORITHMS, Algorithm
+from nas.architectures import winner
 from nas.commands.display import Display
 from nas.commands.read import show_ranking, show_winner
 from nas.commands.terminal import console, short
 from nas.config import Config, load_config
 from nas.search.run import check_run, git_commit, locked, open_run
 from nas.search.task import Task
-from search_space.space import SearchSpace
+from nas.search.warm_start import earlier_trials, recall, remember
+from nas.trial import Trial
+from search_space.space import Constraints, SearchSpace
 
 if TYPE_CHECKING:
     from nas.data.prepare import Prepared
@@ -28,17 +31,22 @@ STOPPED_BY_SIGNAL = 128
 
 
 def search(
-    path: Path, out: Path | None, trials: int | None, workers: int | None, address: str | None, dry_run: bool
+    path: Path,
+    out: Path | None,
+    trials: int | None,
+    workers: int | None,
+    address: str | None,
+    dry_run: bool,
+    warm_start: Sequence[Path] = (),
 ) -> int:
     """Run, resume or extend a search; give the exit status.
 
     Raises: ValueError for whatever the user can fix; nothing is written then.
     """
     config = load_config(path)
-    changes = {"trials": trials, "workers": workers}
-    config = replace(
-        config, search=replace(config.search, **{key: value for key, value in changes.items() if value is not None})
-    )
+    settings = config.search
+    settings = replace(settings, trials=trials or settings.trials, workers=workers or settings.workers)
+    config = replace(config, search=settings)
     if dry_run:
         return describe(config)
     folder = out or Path("runs") / path.stem
@@ -52,7 +60,9 @@ def search(
     _check_data(prepared, config)
     config = replace(config, space=space_for(config, prepared))
     check_run(folder, config)
-    return _run(folder, config, make_algorithm(config), _task(config), address)
+    algorithm = make_algorithm(config)
+    earlier = earlier_trials(warm_start, config)
+    return _run(folder, config, algorithm, earlier, address)
 
 
 def make_algorithm(config: Config) -> Algorithm:
@@ -118,12 +128,13 @@ def _allowed_share(space: SearchSpace) -> str:
     rng = np.random.default_rng(0)
     space.sample(rng)  # says so if there is none
     drawn = 20_000
-    free = replace(space, constraints=replace(space.constraints, **dict.fromkeys(_BOUNDS)))
+    free = replace(space, constraints=_unbounded(space.constraints))
     share = float(space.allowed(free.sample_encodings(drawn, rng)).mean())
     return f"about {share:.2%} keep the constraints" if share else f"fewer than one in {drawn:,} keep the constraints"
 
 
-_BOUNDS = ("params_min", "params_max", "macs_min", "macs_max")
+def _unbounded(c: Constraints) -> Constraints:
+    return replace(c, params_min=None, params_max=None, macs_min=None, macs_max=None)
 
 
 def _compute_line(config: Config) -> str:
@@ -180,7 +191,7 @@ def _task(config: Config) -> Task:
     )
 
 
-def _run(folder: Path, config: Config, algorithm: Algorithm, task: Task, address: str | None) -> int:
+def _run(folder: Path, config: Config, algorithm: Algorithm, earlier: Sequence[Trial], address: str | None) -> int:
     from nas.search import engine
     from nas.search.ledger import Ledger
 
@@ -195,6 +206,10 @@ def _run(folder: Path, config: Config, algorithm: Algorithm, task: Task, address
         run_id = open_run(folder, config)
         stack.enter_context(locked(folder))
         stack.enter_context(_noise_to(folder / "ray.log"))
+        if earlier:
+            remember(folder, earlier)
+        for trial in (warm := recall(folder, config.space)):
+            algorithm.tell(trial)
         ledger = Ledger(
             folder,
             algorithm,
@@ -204,9 +219,11 @@ def _run(folder: Path, config: Config, algorithm: Algorithm, task: Task, address
             max_attempts=settings.max_attempts,
         )
         stack.callback(ledger.close)
+        if warm:
+            display.say(f"{len(warm)} trials of earlier searches told")
         display.start(folder, ledger, at_once)
         try:
-            engine.run(ledger, task, settings, address=address, on_event=display.on_event)
+            engine.run(ledger, _task(config), settings, address=address, on_event=display.on_event)
         except engine.Stopped as stopped:
             display.stop()
             display.say(f"stopped; {len(ledger.trials)} trials are in {folder}. The same command goes on from there")
@@ -217,7 +234,8 @@ def _run(folder: Path, config: Config, algorithm: Algorithm, task: Task, address
     if not finished:
         display.say(f"the time is up; {len(ledger.trials)} trials are in {folder}. The same command goes on from there")
     show_ranking(folder)
-    show_winner(folder)
+    if any(trial.reward is not None for trial in ledger.trials):
+        show_winner(winner(folder))
     return 0
 
 

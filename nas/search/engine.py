@@ -187,7 +187,7 @@ def _fit(searcher: _LedgerSearcher, task: Any, settings: SearchSettings, at_once
         shutil.rmtree(storage, ignore_errors=True)
 
 
-class _LedgerSearcher(Searcher):
+class _LedgerSearcher(Searcher):  # type: ignore[misc]
     """Ray Tune's side of the ledger."""
 
     def __init__(

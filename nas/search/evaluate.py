@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import torch
 
 from nas.data.batches import Batches
-from nas.data.prepare import Prepared, prepare
+from nas.data.prepare import Prepared, SplitName, prepare
+from nas.data.settings import AugmentSettings
 from nas.measure.device_lock import DeviceLock
 from nas.measure.step_time import StepOutOfMemory, StepTime, step_time
+from nas.search.scoring import score
 from nas.search.task import Task
 from nas.training.device import device_name, limit_threads, resolve_device, set_up
 from nas.training.settings import TrainSettings
 from nas.training.train import EpochResult, TrainResult, train
-from rewards import reward, reward_settings
-from rewards.measurement import Measurement
+from rewards import reward_settings
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.network import Network, build_network
@@ -46,7 +46,7 @@ def evaluate(
     prepared = prepare(task.data, task.image_size)
     answer = _known_before(architecture, task, prepared, device)
     torch.manual_seed(seed)
-    network = _build(architecture, task, prepared, device)
+    network = _build(architecture, task.training, prepared, device)
     try:
         timing = _time(network, task, prepared, device)
     except StepOutOfMemory as error:
@@ -58,14 +58,18 @@ def evaluate(
     result = _train(network, task, prepared, device, seed, left_s, report)
     answer |= _training_fields(result)
     if result.status == "ok":
-        answer["reward"] = reward(task.reward.name, _measurement(answer), task.reward.settings)
+        answer["reward"] = score(answer, task.reward.name, task.reward.settings)
     return answer | {"device_s": (time.perf_counter() - start) * task.device_share}
 
 
-def _build(architecture: Architecture, task: Task, prepared: Prepared, device: torch.device) -> Network:
-    network = build_network(architecture, prepared.num_classes, prepared.channels, drop_path=task.training.drop_path)
-    layout = torch.channels_last if task.training.channels_last else torch.contiguous_format
-    return network.to(device, memory_format=layout)
+def _build(architecture: Architecture, settings: TrainSettings, prepared: Prepared, device: torch.device) -> Network:
+    network = build_network(architecture, prepared.num_classes, prepared.channels, drop_path=settings.drop_path)
+    layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+    return network.to(device).to(memory_format=layout)  # type: ignore[no-any-return, call-overload]
+
+
+# A worker that lives for many trials builds the reference once.
+_reference = lru_cache(maxsize=1)(_build)
 
 
 def _time(network: Network, task: Task, prepared: Prepared, device: torch.device) -> StepTime:
@@ -82,15 +86,6 @@ def _time(network: Network, task: Task, prepared: Prepared, device: torch.device
     )
 
 
-@lru_cache(maxsize=1)  # a worker that lives for many trials builds the reference once
-def _reference(
-    architecture: Architecture, settings: TrainSettings, prepared: Prepared, device: torch.device
-) -> Network:
-    network = build_network(architecture, prepared.num_classes, prepared.channels, drop_path=settings.drop_path)
-    layout = torch.channels_last if settings.channels_last else torch.contiguous_format
-    return network.to(device, memory_format=layout)
-
-
 def _train(
     network: Network,
     task: Task,
@@ -102,12 +97,17 @@ def _train(
 ) -> TrainResult:
     settings = task.training
     limits = [limit for limit in (left_s, settings.time_limit_s) if limit is not None]
-    common = {
-        "batch_size": settings.batch_size,
-        "device": device,
-        "seed": seed,
-        "channels_last": settings.channels_last,
-    }
+
+    def batches(split: SplitName, augment: AugmentSettings | None) -> Batches:
+        return Batches(
+            prepared,
+            split,
+            batch_size=settings.batch_size,
+            device=device,
+            augment=augment,
+            seed=seed,
+            channels_last=settings.channels_last,
+        )
 
     def on_epoch(epoch: EpochResult) -> bool:
         return report({"epoch": epoch.epoch, "accuracy": epoch.accuracy, "loss": epoch.loss})
@@ -122,8 +122,8 @@ def _train(
 
         return train(
             network,
-            Batches(prepared, "train", augment=task.augment, **common),
-            Batches(prepared, "minival", **common),
+            batches("train", task.augment),
+            batches("minival", None),
             replace(settings, time_limit_s=min(limits, default=None)),
             device=device,
             seed=seed,
@@ -188,21 +188,3 @@ def _training_fields(result: TrainResult) -> dict[str, Any]:
         "memory_format": result.memory_format,
         "data_wait_share": result.data_wait_s / result.seconds if result.seconds else None,
     }
-
-
-def _measurement(answer: Mapping[str, Any]) -> Measurement:
-    """What a reward may look at, from a trial's fields."""
-    ms = 1e-3
-    given = {
-        "accuracy": answer["accuracy"],
-        "step_time": answer["s_normalised"],
-        "params": answer["p_normalised"],
-        "step_time_s": answer["step_time_ms"] * ms,
-        "step_time_spread": (answer["s_high"] - answer["s_low"]) / 2 / answer["s_normalised"],
-        "reference_step_time_s": answer["reference_step_time_ms"] * ms,
-        "params_count": answer["params"],
-        "macs": answer["macs"],
-        "peak_memory_mb": answer["peak_memory_mb"],
-    }
-    assert given.keys() <= {f.name for f in fields(Measurement)}
-    return Measurement(**{name: math.nan if value is None else float(value) for name, value in given.items()})

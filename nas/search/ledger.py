@@ -22,6 +22,7 @@ from search_space.architecture import Architecture
 logger = logging.getLogger(__name__)
 
 TRIALS, PROPOSALS = "trials.jsonl", "proposals.jsonl"
+_ALIKE = ("precision", "memory_format", "batch_size", "image_size", "epochs", "step_time_clock", "data_fingerprint")
 MAX_KILLS = 10  # drivers that may be killed while a candidate runs before it is given up as `interrupted`
 
 
@@ -109,7 +110,7 @@ class Ledger:
             "attempt": candidate.attempt,
             "ended_at": _now(),
         }
-        trial = Trial(**{**fields, **known})
+        trial = self._comparable(Trial(**{**fields, **known}))
         self._trial_log.append(trial.to_dict())
         self._tell(trial)
         return trial
@@ -152,6 +153,26 @@ class Ledger:
         flight.running = True
         self._events.append({"event": "started", "trial_id": flight.candidate.trial_id, "at": _now()})
         return flight.candidate
+
+    def _comparable(self, trial: Trial) -> Trial:
+        """Refuse a trial that was trained or timed unlike the others; say so once if only the device is another."""
+        first = next((t for t in self.trials if t.status == "ok"), None)
+        if first is None or trial.status != "ok":
+            return trial
+        unlike = [
+            f"{name} {getattr(trial, name)!r} is not the run's {getattr(first, name)!r}"
+            for name in _ALIKE
+            if getattr(trial, name) != getattr(first, name)
+        ]
+        if unlike:
+            error = f"not comparable: {'; '.join(unlike)}"
+            return dataclasses.replace(trial, status="failed", reward=None, error=error)
+        if trial.device_name not in {t.device_name for t in self.trials}:
+            logger.warning(
+                "trials now come from %s, too: their step times are compared by the ratio to the reference's",
+                trial.device_name,
+            )
+        return trial
 
     def _tell(self, trial: Trial) -> None:
         self.trials.append(trial)

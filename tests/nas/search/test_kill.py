@@ -76,7 +76,7 @@ def check_answers(tmp_path, trials):
 
 @pytest.mark.timeout(600)
 def test_a_driver_killed_again_and_again_answers_every_candidate_once(tmp_path):
-    """kill -9 of the search at random moments, with candidates that raise, crash and hang, loses and doubles nothing."""
+    """kill -9 at random moments, with candidates that raise, crash and hang, loses and doubles nothing."""
     rng, trials = random.Random(time.time_ns()), 20
     before = b""
     for _ in range(KILLS):

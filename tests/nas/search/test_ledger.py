@@ -160,6 +160,22 @@ def test_a_space_smaller_than_the_budget_ends_the_search(tmp_path):
     assert len(ledger.trials) == 4
 
 
+def test_trials_trained_or_timed_unlike_the_others_are_refused(tmp_path, caplog):
+    """Half precision on one machine and full on another never share a ranking; another device alone is only said."""
+    ledger = open_ledger(tmp_path)
+    for _ in range(4):
+        ledger.next_candidate()
+    like = answer(0) | {"precision": "fp32", "device_name": "a"}
+    assert ledger.finish(0, like).status == "ok"
+    unlike = ledger.finish(1, like | {"precision": "bf16"})
+    assert (unlike.status, unlike.reward) == ("failed", None)
+    assert "precision 'bf16' is not the run's 'fp32'" in unlike.error
+    assert not caplog.text
+    assert ledger.finish(2, like | {"device_name": "b"}).status == "ok"
+    assert ledger.finish(3, like | {"device_name": "b"}).status == "ok"
+    assert caplog.text.count("trials now come from b, too") == 1
+
+
 def test_a_log_that_answers_twice_is_refused(tmp_path):
     """Two searches that wrote one log are noticed, not averaged."""
     work(open_ledger(tmp_path, trials=2), random.Random(0)).close()

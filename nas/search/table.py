@@ -1,0 +1,154 @@
+"""A finished log, or a CSV, as a benchmark: answers for the architectures it knows, in no time."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.algorithms import Proposal
+from nas.search.log import read_lines
+from nas.trial import Trial
+from rewards.weighted_product import weighted_product
+from search_space.architecture import Architecture
+from search_space.cost import count
+from search_space.space import SearchSpace
+
+COLUMNS = ("accuracy", "step_time", "params")
+
+
+class TableEvaluator:
+    """Answers from finished trials. An architecture that is not in the table gets the answer of the nearest that is.
+
+    "Nearest" counts the decisions on which two architectures differ, and is the search's own approximation: `exact`
+    says how many answers needed none.
+
+    Args:
+        space: whose decisions compare architectures; trials outside it are left out.
+        trials: those with status ok and a reward are the table; of an architecture evaluated twice, the last.
+    Raises: ValueError if no such trial lies in the space.
+    """
+
+    def __init__(self, space: SearchSpace, trials: Sequence[Trial]) -> None:
+        self.space = space
+        known = {t.arch_id: t for t in trials if _usable(t) and space.contains(t.architecture)}
+        if not known:
+            raise ValueError(f"none of the {len(trials)} trials is finished, scored and in the space")
+        self.trials = tuple(known.values())
+        self.by_id = known
+        self.codes: NDArray[np.int64] = np.stack([space.encode(t.architecture) for t in self.trials])
+        self.exact, self.asked = 0, 0
+
+    @property
+    def best(self) -> Trial:
+        """The trial of the greatest reward."""
+        return max(self.trials, key=_reward)
+
+    def nearest(self, architecture: Architecture, without: frozenset[str] | set[str] = frozenset()) -> Trial:
+        """The known trial that differs in the fewest decisions; of several, the earliest.
+
+        Args:
+            without: arch_ids that do not count, such as those given before.
+        Raises: ValueError if the architecture is not of the space, or `without` leaves nothing.
+        """
+        differing = (self.codes != self.space.encode(architecture)).sum(axis=1)
+        for index in np.argsort(differing, kind="stable"):
+            if self.trials[index].arch_id not in without:
+                return self.trials[index]
+        raise ValueError(f"all {len(self.trials)} trials of the table were given")
+
+    def evaluate(self, proposal: Proposal, trial_id: int = 0) -> Trial:
+        """Answer a proposal with the numbers of the table, under the proposal's own name."""
+        architecture = proposal.architecture
+        found = self.by_id.get(architecture.arch_id)
+        self.asked += 1
+        self.exact += found is not None
+        return replace(
+            found or self.nearest(architecture),
+            architecture=architecture,
+            trial_id=trial_id,
+            proposed_by=proposal.proposed_by,
+            parents=proposal.parents,
+            proposal=proposal.notes,
+        )
+
+
+def read_trials(path: Path, space: SearchSpace | None = None, *, w: float = -0.07, v: float = -0.05) -> list[Trial]:
+    """Read trials from a run folder, a `trials.jsonl`, or a CSV.
+
+    A CSV has a column per decision of the space, named as in `space.decisions` (`stage3_kernel_size`), holding the
+    values themselves, and the columns accuracy, step_time and params (both over the reference's), from which
+    the weighted product follows.
+
+    Args:
+        space: needed for a CSV.
+        w, v: exponents of a CSV's rewards.
+    Raises: ValueError naming the file and what is wrong with it.
+    """
+    if path.suffix == ".csv":
+        if space is None:
+            raise ValueError(f"{path}: a CSV needs the space its columns are decisions of")
+        return _read_csv(path, space, w, v)
+    log = path / "trials.jsonl" if path.is_dir() else path
+    if not log.exists():
+        raise ValueError(f"{log} does not exist")
+    return [Trial.from_dict(record) for record in read_lines(log)]
+
+
+def _read_csv(path: Path, space: SearchSpace, w: float, v: float) -> list[Trial]:
+    with path.open(newline="") as file:
+        rows = csv.DictReader(file)
+        names = [d.name for d in space.decisions]
+        missing = [name for name in (*names, *COLUMNS) if name not in (rows.fieldnames or ())]
+        if missing:
+            raise ValueError(f"{path}: missing column {missing[0]!r}; needed: {', '.join((*names, *COLUMNS))}")
+        return [_from_row(f"{path}: line {line}", row, space, w, v) for line, row in enumerate(rows, start=2)]
+
+
+def _from_row(where: str, row: dict[str, str], space: SearchSpace, w: float, v: float) -> Trial:
+    code = []
+    for decision in space.decisions:
+        choices = [c if isinstance(c, str) else float(c) for c in decision.choices]
+        text = row[decision.name]
+        value = text if decision.field == "op" else _float(where, decision.name, text)
+        if value not in choices:
+            raise ValueError(f"{where}: {decision.name} {text!r} is no choice of the space: {list(decision.choices)}")
+        code.append(choices.index(value))
+    architecture = space.decode(np.array(code, dtype=np.int64))
+    accuracy, step_time, params = (_float(where, name, row[name]) for name in COLUMNS)
+    counted = count(architecture, space.image_size or 224).params
+    return Trial(
+        architecture,
+        "ok",
+        params=counted,
+        accuracy=accuracy,
+        s_normalised=step_time,
+        p_normalised=params,
+        reward=weighted_product(accuracy, step_time, params, w=w, v=v),
+        reward_name="weighted_product",
+        w=w,
+        v=v,
+    )
+
+
+def _float(where: str, name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: {name} must be a number, got {text!r}")
+    return value
+
+
+def _usable(trial: Trial) -> bool:
+    return trial.status == "ok" and trial.reward is not None and math.isfinite(trial.reward)
+
+
+def _reward(trial: Trial) -> float:
+    return trial.reward if trial.reward is not None else -math.inf

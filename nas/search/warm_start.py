@@ -1,0 +1,64 @@
+"""Trials of earlier searches, told to the algorithm before a search begins: marked, and not counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nas.algorithms.algorithm import compatible
+from nas.config import Config, differences
+from nas.search.ledger import TRIALS
+from nas.search.log import JsonLines, read_lines
+from nas.search.run import read_config
+from nas.trial import Trial
+from search_space.space import SearchSpace
+
+WARM_START = "warm_start.jsonl"
+
+
+def earlier_trials(runs: Sequence[Path], config: Config) -> list[Trial]:
+    """Read the trials of earlier runs that tell something about this search's space.
+
+    The space may be another, if its architectures are all expressible in this one; whatever else makes trials
+    comparable must be the same. Trials outside the space are left out.
+
+    Raises: ValueError if a folder is no run, or its trials were trained, timed or scored otherwise: the message names
+        the settings that differ.
+    """
+    trials: list[Trial] = []
+    for run in runs:
+        before, now = _without_space(read_config(run)), _without_space(config.to_dict())
+        if changed := differences(before, now):
+            raise ValueError(f"trials of {run} are not comparable with this search: {'; '.join(changed[:5])}")
+        found = [Trial.from_dict(record) for record in read_lines(run / TRIALS)]
+        trials += [trial for trial in found if compatible(config.space, trial.architecture)]
+    return trials
+
+
+def remember(folder: Path, trials: Sequence[Trial]) -> None:
+    """Keep warm-start trials in the run folder, so that every continuation is told the same ones first.
+
+    Raises: ValueError if the run has begun without them.
+    """
+    if (folder / WARM_START).exists():
+        return
+    if read_lines(folder / TRIALS):
+        raise ValueError(f"{folder} has trials already; a warm start is for a new run")
+    log = JsonLines(folder / f".{WARM_START}")
+    for trial in trials:
+        log.append(trial.to_dict())
+    log.close()
+    (folder / f".{WARM_START}").rename(folder / WARM_START)
+
+
+def recall(folder: Path, space: SearchSpace) -> list[Trial]:
+    """Read what `remember` kept; `proposed_by` says that a trial is a warm start, and of which run."""
+    trials = [Trial.from_dict(record) for record in read_lines(folder / WARM_START)]
+    marked = (replace(trial, proposed_by=f"warm_start:{trial.run_id}") for trial in trials)
+    return [trial for trial in marked if compatible(space, trial.architecture)]
+
+
+def _without_space(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key != "space"}
