@@ -66,12 +66,17 @@ class PlainGP(Algorithm):
         if len(self.y) < 20:
             return Proposal(self.space.sample(rng), "plain_gp.random")
         x, y = np.array(self.x), np.array(self.y)
-        kernel, optimizer = ConstantKernel(1.0) * Matern(np.full(x.shape[1], 2.0), (0.1, 100), nu=2.5) + WhiteKernel(0.1), "fmin_l_bfgs_b"
+        kernel, optimizer = (
+            ConstantKernel(1.0) * Matern(np.full(x.shape[1], 2.0), (0.1, 100), nu=2.5) + WhiteKernel(0.1),
+            "fmin_l_bfgs_b",
+        )
         if self.model is not None and len(y) % 20:
             kernel, optimizer = self.model.kernel_, None
         self.model = GaussianProcessRegressor(kernel, normalize_y=True, optimizer=optimizer).fit(x, y)
         top = np.array([self.space.encode(self.space.decode(np.rint(c * 0).astype(int))) * 0 for c in x[:0]])
-        best = np.rint(x[np.argsort(-y)[:5]] * (np.array([len(d.choices) for d in self.space.decisions]) - 1)).astype(np.int64)
+        best = np.rint(x[np.argsort(-y)[:5]] * (np.array([len(d.choices) for d in self.space.decisions]) - 1)).astype(
+            np.int64
+        )
         mutants = np.repeat(best, 200, axis=0)
         fresh = self.space.sample_encodings(len(mutants), rng)
         mutants = np.where(rng.random(mutants.shape) < 2 / mutants.shape[1], fresh, mutants)

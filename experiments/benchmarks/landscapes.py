@@ -145,7 +145,7 @@ class Landscape:
         for _, stages in self._stages:
             tables.append(np.array([_stage_time(stage, channels, size, efficiency) for stage in stages]))
             channels, size = stages[0].channels, output_size(size, stages[0].stride)
-        return tables, float(rng.uniform(0.05, 0.2)) * sum(float(table.mean()) for table in tables)
+        return tables, float(rng.uniform(0.3, 0.6)) * sum(float(table.mean()) for table in tables)
 
     def _seconds(self, encodings: NDArray[np.int64]) -> Floats:
         tables, rest = self._times
@@ -161,7 +161,12 @@ class Landscape:
             weight = late * rng.lognormal(0, 0.35)
             main = weight * _stage_worth(stages, rng)
             noise = np.zeros(len(stages))
-            for a, b in (("kernel_size", "expansion"), ("expansion", "layers"), ("layers", "se_ratio"), ("op", "expansion")):
+            for a, b in (
+                ("kernel_size", "expansion"),
+                ("expansion", "layers"),
+                ("layers", "se_ratio"),
+                ("op", "expansion"),
+            ):
                 first = _codes(stages, a)
                 second = _codes(stages, b)
                 noise += rng.normal(size=(first.max() + 1, second.max() + 1))[first, second]
@@ -284,9 +289,9 @@ SPACES: dict[str, Callable[..., Any]] = {
 }
 
 HARDNESS = {
-    "smooth": Hardness(accuracy_std=0.016, within=0.10, between=0.10, rugged=0.05),
-    "mixed": Hardness(accuracy_std=0.016, within=0.15, between=0.15, rugged=0.15),
-    "rugged": Hardness(accuracy_std=0.020, within=0.20, between=0.15, rugged=0.30),
+    "smooth": Hardness(accuracy_std=0.010, within=0.05, between=0.04, rugged=0.02, saturation=0.3),
+    "mixed": Hardness(accuracy_std=0.012, within=0.08, between=0.08, rugged=0.06, saturation=0.5),
+    "rugged": Hardness(accuracy_std=0.016, within=0.12, between=0.12, rugged=0.16, saturation=0.5),
 }
 
 

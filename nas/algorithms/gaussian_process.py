@@ -70,7 +70,9 @@ class _Kernel:
     def _inside(self) -> Floats:
         """Sum over stages of the products of two different decisions' kernels, over the mean number of pairs."""
         total, starts = np.zeros_like(self.differing), 0
-        columns = np.concatenate([np.full(t.shape[1], s) for t, s in zip(self.features.tables, self.features.stage_of, strict=True)])
+        columns = np.concatenate(
+            [np.full(t.shape[1], s) for t, s in zip(self.features.tables, self.features.stage_of, strict=True)]
+        )
         starts = len(columns)
         pairs = 0
         for stage in np.unique(columns):
@@ -123,9 +125,7 @@ def _diagonal(features: Features, inputs: _Inputs, h: Hyperparameters) -> Floats
         n = int((features.stage_of == stage).sum())
         count += n * (n - 1) // 2
     inside = (inside - (inputs.squared**2).sum(axis=1)) / 2 / max(1, count)
-    return np.asarray(
-        _CONSTANT + linear + _pair_scale(h) * pairs + np.exp(h.others[1]) * inside + np.exp(h.others[2])
-    )
+    return np.asarray(_CONSTANT + linear + _pair_scale(h) * pairs + np.exp(h.others[1]) * inside + np.exp(h.others[2]))
 
 
 def fit(features: Features, codes: Codes, targets: Floats, iterations: int = 40) -> Hyperparameters:

@@ -25,9 +25,7 @@ class LocalSearch(Algorithm):
 
     name = "local"
 
-    def __init__(
-        self, space: SearchSpace, seed: int = 0, *, warm_up: int = 10, kick: int = 4, **settings: Any
-    ) -> None:
+    def __init__(self, space: SearchSpace, seed: int = 0, *, warm_up: int = 10, kick: int = 4, **settings: Any) -> None:
         super().__init__(space, seed, **settings)
         check_settings(warm_up=(warm_up, 1, 10**6), kick=(kick, 2, 10**3))
         self.warm_up, self.kick = warm_up, kick

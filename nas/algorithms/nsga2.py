@@ -67,9 +67,7 @@ class NSGA2(Algorithm):
         architecture = self.space.mutate(architecture, rng)
         return Proposal(architecture, "nsga2.child", tuple(parent.arch_id for parent in parents))
 
-    def _tournament(
-        self, rng: np.random.Generator, rank: NDArray[np.int64], crowding: NDArray[np.float64]
-    ) -> Trial:
+    def _tournament(self, rng: np.random.Generator, rank: NDArray[np.int64], crowding: NDArray[np.float64]) -> Trial:
         a, b = rng.choice(len(self.trials), 2, replace=False)
         return self.trials[a if (rank[a], -crowding[a]) <= (rank[b], -crowding[b]) else b]
 

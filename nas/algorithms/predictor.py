@@ -7,6 +7,8 @@ the first two; the proposal maximises mean + optimism * standard deviation over 
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,6 +94,23 @@ class Predictor(Algorithm):
 
     def _enough(self, prefix: int) -> bool:
         return sum(o.reward > 0 for o in self.observations[:prefix]) >= 4
+
+    def optimistic_accuracy(self, architecture: Architecture, confidence: float = 0.99) -> float:
+        """Accuracy that a training of the architecture stays below with this confidence; NaN before the model knows.
+
+        Of an observed, noisy accuracy, not of its mean. Raises: ValueError if confidence is not in (0, 1).
+        """
+        if not 0 < confidence < 1:
+            raise ValueError(f"confidence must be in (0, 1), got {confidence!r}")
+        if self.scored < max(4, self.warm_up):
+            return math.nan
+        with self.threads.limit(limits=1, user_api="blas"):
+            model = self._model()
+            if model.targets.exponents is None:
+                return math.nan
+            mean, std = model.quality.predict(self.space.encode(architecture)[None])
+        spread = math.hypot(float(std[0]), model.quality.noise)
+        return math.exp(float(mean[0]) + NormalDist().inv_cdf(confidence) * spread)
 
     def _search(self, model: RewardModel, rng: np.random.Generator) -> _Candidate | None:
         """Climb from the best observed and the best random candidates; the best point on the way that is new."""

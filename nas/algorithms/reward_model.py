@@ -179,9 +179,7 @@ class RewardModel:
         self.space, self.targets, self.step_time = space, targets, step_time
         rank = targets.ranks()
         kept = _subset(rank)
-        self.quality = gp.Posterior(
-            features[0], fitted.quality, targets.quality_codes[kept], targets.quality[kept]
-        )
+        self.quality = gp.Posterior(features[0], fitted.quality, targets.quality_codes[kept], targets.quality[kept])
         self.conditioned = self.quality
         self.best = targets.quality_codes[np.argsort(-rank, kind="stable")[:100]]
         self.times: gp.Posterior | None = None

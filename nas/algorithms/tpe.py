@@ -84,9 +84,7 @@ class TPE(Algorithm):
     def _record(self, architecture: Architecture, state: Any, value: float | None = None) -> Any:
         choices = self.space.encode(architecture).tolist()
         params = dict(zip(self.distributions, choices, strict=True))
-        return self.optuna.trial.create_trial(
-            state=state, value=value, params=params, distributions=self.distributions
-        )
+        return self.optuna.trial.create_trial(state=state, value=value, params=params, distributions=self.distributions)
 
 
 @contextmanager

@@ -72,9 +72,7 @@ def replay(
     return [_replay_one(table, name, seeds, length, (settings or {}).get(name, {})) for name in algorithms]
 
 
-def _replay_one(
-    table: TableEvaluator, name: str, seeds: int, length: int, settings: Mapping[str, Any]
-) -> Replayed:
+def _replay_one(table: TableEvaluator, name: str, seeds: int, length: int, settings: Mapping[str, Any]) -> Replayed:
     runs = [_search(table, name, seed, length, settings) for seed in range(seeds)]
     curves = np.maximum.accumulate([rewards for rewards, _ in runs], axis=1)
     best = table.best.reward or 0.0
@@ -147,7 +145,10 @@ def write_replay(records: Iterable[Replayed], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "replay.json", folder / "replay.csv"]
     paths[0].write_text(json.dumps([asdict(record) for record in records], indent=1) + "\n")
-    rows = [{k: v for k, v in asdict(record).items() if not k.endswith("_best") or k == "trials_to_best"} for record in records]
+    rows = [
+        {k: v for k, v in asdict(record).items() if not k.endswith("_best") or k == "trials_to_best"}
+        for record in records
+    ]
     with paths[1].open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]) if rows else ["algorithm"])
         writer.writeheader()
@@ -167,10 +168,11 @@ def rescore(trials: Sequence[Trial], name: str = "weighted_product", **settings:
     """
     used = {**reward_settings(name), **settings}
     if unknown := set(settings) - set(reward_settings(name)):
-        raise ValueError(f"unknown setting {min(unknown)!r} of reward {name}; known: {', '.join(reward_settings(name))}")
+        raise ValueError(
+            f"unknown setting {min(unknown)!r} of reward {name}; known: {', '.join(reward_settings(name))}"
+        )
     return [
-        replace(t, reward=_rescored(t, name, used), reward_name=name, w=used.get("w"), v=used.get("v"))
-        for t in trials
+        replace(t, reward=_rescored(t, name, used), reward_name=name, w=used.get("w"), v=used.get("v")) for t in trials
     ]
 
 

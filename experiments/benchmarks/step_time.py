@@ -1,0 +1,321 @@
+"""How far step times can be trusted: plain timing and ours against a long reference measurement.
+
+Networks of nearly equal MACs are timed in three conditions: on the device as it is (`idle`), while other processes train on
+it without asking (`loaded`), and beside three of our own trainers that share the device lock (`together`). The
+goals: rms error at most 2 % idle and 3 % loaded with at most 30 pairs, Kendall's tau at least 0.97 and 0.92.
+
+The truth is measured apart from the method that is judged: the networks take turns in random order, each with a few steps
+in a row, for many rounds, half of them before and half after everything else. Plain timing is 30 steps of a network in
+a row after 3 to warm up, in wall time; as it has no unit in common with the truth, its mean error is taken off first.
+
+    python -m experiments.benchmarks.step_time --device cpu --out experiments/results     # about 20 minutes, idle
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas.measure.clock import choose_clock
+from nas.measure.device_lock import DeviceLock
+from nas.measure.pairs import centre
+from nas.measure.settings import StepTimeSettings
+from nas.measure.step_time import make_batch, step_time
+from nas.training.device import device_name, limit_threads, resolve_device, set_up, synchronize
+from nas.training.settings import TrainSettings
+from nas.training.step import TrainingStep, make_step
+from search_space.architecture import Architecture
+from search_space.cost import count, count_batch
+from search_space.network import build_network
+from search_space.spaces import SPACES
+
+CLASSES = 10
+PLAIN_STEPS = 30
+GOALS = {"idle": (0.02, 0.97), "loaded": (0.03, 0.92), "together": (0.02, 0.97)}  # rms error, tau
+TRAINING = TrainSettings()
+TIMING = StepTimeSettings()
+
+
+@dataclass(frozen=True)
+class Set:
+    """What is timed: a space, and the size of its steps."""
+
+    space: str
+    arguments: dict[str, Any]
+    image_size: int
+    batch_size: int
+
+
+SETS = {
+    "cpu": Set("small", {}, 32, 32),
+    "cuda": Set("efficientnetv2", {"backbone": "efficientnet_b0"}, 128, 128),
+}
+
+
+# ---- the networks and their true ratios
+
+
+def candidates(chosen: Set, n: int) -> tuple[list[Architecture], Architecture]:
+    """Give `n` architectures whose MACs lie closest to the space's median, out of 20 n, and the reference."""
+    space, rng = SPACES[chosen.space](**chosen.arguments), np.random.default_rng(0)
+    codes = np.unique([space.encode(space.sample(rng)) for _ in range(20 * n)], axis=0)
+    macs = count_batch(space, codes, chosen.image_size, CLASSES).macs
+    nearest = np.argsort(np.abs(np.log(macs / np.median(macs))))[:n]
+    return [space.decode(codes[i]) for i in nearest], space.decode(np.zeros(len(space.decisions), dtype=np.int64))
+
+
+def prepared(architecture: Architecture, device: torch.device) -> TrainingStep:
+    network = build_network(architecture, CLASSES, drop_path=TRAINING.drop_path)
+    return make_step(network, TRAINING, device=device, total_steps=10**6)
+
+
+def block_s(step: TrainingStep, batch: tuple[torch.Tensor, torch.Tensor], clock: Any, steps: int) -> list[float]:
+    """Time steps in a row."""
+    times = []
+    for _ in range(steps):
+        synchronize(step.device)
+        start = clock()
+        step(*batch)
+        synchronize(step.device)
+        times.append(clock() - start)
+    return times
+
+
+def long_reference(steps: list[TrainingStep], batch: Any, rounds: int, seed: int) -> np.ndarray:
+    """Give the logarithms of each network's block time over the last one's: (rounds, networks - 1)."""
+    clock, rng = choose_clock("auto", steps[0].device)[1], np.random.default_rng(seed)
+    for step in steps:
+        block_s(step, batch, clock, 5)
+    logs = np.zeros((rounds, len(steps)))
+    for row in logs:
+        for index in rng.permutation(len(steps)):
+            row[index] = math.log(median(block_s(steps[index], batch, clock, 4)[1:]))
+    return logs[:, :-1] - logs[:, -1:]
+
+
+# ---- what competes for the device
+
+
+def train_for_ever(architecture: Architecture, chosen: Set, device_text: str, locked: bool, ready: Any) -> None:
+    limit_threads(1)
+    device = resolve_device(device_text)
+    step, lock = prepared(architecture, device), DeviceLock(device)
+    batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, TRAINING, device)
+    while True:
+        with lock.training() if locked else nullcontext():
+            step(*batch)
+        ready.set()
+
+
+@contextmanager
+def others(condition: str, architectures: list[Architecture], chosen: Set, device: torch.device) -> Iterator[None]:
+    """Three processes that train on the device; none if the condition is `idle`."""
+    context, started = multiprocessing.get_context("spawn"), []
+    for architecture in architectures[:3] if condition != "idle" else []:
+        ready = context.Event()
+        arguments = (architecture, chosen, str(device), condition == "together", ready)
+        process = context.Process(target=train_for_ever, args=arguments, daemon=True)
+        process.start()
+        started.append((process, ready))
+    for _, ready in started:
+        ready.wait()
+    try:
+        yield
+    finally:
+        for process, _ in started:
+            process.kill()
+            process.join()
+
+
+# ---- the methods
+
+
+def plain(architecture: Architecture, batch: Any, device: torch.device) -> dict[str, float]:
+    times = block_s(prepared(architecture, device), batch, time.perf_counter, 3 + PLAIN_STEPS)[3:]
+    return {"plain wall median": math.log(median(times)), "plain wall minimum": math.log(min(times))}
+
+
+def ours(candidate: Architecture, reference: Architecture, chosen: Set, device: torch.device) -> dict[str, Any]:
+    """Time in pairs, once; the wall time of the same pairs is noted beside the clock that is used."""
+    walls: list[float] = []
+    name, clock = choose_clock(TIMING.clock, device)
+
+    def noted() -> float:
+        walls.append(time.perf_counter())
+        return clock()
+
+    networks = (build_network(each, CLASSES, drop_path=TRAINING.drop_path) for each in (candidate, reference))
+    shape = {"image_size": chosen.image_size, "in_channels": 3, "num_classes": CLASSES}
+    measured = step_time(*networks, TIMING, TRAINING, **shape, batch_size=chosen.batch_size, device=device, clock=noted)
+    result = {f"pairs, {name} clock": math.log(measured.ratio), "measured": asdict(measured)}
+    if name != "wall" and "retaken" not in measured.marks:
+        moments = walls[-4 * measured.n :]
+        times = np.reshape([end - start for start, end in zip(moments[::2], moments[1::2], strict=True)], (-1, 2))
+        times[1::2] = times[1::2, ::-1]  # every second pair began with the reference
+        result["pairs, wall clock"] = math.log(centre(times[:, 0] / times[:, 1], TIMING.confidence).ratio)
+    return result
+
+
+def one_pass(
+    architectures: list[Architecture], reference: Architecture, chosen: Set, device: torch.device, seed: int
+) -> list[dict[str, Any]]:
+    """Time every network once with every method, in random order."""
+    batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, TRAINING, device)
+    results: list[dict[str, Any]] = [{} for _ in architectures]
+    for index in np.random.default_rng(seed).permutation(len(architectures)):
+        results[index] = plain(architectures[index], batch, device)
+        results[index] |= ours(architectures[index], reference, chosen, device)
+    return results
+
+
+# ---- judging
+
+
+def kendall_tau(a: Any, b: Any) -> float:
+    """Share of the pairs that both order alike, less the share that they order otherwise."""
+    first, second = np.triu_indices(len(a), 1)
+    a, b = np.asarray(a), np.asarray(b)
+    return float(np.mean(np.sign(a[first] - a[second]) * np.sign(b[first] - b[second])))
+
+
+def judged(passes: list[list[dict[str, Any]]], truth: np.ndarray) -> dict[str, dict[str, float]]:
+    """Give rms and largest error and the mean tau of each method, and what the pairs say of themselves."""
+    table = {}
+    for method in [name for name in passes[0][0] if name != "measured"]:
+        found = np.array([[result[method] for result in one] for one in passes])
+        errors = found - truth
+        if method.startswith("plain"):
+            errors -= errors.mean(1, keepdims=True)
+        table[method] = {
+            "rms_error": float(np.sqrt(np.mean(errors**2))),
+            "largest_error": float(np.abs(errors).max()),
+            "kendall_tau": mean(kendall_tau(one, truth) for one in found),
+        }
+    records = [(result["measured"], true) for one in passes for result, true in zip(one, truth, strict=True)]
+    table["the pairs"] = {
+        "mean_n": mean(record["n"] for record, _ in records),
+        "converged": mean(record["converged"] for record, _ in records),
+        "half_width": mean((record["ratio_high"] - record["ratio_low"]) / 2 / record["ratio"] for record, _ in records),
+        "interval_holds_truth": mean(
+            record["ratio_low"] <= math.exp(true) <= record["ratio_high"] for record, true in records
+        ),
+    }
+    return table
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    device = resolve_device(arguments.device)
+    limit_threads(1)
+    set_up(device)
+    chosen = SETS[device.type]
+    architectures, reference = candidates(chosen, arguments.networks)
+    steps = [prepared(each, device) for each in (*architectures, reference)]
+    batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, TRAINING, device)
+    began, load = datetime.now(UTC), os.getloadavg()
+    logs = [long_reference(steps, batch, arguments.rounds, 0)]
+    passes: dict[str, list[list[dict[str, Any]]]] = {}
+    for condition in arguments.conditions:
+        with others(condition, architectures, chosen, device):
+            passes[condition] = [
+                one_pass(architectures, reference, chosen, device, seed) for seed in range(arguments.repeats)
+            ]
+        print(f"{condition}: done after {(datetime.now(UTC) - began).total_seconds():.0f} s", flush=True)
+    logs.append(long_reference(steps, batch, arguments.rounds, 1))
+    halves = [np.median(half, axis=0) for half in logs]
+    truth = np.log([centre(np.exp(column), 0.95).ratio for column in np.concatenate(logs).T])
+    costs = [count(each, chosen.image_size, CLASSES) for each in architectures]
+    return {
+        "date": began.isoformat(timespec="seconds"),
+        "device": device_name(device),
+        "torch": torch.__version__,
+        "cpus": os.cpu_count(),
+        "load_average_at_start": load,
+        "set": asdict(chosen),
+        "networks": [
+            {"arch_id": each.arch_id, "macs": cost.macs, "params": cost.params, "true_ratio": math.exp(true)}
+            for each, cost, true in zip(architectures, costs, truth, strict=True)
+        ],
+        "truth_halves_rms_difference": float(np.sqrt(np.mean((halves[0] - halves[1]) ** 2))),
+        "tau_of_macs": kendall_tau([cost.macs for cost in costs], truth),
+        "tau_of_params": kendall_tau([cost.params for cost in costs], truth),
+        "rounds": 2 * arguments.rounds,
+        "repeats": arguments.repeats,
+        "conditions": {condition: judged(passes[condition], truth) for condition in passes},
+        "measurements": passes,
+    }
+
+
+def markdown(result: dict[str, Any]) -> str:
+    chosen, nets = result["set"], result["networks"]
+    lines = [
+        f"# Step time on {result['device']}, {result['date'][:10]}",
+        "",
+        f"`python -m experiments.benchmarks.step_time`, torch {result['torch']}, {result['cpus']} CPUs, one thread, load "
+        f"average {result['load_average_at_start'][0]:.1f} before the start. {len(nets)} networks of the space "
+        f"`{chosen['space']}`, {chosen['image_size']} px, batch {chosen['batch_size']}, each timed {result['repeats']} times "
+        f"in each condition; what the conditions and the truth are stands at the head of the script.",
+        "",
+        f"True ratios {min(n['true_ratio'] for n in nets):.2f} to {max(n['true_ratio'] for n in nets):.2f}; the halves of "
+        f"the truth differ by {result['truth_halves_rms_difference']:.1%} rms. MACs order the networks at tau "
+        f"{result['tau_of_macs']:.2f}, parameters at {result['tau_of_params']:.2f}.",
+        "",
+        "| condition | method | rms error | largest | Kendall tau | goal |",
+        "|---|---|---|---|---|---|",
+    ]
+    for condition, table in result["conditions"].items():
+        for method, row in table.items():
+            if method == "the pairs":
+                continue
+            rms, tau = GOALS[condition]
+            goal = f"{rms:.0%}, {tau}" if method.startswith("pairs") else ""
+            lines.append(
+                f"| {condition} | {method} | {row['rms_error']:.1%} | {row['largest_error']:.1%} "
+                f"| {row['kendall_tau']:.2f} | {goal} |"
+            )
+    lines += ["", "| condition | pairs (mean) | converged | half width of the interval | interval holds the truth |"]
+    lines += ["|---|---|---|---|---|"]
+    for condition, table in result["conditions"].items():
+        row = table["the pairs"]
+        lines.append(
+            f"| {condition} | {row['mean_n']:.1f} | {row['converged']:.0%} | {row['half_width']:.1%} "
+            f"| {row['interval_holds_truth']:.0%} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--networks", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=3, help="measurements of each network in each condition")
+    parser.add_argument("--rounds", type=int, default=20, help="rounds of each half of the long reference measurement")
+    parser.add_argument("--conditions", nargs="+", default=list(GOALS), choices=list(GOALS))
+    parser.add_argument("--out", type=Path, help="folder for the results; default: print only")
+    arguments = parser.parse_args()
+    result = run(arguments)
+    text = markdown(result)
+    print(text)
+    if arguments.out:
+        slug = re.sub(r"[^a-z0-9]+", "-", result["device"].lower()).strip("-")
+        path = arguments.out / f"{result['date'][:10]}-step-time-{slug}"
+        path.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+        path.with_suffix(".md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()

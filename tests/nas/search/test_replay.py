@@ -1,0 +1,158 @@
+"""Finished logs as benchmarks, and rewards computed anew."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from nas.algorithms import Proposal
+from nas.search.replay import replay, rescore, write_replay
+from nas.search.replay_plot import plot_replay
+from nas.search.table import TableEvaluator, read_trials
+from nas.trial import Trial
+from search_space.cost import count
+from search_space.spaces import small
+
+SPACE = small()
+
+
+def trial_of(architecture, **changes):
+    params = count(architecture, 32, 10).params / 80_000
+    step_time = sum(s.layers * s.expansion for s in architecture.stages) / 20
+    accuracy = 0.8 - 0.1 / sum(s.layers for s in architecture.stages)
+    known = {
+        "accuracy": accuracy,
+        "s_normalised": step_time,
+        "p_normalised": params,
+        "reward": accuracy * step_time**-0.07 * params**-0.05,
+        "w": -0.07,
+        "v": -0.05,
+        "reward_name": "weighted_product",
+    }
+    return Trial(architecture, **{"status": "ok", **known, **changes})
+
+
+@pytest.fixture
+def log():
+    rng = np.random.default_rng(0)
+    return [trial_of(SPACE.decode(code)) for code in np.unique(SPACE.sample_encodings(60, rng), axis=0)]
+
+
+def test_the_table_answers_what_it_knows_and_says_when_it_does_not(log):
+    """A known architecture gets its own numbers, an unknown one those of the nearest, counted as not exact."""
+    table = TableEvaluator(SPACE, log[1:])
+    known = table.evaluate(Proposal(log[5].architecture, "test"), trial_id=3)
+    assert (known.reward, known.accuracy, known.trial_id) == (log[5].reward, log[5].accuracy, 3)
+    unknown = table.evaluate(Proposal(log[0].architecture, "test"))
+    distance = [int((SPACE.encode(t.architecture) != SPACE.encode(log[0].architecture)).sum()) for t in log[1:]]
+    assert unknown.architecture == log[0].architecture
+    assert unknown.reward == log[1:][int(np.argmin(distance))].reward
+    assert (table.exact, table.asked) == (1, 2)
+
+
+def test_unfinished_and_foreign_trials_are_no_table(log):
+    """A log without a finished trial of the space is an error, not an empty benchmark."""
+    with pytest.raises(ValueError, match="none of the 1 trials"):
+        TableEvaluator(SPACE, [trial_of(log[0].architecture, status="oom", reward=None)])
+    with pytest.raises(ValueError, match="none of the"):
+        TableEvaluator(small(stem_stride=2), log)
+
+
+def test_replay_reaches_the_best_of_the_log(log):
+    """Given the whole log's length every algorithm meets the log's best; random needs about half of it."""
+    records = {r.algorithm: r for r in replay(SPACE, log, ["random", "evolution"], seeds=10)}
+    best = max(t.reward for t in log)
+    for record in records.values():
+        assert record.reached == 1.0
+        assert record.final_reward == pytest.approx(best)
+        assert record.mean_best == tuple(sorted(record.mean_best))
+        assert record.trials_to_best_low <= record.trials_to_best <= record.trials_to_best_high
+        assert record.trials_to_near <= record.trials_to_best
+    assert 0.2 * len(log) < records["random"].trials_to_best < 0.85 * len(log)
+
+
+def test_a_short_replay_says_that_it_did_not_arrive(log):
+    """Seeds that never meet the best give no number of trials rather than a wrong one."""
+    (record,) = replay(SPACE, log, ["random"], seeds=5, budget=2)
+    assert record.trials == 2
+    assert record.reached < 0.5
+    assert record.trials_to_best is None
+
+
+def test_replay_is_the_same_twice(log):
+    """The same log, algorithms and seeds give the same records."""
+    assert replay(SPACE, log, ["local"], seeds=3, budget=20) == replay(SPACE, log, ["local"], seeds=3, budget=20)
+
+
+def test_replay_names_what_is_wrong(log):
+    """An unknown algorithm or setting is an error that names it."""
+    with pytest.raises(ValueError, match="unknown algorithm 'anneal'"):
+        replay(SPACE, log, ["anneal"])
+    with pytest.raises(ValueError, match="sample_size"):
+        replay(SPACE, log, ["evolution"], settings={"evolution": {"sample_size": 0}})
+    with pytest.raises(ValueError, match="seeds"):
+        replay(SPACE, log, ["random"], seeds=0)
+
+
+def test_the_written_files_hold_the_records(log, tmp_path):
+    """JSON has the curves, CSV a row per algorithm, and the picture is a PNG."""
+    records = replay(SPACE, log, ["random", "local"], seeds=3, budget=30)
+    whole, rows = write_replay(records, tmp_path / "out")
+    assert [r["mean_best"] for r in json.loads(whole.read_text())] == [list(r.mean_best) for r in records]
+    with rows.open() as file:
+        table = list(csv.DictReader(file))
+    assert [row["algorithm"] for row in table] == ["random", "local"]
+    assert float(table[0]["final_reward"]) == pytest.approx(records[0].final_reward)
+    assert "mean_best" not in table[0]
+    picture = plot_replay(records, tmp_path / "replay.png", best=1.0)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_csv_with_decision_columns_is_a_log(log, tmp_path):
+    """Decision columns, accuracy, step_time and params give the trials back with the weighted product as reward."""
+    path = tmp_path / "table.csv"
+    names = [d.name for d in SPACE.decisions]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*names, "accuracy", "step_time", "params"])
+        for t in log:
+            code = SPACE.encode(t.architecture)
+            values = [d.choices[i] for d, i in zip(SPACE.decisions, code, strict=True)]
+            writer.writerow([*values, t.accuracy, t.s_normalised, t.p_normalised])
+    read = read_trials(path, SPACE)
+    assert [t.architecture for t in read] == [t.architecture for t in log]
+    assert [t.reward for t in read] == pytest.approx([t.reward for t in log])
+    text = path.read_text()
+    path.write_text(text.replace("accuracy", "acc", 1))
+    with pytest.raises(ValueError, match="missing column 'accuracy'"):
+        read_trials(path, SPACE)
+    path.write_text(text.replace("mbconv", "conv", 1))
+    with pytest.raises(ValueError, match="line 2: stage1_op"):
+        read_trials(path, SPACE)
+
+
+def test_a_run_folder_and_its_log_read_alike(log, tmp_path):
+    """`trials.jsonl` is read by itself or through its folder; a missing one is named."""
+    (tmp_path / "trials.jsonl").write_text("".join(t.to_json() + "\n" for t in log))
+    assert read_trials(tmp_path) == read_trials(tmp_path / "trials.jsonl") == log
+    with pytest.raises(ValueError, match="does not exist"):
+        read_trials(tmp_path / "other")
+
+
+def test_rescoring_follows_the_formulas(log):
+    """Other exponents and other rewards are computed from the numbers in the log; what cannot be is None."""
+    failed = trial_of(log[0].architecture, status="oom", reward=None)
+    untimed = trial_of(log[1].architecture, s_normalised=None)
+    changed = rescore([log[0], failed, untimed], w=-0.14, v=0.0)
+    assert changed[0].reward == pytest.approx(log[0].accuracy * log[0].s_normalised ** -0.14)
+    assert (changed[0].w, changed[0].v) == (-0.14, 0.0)
+    assert changed[1].reward is None
+    assert changed[2].reward is None
+    hard = rescore(log, "mnasnet_hard", target=1e9)
+    assert [t.reward for t in hard] == pytest.approx([t.accuracy for t in log])
+    assert hard[0].w is None
+    with pytest.raises(ValueError, match="unknown reward"):
+        rescore(log, "speed")
+    with pytest.raises(ValueError, match="unknown setting 'z'"):
+        rescore(log, z=1.0)
