@@ -24,7 +24,8 @@ def timm_names(architecture: Architecture) -> dict[str, str]:
     """Give, for every weight and buffer of our network, its name in timm's EfficientNet.
 
     Raises: ValueError where timm's EfficientNet cannot be this architecture: its stem always strides, it has no
-        one-convolution block with squeeze-and-excitation, and it rounds squeeze channels where we round down.
+        one-convolution block with squeeze-and-excitation, its expanded channels are multiples of 8, and it rounds
+        squeeze channels where we round down.
     """
     if architecture.stem_stride != 2:
         raise ValueError(f"timm's EfficientNet has stem_stride 2, the architecture {architecture.stem_stride}")
@@ -33,6 +34,8 @@ def timm_names(architecture: Architecture) -> dict[str, str]:
         expanded, ours = in_channels * stage.expansion, squeeze_channels(in_channels, stage.se_ratio)
         if ours and round(expanded * (stage.se_ratio / stage.expansion)) != ours:
             raise ValueError(f"stage {number}: timm rounds {in_channels} * se_ratio {stage.se_ratio:g} differently")
+        if stage.expansion != 1 and expanded != round_channels(expanded, floor_at_90_percent=True):
+            raise ValueError(f"stage {number}: timm expands to multiples of 8 channels only, not to {expanded}")
     modules = {name: name for name in ("conv_stem", "bn1", "conv_head", "bn2", "classifier")}
     for name, stage, _ in _blocks(architecture):
         single = stage.op == "mbconv" and stage.expansion == 1  # timm's depthwise-separable block has names of its own
@@ -54,8 +57,9 @@ def torchvision_names(architecture: Architecture) -> dict[str, str]:
         wanted = max(1, in_channels // 4) if stage.op == "mbconv" else 0
         if squeeze_channels(in_channels, stage.se_ratio) != wanted:
             raise ValueError(f"stage {number}: torchvision's {stage.op} has {wanted} squeeze channels here")
-        if in_channels * stage.expansion != round_channels(in_channels * stage.expansion, floor_at_90_percent=True):
-            raise ValueError(f"stage {number}: torchvision expands to multiples of 8 channels only")
+        expanded = in_channels * stage.expansion
+        if expanded != round_channels(expanded, floor_at_90_percent=True):
+            raise ValueError(f"stage {number}: torchvision expands to multiples of 8 channels only, not to {expanded}")
     last = len(architecture.stages) + 1
     modules = {"conv_stem": "features.0.0", "bn1": "features.0.1", "classifier": "classifier.1"}
     modules |= {"conv_head": f"features.{last}.0", "bn2": f"features.{last}.1"}
@@ -71,10 +75,15 @@ def torchvision_names(architecture: Architecture) -> dict[str, str]:
 DIALECTS: dict[str, Callable[[Architecture], dict[str, str]]] = {"timm": timm_names, "torchvision": torchvision_names}
 
 
-def export_weights(network: Network, dialect: str) -> dict[str, Tensor]:
-    """Give the network's weights and buffers under the other's names. Raises ValueError as the dialect's names do."""
+def export_weights(network: Network, dialect: str, *, bn_eps: float = BN_EPS) -> dict[str, Tensor]:
+    """Give the network's weights and buffers under the other's names.
+
+    Args:
+        bn_eps: epsilon of the batch norms that will load them; see `import_weights`.
+    Raises: ValueError where the dialect cannot be the network's architecture.
+    """
     state = network.state_dict()
-    return {theirs: state[ours] for ours, theirs in _names(network, dialect).items()}
+    return {theirs: _shifted(ours, state[ours], BN_EPS - bn_eps) for ours, theirs in _names(network, dialect).items()}
 
 
 def import_weights(network: Network, state: Mapping[str, Tensor], dialect: str, *, bn_eps: float = BN_EPS) -> None:
@@ -99,8 +108,12 @@ def import_weights(network: Network, state: Mapping[str, Tensor], dialect: str, 
         value = state.get(theirs, own[ours])
         if value.shape != own[ours].shape:
             raise ValueError(f"{theirs!r} has shape {tuple(value.shape)}, the architecture {tuple(own[ours].shape)}")
-        loaded[ours] = value + (bn_eps - BN_EPS) if ours.endswith("running_var") else value
+        loaded[ours] = _shifted(ours, value, bn_eps - BN_EPS)
     network.load_state_dict(loaded)
+
+
+def _shifted(name: str, value: Tensor, difference: float) -> Tensor:
+    return value + difference if name.endswith("running_var") and difference else value
 
 
 def _names(network: Network, dialect: str) -> dict[str, str]:

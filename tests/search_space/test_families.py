@@ -2,8 +2,9 @@
 
 import pytest
 
+from search_space.architecture import from_block_strings
 from search_space.cost import count
-from search_space.families import PUBLISHED, published, round_channels
+from search_space.families import PUBLISHED, published, round_channels, scaled
 
 # name: (parameters, 10^9 MACs at the evaluation size, training image size, evaluation image size, dropout)
 # Sources: torchvision's documentation (V1, S, M, L), google/automl's configurations and README (V2).
@@ -84,3 +85,10 @@ def test_an_unknown_name_lists_the_known(name):
     """A mistyped model is answered with those that exist."""
     with pytest.raises(ValueError, match=r"unknown architecture .*; known: efficientnet_b0, efficientnet_b1, "):
         published(name)
+
+
+def test_layers_are_rounded_up_but_not_by_floating_point():
+    """5 * 2.2 is 11 layers, though in floating point it is 11.000000000000002; 5 * 2.21 is 12."""
+    base = from_block_strings(["r5_k3_s1_e1_i16_o16"])
+    assert scaled(base, 1, 2.2, floor_at_90_percent=False).stages[0].layers == 11
+    assert scaled(base, 1, 2.21, floor_at_90_percent=False).stages[0].layers == 12
