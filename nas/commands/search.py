@@ -47,6 +47,7 @@ def search(
     settings = config.search
     settings = replace(settings, trials=trials or settings.trials, workers=workers or settings.workers)
     config = replace(config, search=settings)
+    _check_pruning(config)
     if dry_run:
         return describe(config)
     folder = out or Path("runs") / path.stem
@@ -63,6 +64,11 @@ def search(
     algorithm = make_algorithm(config)
     earlier = earlier_trials(warm_start, config)
     return _run(folder, config, algorithm, earlier, address)
+
+
+def _check_pruning(config: Config) -> None:
+    if config.search.prune == "bound" and config.reward.name != "weighted_product":
+        raise ValueError(f"search.prune bound needs the reward weighted_product, not {config.reward.name}")
 
 
 def make_algorithm(config: Config) -> Algorithm:

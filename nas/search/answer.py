@@ -19,7 +19,8 @@ from search_space.architecture import Architecture
 
 logger = logging.getLogger(__name__)
 
-Report = Callable[[Mapping[str, Any]], bool]  # is told of a finished epoch; False = stop, the candidate is pruned
+# Is told after an epoch what the answer would be now, `curve` and `reward` included; False = stop, it is pruned.
+Report = Callable[[Mapping[str, Any]], bool]
 Evaluator = Callable[[Architecture, int, Any, Report], Mapping[str, Any]]
 
 

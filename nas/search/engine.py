@@ -21,6 +21,7 @@ from typing import Any
 
 from nas.search.answer import answer, hard_limit_s, killed_after
 from nas.search.ledger import Candidate, Ledger
+from nas.search.pruning import hopeless
 from nas.search.settings import SearchSettings
 from nas.search.signals import stop_signals
 from nas.trial import Trial
@@ -44,6 +45,7 @@ for _name, _value in _ENVIRONMENT.items():
 
 import ray  # noqa: E402
 from ray import tune  # noqa: E402
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 
 logger = logging.getLogger(__name__)
@@ -162,7 +164,11 @@ def _fit(searcher: _LedgerSearcher, task: Any, settings: SearchSettings, at_once
     fresh = settings.fresh_process if settings.fresh_process is not None else settings.gpus_per_trial > 0
     resources = {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial}
     trainable = tune.with_parameters(
-        _trial, task=task, evaluator=settings.evaluator, time_limit_s=settings.time_limit_s
+        _trial,
+        task=task,
+        evaluator=settings.evaluator,
+        time_limit_s=settings.time_limit_s,
+        reports=settings.prune != "none",
     )
     storage = tempfile.mkdtemp(prefix="nas-ray-")  # nothing in it is needed again
     try:
@@ -170,6 +176,7 @@ def _fit(searcher: _LedgerSearcher, task: Any, settings: SearchSettings, at_once
             tune.with_resources(trainable, resources),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
+                scheduler=_scheduler(settings, task, searcher),
                 num_samples=10**9,
                 max_concurrent_trials=at_once,
                 reuse_actors=not fresh,
@@ -187,6 +194,41 @@ def _fit(searcher: _LedgerSearcher, task: Any, settings: SearchSettings, at_once
         shutil.rmtree(storage, ignore_errors=True)
 
 
+def _scheduler(settings: SearchSettings, task: Any, searcher: _LedgerSearcher) -> Any:
+    """What stops trials early: nothing, asynchronous successive halving (arXiv:1810.05934), or the bound."""
+    if settings.prune == "bound":
+        return _BoundScheduler(searcher, settings.prune_top)
+    if settings.prune == "none":
+        return FIFOScheduler()
+    epochs, thirds = task.training.epochs, 3
+    return ASHAScheduler(
+        time_attr="epoch",
+        metric="reward",
+        mode="max",
+        max_t=epochs,
+        grace_period=max(1, epochs // thirds**2),
+        reduction_factor=thirds,
+        stop_last_trials=False,
+    )
+
+
+class _BoundScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Stops a trial that can no longer be among the best."""
+
+    def __init__(self, searcher: _LedgerSearcher, top: int) -> None:
+        super().__init__()
+        self.searcher, self.top = searcher, top
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Look at a trial after an epoch."""
+        if "partial" in result and "answer" not in result:
+            reason = hopeless(self.searcher.ledger.trials, json.loads(result["partial"]), self.top)
+            if reason is not None:
+                self.searcher.reasons[trial.trial_id] = reason
+                return str(self.STOP)
+        return str(self.CONTINUE)
+
+
 class _LedgerSearcher(Searcher):  # type: ignore[misc]
     """Ray Tune's side of the ledger."""
 
@@ -201,6 +243,7 @@ class _LedgerSearcher(Searcher):  # type: ignore[misc]
         self.ledger, self.time_limit_s, self.stopping, self.on_event = ledger, time_limit_s, stopping, on_event
         self.live: dict[str, Candidate] = {}
         self.began: dict[str, float] = {}
+        self.reasons: dict[str, str] = {}  # why a trial was pruned
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles searchers to remember them; this one has nothing to remember."""
@@ -224,13 +267,18 @@ class _LedgerSearcher(Searcher):  # type: ignore[misc]
             self.on_event(Event("started", candidate.trial_id))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Take an answer; one without is a trial that Ray stopped, or whose process died (`on_trial_died`)."""
-        if error or result is None or "answer" not in result:
+        """Take an answer. One without is a trial whose process died (`on_trial_died`) or that Ray stopped."""
+        if error or result is None or not {"answer", "partial"} & result.keys():
+            return
+        if "answer" not in result and self.stopping():  # nothing wrong with the trial: the search ends
             return
         candidate = self.live.pop(trial_id, None)
         if candidate is None:
             return
-        trial = self.ledger.finish(candidate.trial_id, json.loads(result["answer"]))
+        fields = json.loads(result.get("answer") or result["partial"])
+        if reason := self.reasons.pop(trial_id, None):
+            fields["error"] = reason
+        trial = self.ledger.finish(candidate.trial_id, fields)
         if trial:
             self.on_event(Event("finished", candidate.trial_id, trial))
 
@@ -282,11 +330,22 @@ def _trial_dirname(trial: Any) -> str:
     return str(trial.trial_id)
 
 
-def _trial(config: Mapping[str, Any], task: Any, evaluator: str, time_limit_s: float | None) -> None:
-    """Evaluate one candidate in a worker process and report its answer."""
+def _trial(config: Mapping[str, Any], task: Any, evaluator: str, time_limit_s: float | None, reports: bool) -> None:
+    """Evaluate one candidate in a worker process and report its answer, and after each epoch what it would be now."""
+
+    def tell(**fields: Any) -> None:
+        reward = fields.pop("reward", None)
+        tune.report({"reward": float("nan") if reward is None else reward, **fields})
+
+    def report(so_far: Mapping[str, Any]) -> bool:
+        epoch = len(so_far["curve"])
+        if reports and epoch < task.training.epochs:  # if Ray stops the trial here, this call does not return
+            stopped = {"status": "pruned", "error": f"stopped after epoch {epoch}", "reward": None}
+            tell(reward=so_far["reward"], epoch=epoch, partial=json.dumps({**so_far, **stopped}))
+        return True
+
     candidate = config["candidate"]
-    tune.report({"reward": float("nan")})  # this process is up: the time limit counts from here
+    tell(epoch=0)  # this process is up: the time limit counts from here
     with killed_after(hard_limit_s(time_limit_s)):
-        result = answer(candidate["architecture"], candidate["seed"], task, evaluator, lambda epoch: True)
-    reward = result.get("reward")
-    tune.report({"reward": float("nan") if reward is None else reward, "answer": json.dumps(result), "done": True})
+        result = answer(candidate["architecture"], candidate["seed"], task, evaluator, report)
+    tell(reward=result.get("reward"), answer=json.dumps(result), done=True)

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from nas.data.prepare import Prepared, SplitName, prepare
 from nas.data.settings import AugmentSettings
 from nas.measure.device_lock import DeviceLock
 from nas.measure.step_time import StepOutOfMemory, StepTime, step_time
+from nas.search.answer import Report
 from nas.search.scoring import score
 from nas.search.task import Task
 from nas.training.device import device_name, limit_threads, resolve_device, set_up
@@ -28,14 +29,12 @@ from search_space.architecture import Architecture
 from search_space.network import Network, build_network
 
 
-def evaluate(
-    architecture: Architecture, seed: int, task: Task, report: Callable[[Mapping[str, Any]], bool]
-) -> dict[str, Any]:
+def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) -> dict[str, Any]:
     """Time and train one candidate on this process's device.
 
     Args:
         seed: of the initial weights, the data order and the augmentation.
-        report: told of every finished epoch; False stops the candidate as `pruned`.
+        report: told after every evaluated epoch what the answer would be now; False stops the candidate as `pruned`.
     Returns: the fields of a Trial that are known now; `status` says what became of it.
     Raises: ValueError for settings that fit no candidate (a device that is not there, too few images).
     """
@@ -55,7 +54,16 @@ def evaluate(
     left_s = None if task.time_limit_s is None else task.time_limit_s - (time.perf_counter() - start)
     if left_s is not None and left_s <= 0:
         return answer | {"status": "timeout", "error": f"timing alone took {task.time_limit_s:g} s"}
-    result = _train(network, task, prepared, device, seed, left_s, report)
+    curve: list[Mapping[str, Any]] = []
+
+    def on_epoch(epoch: EpochResult) -> bool:
+        curve.append(asdict(epoch))
+        if epoch.accuracy is None:
+            return True
+        so_far = answer | {"curve": curve, "accuracy": epoch.accuracy, "loss": epoch.loss}
+        return report(so_far | {"reward": score(so_far, task.reward.name, task.reward.settings)})
+
+    result = _train(network, task, prepared, device, seed, left_s, on_epoch)
     answer |= _training_fields(result)
     if result.status == "ok":
         answer["reward"] = score(answer, task.reward.name, task.reward.settings)
@@ -93,7 +101,7 @@ def _train(
     device: torch.device,
     seed: int,
     left_s: float | None,
-    report: Callable[[Mapping[str, Any]], bool],
+    on_epoch: Callable[[EpochResult], bool],
 ) -> TrainResult:
     settings = task.training
     limits = [limit for limit in (left_s, settings.time_limit_s) if limit is not None]
@@ -108,9 +116,6 @@ def _train(
             seed=seed,
             channels_last=settings.channels_last,
         )
-
-    def on_epoch(epoch: EpochResult) -> bool:
-        return report({"epoch": epoch.epoch, "accuracy": epoch.accuracy, "loss": epoch.loss})
 
     lock = DeviceLock(device) if task.step_time.lock else None
     with ExitStack() as held:

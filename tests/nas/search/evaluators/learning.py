@@ -1,0 +1,14 @@
+"""Candidates that learn epoch by epoch, each towards an accuracy of its own, and take no time."""
+
+import zlib
+
+
+def evaluate(architecture, seed, task, report):
+    accuracy = 0.5 + (zlib.crc32(architecture.arch_id.encode()) % 1000) / 2500
+    fields = {"s_normalised": 1.0, "p_normalised": 1.0, "w": -0.07, "v": -0.05, "curve": []}
+    for epoch in range(task.training.epochs):
+        now = accuracy * (epoch + 1) / task.training.epochs
+        fields |= {"accuracy": now, "reward": now}
+        fields["curve"].append({"epoch": epoch, "accuracy": now})
+        report(fields)
+    return fields | {"status": "ok"}
