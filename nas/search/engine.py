@@ -27,12 +27,14 @@ from nas.search.signals import stop_signals
 from nas.trial import Trial
 
 # Ray reads these when it is imported or started. Its memory monitor would crash the driver where the kernel's own
-# answer, a dead worker, is handled; its tokens would lock out drivers and nodes that do not share a home folder.
+# answer, a dead worker, is handled; its tokens would lock out drivers and nodes that do not share a home folder; and its
+# workers would run at nice 15, so that whatever else the machine does comes first and slows what is being timed.
 _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_worker_niceness": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
