@@ -1,8 +1,9 @@
-"""Compare search algorithms on the synthetic landscapes: how much of the way from random search to the optimum.
+r"""Compare search algorithms on the synthetic landscapes: how much of the way from random search to the optimum.
 
-g(N) = (true reward of the trial that looked best after N - random search's mean of it) / (optimum - that mean).
+g(N) = (true reward of the looked-best after N trials - random search's mean of it) / (optimum - that mean).
 
-    python -m experiments.benchmarks.algorithms --algorithm predictor,evolution --trials 200 --seeds 20 --noise 0,0.003
+    python -m experiments.benchmarks.algorithms --algorithm predictor,evolution --trials 200 --seeds 20 --noise 0,0.003 \
+        --out runs.jsonl
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ import heapq
 import json
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from experiments.benchmarks.landscapes import Landscape, family
 from nas.algorithms import ALGORITHMS, Algorithm, Proposal
@@ -45,7 +50,7 @@ class Job:
 
 
 class PlainGP(Algorithm):
-    """The textbook method, for comparison: a Matern process on the encoding, black-box log reward, expected improvement."""
+    """The textbook method, for comparison: a Matern process of the log reward on the encoding, expected improvement."""
 
     name = "plain_gp"
 
@@ -55,43 +60,40 @@ class PlainGP(Algorithm):
         self.y: list[float] = []
         self.model: Any = None
 
-    def _scaled(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
-        return codes / (np.array([len(d.choices) for d in self.space.decisions]) - 1)
+    @property
+    def _steps(self) -> NDArray[np.int64]:
+        return np.array([len(d.choices) - 1 for d in self.space.decisions])
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
-        from scipy.stats import norm
-        from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-
         if len(self.y) < 20:
             return Proposal(self.space.sample(rng), "plain_gp.random")
         x, y = np.array(self.x), np.array(self.y)
-        kernel, optimizer = (
-            ConstantKernel(1.0) * Matern(np.full(x.shape[1], 2.0), (0.1, 100), nu=2.5) + WhiteKernel(0.1),
-            "fmin_l_bfgs_b",
-        )
-        if self.model is not None and len(y) % 20:
-            kernel, optimizer = self.model.kernel_, None
-        self.model = GaussianProcessRegressor(kernel, normalize_y=True, optimizer=optimizer).fit(x, y)
-        top = np.array([self.space.encode(self.space.decode(np.rint(c * 0).astype(int))) * 0 for c in x[:0]])
-        best = np.rint(x[np.argsort(-y)[:5]] * (np.array([len(d.choices) for d in self.space.decisions]) - 1)).astype(
-            np.int64
-        )
+        model = self._fitted(x, y)
+        best = np.rint(x[np.argsort(-y)[:5]] * self._steps).astype(np.int64)
         mutants = np.repeat(best, 200, axis=0)
         fresh = self.space.sample_encodings(len(mutants), rng)
         mutants = np.where(rng.random(mutants.shape) < 2 / mutants.shape[1], fresh, mutants)
-        codes = np.concatenate([mutants, self.space.sample_encodings(500, rng), *([top] if len(top) else [])])
-        mean, std = self.model.predict(self._scaled(codes), return_std=True)
-        z = (mean - self.model.predict(x).max()) / std
+        codes = np.concatenate([mutants, self.space.sample_encodings(500, rng)])
+        mean, std = model.predict(codes / self._steps, return_std=True)
+        z = (mean - model.predict(x).max()) / std
         for i in np.argsort(-(std * (z * norm.cdf(z) + norm.pdf(z)))):
             architecture = self.space.decode(codes[i])
             if architecture.arch_id not in self.seen:
                 return Proposal(architecture, "plain_gp")
         return Proposal(self.space.sample(rng), "plain_gp.random")
 
+    def _fitted(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> GaussianProcessRegressor:
+        """Refit after every 20th trial, else keep the kernel."""
+        matern = Matern(np.full(x.shape[1], 2.0), (0.1, 100), nu=2.5)
+        kernel, optimizer = ConstantKernel(1.0) * matern + WhiteKernel(0.1), "fmin_l_bfgs_b"
+        if self.model is not None and len(y) % 20:
+            kernel, optimizer = self.model.kernel_, None
+        self.model = GaussianProcessRegressor(kernel, normalize_y=True, optimizer=optimizer).fit(x, y)
+        return self.model
+
     def _learn(self, trial: Trial) -> None:
         if (reward := score(trial)) is not None:
-            self.x.append(self._scaled(self.space.encode(trial.architecture)))
+            self.x.append(self.space.encode(trial.architecture) / self._steps)
             self.y.append(float(np.log(reward)))
 
 
@@ -142,7 +144,17 @@ def search(job: Job) -> dict[str, Any]:
         algorithm.tell(trial)
         best = max(best, (trial.reward or 0.0, true))
         curve.append(best[1])
-    return {"job": job, "curve": np.array(curve), "ask_s": float(np.mean(seconds)), "ask_max_s": float(np.max(seconds))}
+    means, optimum = baseline(job.part, job.landscape, job.trials, job.noise)
+    g = (np.array(curve) - means) / (optimum - means)
+    return {
+        **asdict(job),
+        "settings": dict(job.settings),
+        "name": landscape.name,
+        "ask_s": float(np.mean(seconds)),
+        "ask_max_s": float(np.max(seconds)),
+        "gap": float(optimum - means[-1]),
+        "g": {str(n): float(g[n - 1]) for n in CHECKPOINTS if n <= job.trials},
+    }
 
 
 _CACHE: dict[str, list[Landscape]] = {}
@@ -168,38 +180,30 @@ def random_means(landscape: Landscape, trials: int, noise: float, seeds: int = 4
     return total / seeds
 
 
-def baseline(task: tuple[str, int, int, float]) -> tuple[NDArray[np.float64], float]:
+@cache
+def baseline(part: str, number: int, trials: int, noise: float) -> tuple[NDArray[np.float64], float]:
     """Random's means and the optimum of one landscape."""
-    part, number, trials, noise = task
     landscape = _landscape(part, number)
     return random_means(landscape, trials, noise), landscape.optimum
 
 
-def compare(jobs: list[Job], processes: int) -> list[dict[str, Any]]:
-    """Run the jobs; a record per job with g at the checkpoints."""
-    tasks = sorted({(j.part, j.landscape, j.trials, j.noise) for j in jobs})
-    with ProcessPoolExecutor(processes) as pool:
-        known = dict(zip(tasks, pool.map(baseline, tasks), strict=True))
-        results = list(pool.map(search, jobs))
-    records = []
-    for result in results:
-        job = result["job"]
-        means, optimum = known[(job.part, job.landscape, job.trials, job.noise)]
-        g = (result["curve"] - means) / (optimum - means)
-        records.append(
-            {
-                "landscape": _landscape(job.part, job.landscape).name,
-                "algorithm": job.algorithm,
-                "settings": dict(job.settings),
-                "seed": job.seed,
-                "noise": job.noise,
-                "workers": job.workers,
-                "ask_s": result["ask_s"],
-                "ask_max_s": result["ask_max_s"],
-                "gap": float(optimum - means[-1]),
-                "g": {str(n): float(g[n - 1]) for n in CHECKPOINTS if n <= job.trials},
-            }
-        )
+def compare(jobs: list[Job], processes: int, out: Path) -> list[dict[str, Any]]:
+    """Run the jobs that `out` does not hold yet, adding a line to it for each; give the records of all."""
+    names = [f.name for f in fields(Job)]
+
+    def key(record: dict[str, Any]) -> str:
+        return json.dumps([record[name] for name in names])
+
+    keys = {job: key({**asdict(job), "settings": dict(job.settings)}) for job in jobs}
+    records = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    records = [record for record in records if key(record) in keys.values()]
+    done = {key(record) for record in records}
+    left = [job for job in jobs if keys[job] not in done]
+    with ProcessPoolExecutor(processes) as pool, out.open("a") as file:
+        for future in as_completed([pool.submit(search, job) for job in left]):
+            records.append(future.result())
+            file.write(json.dumps(records[-1]) + "\n")
+            file.flush()
     return records
 
 
@@ -233,21 +237,21 @@ def main() -> None:
     parser.add_argument("--settings", default="{}", help="JSON of the algorithm's settings")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--by", default="algorithm,workers,noise")
-    parser.add_argument("--out", type=Path, help="write records here as JSON")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="JSON lines, a search each; those there are not run again"
+    )
     args = parser.parse_args()
     numbers = [int(n) for n in args.landscape.split(",") if n] or range(len(family(args.part)))
     settings = tuple(json.loads(args.settings).items())
     jobs = [
         Job(args.part, number, name, settings, seed, args.trials, float(noise), int(workers))
+        for seed in range(args.seeds)  # first, so that a comparison cut short is balanced
+        for number in numbers
         for name in args.algorithm.split(",")
         for workers in args.workers.split(",")
         for noise in args.noise.split(",")
-        for number in numbers
-        for seed in range(args.seeds)
     ]
-    records = compare(jobs, args.processes)
-    if args.out:
-        args.out.write_text(json.dumps(records, indent=1) + "\n")
+    records = compare(jobs, args.processes, args.out)
     print(table(records, tuple(args.by.split(","))))
 
 

@@ -104,8 +104,10 @@ class Algorithm(ABC):
 
 
 def compatible(space: SearchSpace, architecture: Architecture) -> bool:
-    """Whether trials of this architecture may be told to a search over `space`: an earlier search over the same space,
-    or one whose choices are all among this one's. Constraints do not count, for what was measured outside them teaches too.
+    """Whether trials of this architecture may be told to a search over `space`: every field is one of its choices.
+
+    So it is for all of an earlier search over the same space or a narrower one. Constraints do not count: what was
+    measured outside them teaches too.
     """
     try:
         space.encode(architecture)

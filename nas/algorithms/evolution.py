@@ -1,4 +1,7 @@
-"""Regularised evolution: the oldest of the population dies, not the worst. Source: Real et al. 2019 (arXiv:1802.01548)."""
+"""Regularised evolution: the oldest of the population dies, not the worst.
+
+Source: Real et al. 2019 (arXiv:1802.01548).
+"""
 
 from __future__ import annotations
 

@@ -43,7 +43,6 @@ class Features:
         self.stage_of = np.array([d.stage for d in space.decisions], dtype=np.int64)
         self.fields = sorted({d.field for d in space.decisions})
         self.costs = StageCosts(space, self.size)
-        self.centre, self.spread = 0.0, 1.0
         raw = self._costs(space.sample_encodings(1024, np.random.default_rng(0)))
         self.centre, self.spread = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-12)
         self.blocks = self._blocks()
@@ -109,7 +108,7 @@ class Features:
 
 
 def _effects(decision: Decision) -> Floats:
-    """Rows are choices; their products are a kernel of zero mean and unit mean variance. Near values have near effects."""
+    """Rows are choices; their products are a kernel of mean 0 and mean variance 1. Near values have near effects."""
     values = np.array(decision.choices) if decision.field != "op" else np.arange(len(decision.choices))
     position = np.argsort(np.argsort(values)) / (len(values) - 1)
     apart = np.abs(position[:, None] - position[None, :])

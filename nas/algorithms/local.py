@@ -1,4 +1,7 @@
-"""Local search with restarts: change one decision of the best, move when better. Source: White et al. 2020 (arXiv:2004.08996)."""
+"""Local search with restarts: change one decision of the best, move when better.
+
+Source: White et al. 2020 (arXiv:2004.08996).
+"""
 
 from __future__ import annotations
 

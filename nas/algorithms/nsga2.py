@@ -69,7 +69,8 @@ class NSGA2(Algorithm):
 
     def _tournament(self, rng: np.random.Generator, rank: NDArray[np.int64], crowding: NDArray[np.float64]) -> Trial:
         a, b = rng.choice(len(self.trials), 2, replace=False)
-        return self.trials[a if (rank[a], -crowding[a]) <= (rank[b], -crowding[b]) else b]
+        first = (rank[a], -crowding[a]) <= (rank[b], -crowding[b])
+        return self.trials[int(a if first else b)]
 
     def _learn(self, trial: Trial) -> None:
         point = [self._value(trial, name) for name in self.objectives]
@@ -101,8 +102,9 @@ def rank_and_crowding(points: NDArray[np.float64]) -> tuple[NDArray[np.int64], N
     dominates = no_worse & ~no_worse.T
     rank = np.full(len(points), -1, dtype=np.int64)
     front = 0
-    while (left := rank < 0).any():
-        rank[left & ~dominates[left].any(axis=0)] = front
+    while (rank < 0).any():
+        left = np.flatnonzero(rank < 0)
+        rank[left[~dominates[np.ix_(left, left)].any(axis=0)]] = front
         front += 1
     crowding = np.zeros(len(points))
     for number in range(front):

@@ -79,7 +79,7 @@ class Predictor(Algorithm):
         return Proposal(best.architecture, "predictor.model", notes=notes)
 
     def _model(self) -> RewardModel:
-        """The model of all that was told; its hyperparameters are those of a prefix, so that most proposals fit none."""
+        """The model of all that was told, with hyperparameters fitted to a prefix: most proposals need no new fit."""
         if self.model is None:
             if self.features is None:
                 self.features = Features(self.space, by_stage=False), Features(self.space, by_stage=True)
@@ -165,4 +165,4 @@ def _rows_in(rows: Codes, others: Codes) -> NDArray[np.bool_]:
 
 
 _STARTS, _CLIMBS, _DOUBLES = 6, 12, 100
-_FIT_AT = (4, 6, 8, 10, 12, 15, 18, 22, 26, 31, 37, 44, 53, 64, 77, 92, 110, 132, 158, 190, 228, 274, 329, 395)
+_FIT_AT = (4, 6, 8, 10, 12, 15, 18, 22, 26, 31, 37, 44, 53, 64, 77, 92, 110, 132, 158, 190, 228)

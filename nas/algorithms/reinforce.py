@@ -61,7 +61,7 @@ class Controller:
         return np.concatenate(list(parts), axis=1)
 
     def climb(self, rows: Floats, by_logit: Floats, learning_rate: float) -> None:
-        """Take one Adam step up the objective whose gradient with respect to the logits is `by_logit`, summed over N."""
+        """Take one Adam step up the objective whose gradient with respect to the logits is `by_logit` (N, choices)."""
         self.steps += 1
         gradients = (by_logit.sum(axis=0), (rows.T @ by_logit) * self.mask)
         for i, (parameter, gradient) in enumerate(zip((self.bias, self.weights), gradients, strict=True)):
@@ -154,7 +154,7 @@ class Reinforce(Algorithm):
         for _ in range(self.epochs):
             p = self.controller.probabilities(rows)
             ratio = np.exp(np.clip((np.log(p + 1e-12) * rows).sum(axis=1) - old, -20, _LARGEST_LOG_RATIO))
-            # PPO's pessimistic minimum: no gradient where the ratio already left the clip range in the wanted direction.
+            # PPO's pessimistic minimum: no gradient where the ratio has left the clip range in the wanted direction.
             inside = np.where(advantages > 0, ratio <= 1 + self.clip, ratio >= 1 - self.clip)
             by_logit = (advantages * ratio * inside)[:, None] * (rows - p)
             by_logit += self.entropy * self._entropy_gradient(p)

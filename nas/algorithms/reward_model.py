@@ -1,4 +1,4 @@
-"""What told trials say of the reward of any architecture: log A + w log S + v log P, each part learned as it deserves."""
+"""What told trials say of the reward of any architecture: log A + w log S + v log P, part by part."""
 
 from __future__ import annotations
 
@@ -69,11 +69,13 @@ class Targets:
         self.accuracy, self.reward, self.step_time, self.params, self.w, self.v = columns[:, 1:].T
         self.scored = self.reward > 0
         self.slope, self.shift = self._fit_params()
-        self.exponents = self._find_exponents()
+        # None: no accuracies, so the reward is learned as a whole.
+        self.exponents: tuple[float, float] | None = None
+        self.timed = False  # whether `times` are step times
         self.offset = 0.0
         self.times: tuple[Codes, Floats] | None = None
-        if self.exponents is not None:
-            self._split(*self.exponents)
+        if (self.accuracy[self.scored] > 0).all():
+            self._split(self._find_exponents())
         self.quality_codes, self.quality = self._quality()
 
     def _fit_params(self) -> tuple[float, float]:
@@ -89,13 +91,11 @@ class Targets:
 
     def log_params(self, codes: Codes) -> Floats:
         """Logarithm of the reward's P up to a constant factor, (N,)."""
-        return np.log(np.maximum(self.slope * self.features.costs.totals(codes)[:, 0] + self.shift, 1e-12))
+        return np.asarray(np.log(np.maximum(self.slope * self.features.costs.totals(codes)[:, 0] + self.shift, 1e-12)))
 
     def _find_exponents(self) -> tuple[float, float] | None:
         """w and v as told, or as they follow from the rewards; None if the reward is no such product."""
         s = self.scored
-        if not (self.accuracy[s] > 0).all():
-            return None
         penalty, log_params = np.log(self.reward[s] / self.accuracy[s]), self.log_params(self.codes[s])
         timed = bool((self.step_time[s] > 0).all())
         log_time = np.log(self.step_time[s]) if timed else np.zeros(len(penalty))
@@ -109,8 +109,13 @@ class Targets:
         rest = penalty - v * log_params - w * log_time
         return (w, v) if not timed or rest.std() < _EXACT else None
 
-    def _split(self, w: float, v: float) -> None:
+    def _split(self, exponents: tuple[float, float] | None) -> None:
         s = self.scored
+        if exponents is None:  # whatever stands beside accuracy is a function of the costs: learn it like a step time
+            self.exponents, self.times = (1.0, 0.0), (self.codes[s], self.reward[s] / self.accuracy[s])
+            return
+        self.exponents, (w, v) = exponents, exponents
+        self.timed = w != 0
         rest = np.log(self.reward[s] / self.accuracy[s]) - v * self.log_params(self.codes[s])
         if w == 0:
             self.offset = float(np.median(rest))
@@ -132,7 +137,7 @@ class Targets:
 
     def ranks(self) -> Floats:
         """Reward of each row of `quality`, broken ones last."""
-        return np.where(self.scored, self.reward, 0.0)[self.scored | self.broken]
+        return np.asarray(np.where(self.scored, self.reward, 0.0)[self.scored | self.broken])
 
 
 class Fitted(NamedTuple):
@@ -176,14 +181,15 @@ class RewardModel:
         fitted: Fitted,
         step_time: StepTimes | None = None,
     ) -> None:
-        self.space, self.targets, self.step_time = space, targets, step_time
+        self.space, self.targets = space, targets
         rank = targets.ranks()
         kept = _subset(rank)
         self.quality = gp.Posterior(features[0], fitted.quality, targets.quality_codes[kept], targets.quality[kept])
         self.conditioned = self.quality
         self.best = targets.quality_codes[np.argsort(-rank, kind="stable")[:100]]
         self.times: gp.Posterior | None = None
-        if targets.times is not None and step_time is None:
+        self.step_time = step_time if targets.timed else None
+        if targets.times is not None and self.step_time is None:
             codes, times = targets.times
             kept = _subset(np.zeros(len(codes)))
             self.logarithmic, self.least = fitted.logarithmic, 0.5 * float(times.min())

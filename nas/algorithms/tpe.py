@@ -64,7 +64,7 @@ class TPE(Algorithm):
             )
             for proposal in self.pending.values():
                 self.study.add_trial(self._record(proposal.architecture, states.RUNNING))
-            running = [t for t in self.study.get_trials(deepcopy=False, states=(states.RUNNING,))]
+            running = list(self.study.get_trials(deepcopy=False, states=(states.RUNNING,)))
             asked = self.study.ask(self.distributions)
             # Failed ones are not looked at again, so the order of completed ones is all the state there is.
             for trial in (*running, asked):

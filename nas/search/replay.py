@@ -102,7 +102,8 @@ def _search(
     """Rewards in the order found, and the share of proposals that the log itself held."""
     algorithm = ALGORITHMS[name](table.space, seed, **settings)
     given: set[str] = set()
-    rewards, exact = [], 0
+    rewards: list[float] = []
+    exact = 0
     while len(rewards) < length:
         try:
             asked = algorithm.ask()

@@ -57,9 +57,10 @@ class TableEvaluator:
         Raises: ValueError if the architecture is not of the space, or `without` leaves nothing.
         """
         differing = (self.codes != self.space.encode(architecture)).sum(axis=1)
-        for index in np.argsort(differing, kind="stable"):
-            if self.trials[index].arch_id not in without:
-                return self.trials[index]
+        for index in np.argsort(differing, kind="stable").tolist():
+            trial: Trial = self.trials[index]
+            if trial.arch_id not in without:
+                return trial
         raise ValueError(f"all {len(self.trials)} trials of the table were given")
 
     def evaluate(self, proposal: Proposal, trial_id: int = 0) -> Trial:
