@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _search_parser(commands)
     _reading_parsers(commands)
+    _replay_parser(commands)
     _architecture_parsers(commands)
     _preparing_parsers(commands)
     return parser
@@ -105,6 +106,17 @@ def _reading_parsers(commands: Any) -> None:
                 default="accuracy,s_normalised,params",
                 help="what counts; `-name`: less is better, `+name`: more (default: %(default)s)",
             )
+
+
+def _replay_parser(commands: Any) -> None:
+    sub = _command(commands, "replay", "compare algorithms on a finished log, without training anything", _replay)
+    sub.add_argument("run", type=Path, metavar="RUN", help="run folder, or a CSV: a column a decision, accuracy, ...")
+    sub.add_argument("--config", type=Path, metavar="CONFIG", help="whose space a CSV's columns are decisions of")
+    sub.add_argument("--algorithm", default="random,evolution,predictor", metavar="A,B", help="default: %(default)s")
+    sub.add_argument("--seeds", type=_count, default=20, help="searches per algorithm (default: 20)")
+    sub.add_argument("--trials", type=_count, metavar="N", help="length of a search (default: the log's)")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="write replay.csv, replay.json and replay.png there")
+    sub.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
 
 
 def _architecture_parsers(commands: Any) -> None:
@@ -199,6 +211,12 @@ def _pareto(a: argparse.Namespace) -> int:
     from nas.commands import read
 
     return read.pareto(a.run, a.format, a.columns.split(","))
+
+
+def _replay(a: argparse.Namespace) -> int:
+    from nas.commands.replay import replay_command
+
+    return replay_command(a.run, a.config, a.algorithm.split(","), a.seeds, a.trials, a.out, a.format)
 
 
 def _scale(a: argparse.Namespace) -> int:

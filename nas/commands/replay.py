@@ -1,0 +1,54 @@
+"""`nas replay`: compare search algorithms on a finished log, without training anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from nas.commands.terminal import Column, console, fixed, show
+from nas.config import load_config
+from nas.search.replay import replay, write_replay
+from nas.search.replay_plot import plot_replay
+from nas.search.run import read_config
+from nas.search.table import read_trials
+from search_space.space import SearchSpace
+
+_COLUMNS = (
+    Column("algorithm", "algorithm"),
+    Column("trials_to_best", "to best", fixed(0)),
+    Column("trials_to_best_low", "low", fixed(0)),
+    Column("trials_to_best_high", "high", fixed(0)),
+    Column("trials_to_near", "to 99.9 %", fixed(0)),
+    Column("reached", "got there", "{:.0%}".format),
+    Column("final_reward", "final reward", fixed(4)),
+    Column("exact_share", "exact", "{:.0%}".format),
+)
+
+
+def replay_command(
+    run: Path,
+    config: Path | None,
+    algorithms: Sequence[str],
+    seeds: int,
+    trials: int | None,
+    out: Path | None,
+    form: str,
+) -> int:
+    """Compare algorithms on a run folder, or on a CSV over the space of a configuration."""
+    if config is not None:
+        space = load_config(config).space
+    elif run.is_dir():
+        space = SearchSpace.from_dict(read_config(run)["space"])
+    else:
+        raise ValueError(f"{run} is no run folder; give the space its columns are decisions of with --config")
+    table = read_trials(run, space)
+    records = replay(space, table, algorithms, seeds, budget=trials)
+    title = f"Trials to the log's best reward: median of {seeds} seeds with a 95 % interval"
+    show([asdict(record) for record in records], form, _COLUMNS, title)
+    if out is not None:
+        written = write_replay(records, out)
+        best = max(trial.reward for trial in table if trial.reward is not None)
+        written.append(plot_replay(records, out / "replay.png", best))
+        console(stderr=True).print(f"written: {', '.join(map(str, written))}", soft_wrap=True)
+    return 0
