@@ -53,6 +53,16 @@ def autocast_dtype(settings: TrainSettings, device: torch.device) -> torch.dtype
     return None
 
 
+def precision_name(settings: TrainSettings, device: torch.device) -> str:
+    """Give `bf16` or `fp32`, as a log should carry it."""
+    return "fp32" if autocast_dtype(settings, device) is None else "bf16"
+
+
+def memory_format_name(settings: TrainSettings) -> str:
+    """Give `channels_last` or `contiguous`, as a log should carry it."""
+    return "channels_last" if settings.channels_last else "contiguous"
+
+
 class TrainingStep:
     """Forward, loss, backward, update and EMA on a batch that is on the device.
 
@@ -83,8 +93,8 @@ class TrainingStep:
         self.optimizer = make_optimizer(network, settings, device)
         self.ema = None if settings.ema_decay is None else ExponentialMovingAverage(network, settings.ema_decay)
         self.autocast_dtype = autocast_dtype(settings, device)
-        self.precision = "fp32" if self.autocast_dtype is None else "bf16"
-        self.memory_format = "channels_last" if settings.channels_last else "contiguous"
+        self.precision = precision_name(settings, device)
+        self.memory_format = memory_format_name(settings)
         self._graphs_allowed = device.type == "cuda" and settings.cuda_graph != "off"
         self._captured: dict[tuple[object, ...], CapturedStep] = {}
         self._updating = False

@@ -16,7 +16,7 @@ from nas.training import device as devices
 from nas.training.evaluate import evaluate
 from nas.training.progressive import Strengths, stage_batch_size
 from nas.training.settings import TrainSettings
-from nas.training.step import TrainingStep, make_step
+from nas.training.step import TrainingStep, make_step, memory_format_name, precision_name
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def train(
         eval_batches: images and labels on the device, of the size to evaluate at.
         device: where to train; default: where the network's parameters are.
         seed: of dropout and drop path.
-        on_epoch: told of every epoch; returning False ends the training with status `pruned`.
+        on_epoch: told of every epoch; returning False before the last ends the training with status `pruned`.
         between_steps: called before each step, e.g. to let a timer have the device; its time counts nowhere.
         clock: seconds.
     Returns: TrainResult; a loss that is not finite, memory that runs out and the time limit are statuses, not errors.
@@ -196,7 +196,8 @@ class _Training:
             if (epoch + 1) % self.settings.eval_every == 0 or epoch + 1 == self.settings.epochs:
                 result = self._evaluate(step, result, eval_batches)
             self.curve.append(result)
-            if self.on_epoch is not None and self.on_epoch(result) is False:
+            unwanted = self.on_epoch is not None and self.on_epoch(result) is False
+            if unwanted and epoch + 1 < self.settings.epochs:
                 raise _Stop("pruned", f"stopped after epoch {epoch}")
 
     def _begin(self, settings: TrainSettings, batches: Batches, epoch: int) -> TrainingStep:
@@ -213,7 +214,7 @@ class _Training:
 
     def _epoch(self, step: TrainingStep, epoch: int, batches: Batches) -> EpochResult:
         start = self._now()
-        total, images_done, image_size, lr = torch.zeros((), device=self.device), 0, 0, 0.0
+        total, number, images_done, image_size, lr = torch.zeros((), device=self.device), 0, 0, 0, 0.0
         for number, (images, labels) in enumerate(self._waited_for(batches.epoch(epoch)), start=1):
             self._pause()
             lr = step.learning_rate()
@@ -222,10 +223,11 @@ class _Training:
             if number % self.check_steps == 0:
                 self._check_finite(total.item(), epoch)
             self._check_time()
-        self._check_finite(total.item(), epoch)
+        train_loss = total.item() / number
+        self._check_finite(train_loss, epoch)
         seconds = self._now() - start
         rate = images_done / seconds if seconds > 0 else math.nan
-        return EpochResult(epoch, total.item() / len(batches), None, None, lr, image_size, seconds, rate)
+        return EpochResult(epoch, train_loss, None, None, lr, image_size, seconds, rate)
 
     def _evaluate(self, step: TrainingStep, result: EpochResult, batches: Batches) -> EpochResult:
         evaluated = evaluate(
@@ -275,7 +277,8 @@ class _Training:
     def _result(self, status: Status, error: str | None) -> TrainResult:
         evaluated = [result for result in self.curve if result.accuracy is not None]
         last = evaluated[-1] if evaluated else None
-        step = self.step
+        settings = self.settings if self.step is None else self.step.settings
+        micro_batch = settings.micro_batch if self.step is None else self.step.micro_batch
         return TrainResult(
             status=status,
             error=error,
@@ -283,10 +286,10 @@ class _Training:
             loss=None if last is None else last.loss,
             curve=tuple(asdict(result) for result in self.curve),
             epochs_done=len(self.curve),
-            micro_batch=(step and (step.micro_batch or step.settings.batch_size)) or self.settings.batch_size,
+            micro_batch=micro_batch or settings.batch_size,
             seconds=self._now() - self.start,
             data_wait_s=self.data_wait_s,
             peak_memory_mb=self._peak_memory_mb(),
-            precision="fp32" if step is None else step.precision,
-            memory_format="channels_last" if self.settings.channels_last else "contiguous",
+            precision=precision_name(settings, self.device),
+            memory_format=memory_format_name(settings),
         )

@@ -1,6 +1,7 @@
 """Progressive learning: algorithm 1's arithmetic, the published presets, and a real training that progresses."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from nas.data.settings import AugmentSettings
+from nas.data.batches import Batches
+from nas.data.prepare import prepare
+from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.progressive import PRESETS, Strengths, at, augmented, stage, stage_batch_size, stages
 from nas.training.settings import ProgressiveSettings, TrainSettings
 from nas.training.train import Progression, train
@@ -156,3 +159,31 @@ def test_the_learning_rate_goes_on_over_a_change_of_batch(digits: Callable) -> N
     last_of_epoch_2 = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * (75 - 1) / 100)).item()) * 56 / 256  # 25 steps
     rates = [epoch["learning_rate"] for epoch in result.curve]
     assert rates[1:3] == pytest.approx([last_of_epoch_1, last_of_epoch_2], rel=1e-5)
+
+
+def test_prepared_data_progresses(make_network: Callable[[], nn.Module], tmp_path: Path) -> None:
+    """The toolkit's own batches give each stage its image size and augmentation, mixed (soft) labels included."""
+    prepared = prepare(DataSettings(cache_dir=str(tmp_path)), 8)
+    settings = ProgressiveSettings(2, (4, 8), (0, 3), (0, 0.5), (0, 0), (0, 0), (0, 0))
+    recipe = AugmentSettings(crop="pad")
+    device = torch.device("cpu")
+    label_shapes = []
+
+    def batches(strengths: Strengths) -> Batches:
+        made = Batches(
+            prepared,
+            "train",
+            batch_size=400,
+            device=device,
+            augment=augmented(recipe, strengths),
+            image_size=strengths.image_size,
+        )
+        label_shapes.append(next(made.epoch(0))[1].shape)
+        return made
+
+    progression = Progression(lambda progress: at(settings, progress), batches)
+    evaluation = Batches(prepared, "minival", batch_size=400, device=device)
+    result = train(make_network(), progression, evaluation, TrainSettings(epochs=2, batch_size=400))
+    assert result.status == "ok"
+    assert [epoch["image_size"] for epoch in result.curve] == [4, 8]
+    assert label_shapes == [(400,), (400, 10)]

@@ -135,6 +135,12 @@ def test_a_candidate_can_be_pruned(make_network: Build, digits: Digits) -> None:
     assert result.accuracy == seen[-1].accuracy
 
 
+def test_a_finished_candidate_is_not_pruned(make_network: Build, digits: Digits) -> None:
+    """Being stopped after its last epoch changes nothing: the training is whole."""
+    result = train(make_network(), *digits(700), small_settings(epochs=1), on_epoch=lambda epoch: False)
+    assert (result.status, result.epochs_done) == ("ok", 1)
+
+
 def test_evaluation_every_few_epochs(make_network: Build, digits: Digits) -> None:
     """`eval_every` leaves epochs between without accuracy, and the last one always has it."""
     result = train(make_network(), *digits(700), small_settings(epochs=4, eval_every=3))
