@@ -10,7 +10,8 @@ from search_space.architecture import STAGE_FIELDS, Stage
 from search_space.cost import Cost, head_cost, output_size, stage_cost, stem_cost
 
 if TYPE_CHECKING:
-    from search_space.space import SearchSpace, StageChoices
+    from search_space.choices import StageChoices
+    from search_space.space import SearchSpace
 
 Range = tuple[tuple[int, ...], tuple[int, ...]]  # least and greatest (params, macs, activations)
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_space import cost, yaml_text
-from search_space.architecture import OP_CODES, STAGE_FIELDS, Architecture, Stage, check_keys
+from search_space.architecture import STAGE_FIELDS, Architecture, Stage, check_keys
+from search_space.choices import Constraints, StageChoices
 
 Encoding = NDArray[np.int64]  # (number of decisions,): the index of each decision's choice
 
@@ -28,81 +29,6 @@ class Decision(NamedTuple):
     stage: int  # index of the stage, from 0
     field: str  # a field of Stage
     choices: tuple[Any, ...]  # at least two, in the order they were given
-
-
-@dataclass(frozen=True)
-class StageChoices:
-    """The choices of one stage: per field of Stage, a tuple of one (fixed) or more values; a bare value is fixed.
-
-    Raises: ValueError if a field has no choice, a choice twice, or one that Stage refuses.
-    """
-
-    op: tuple[str, ...]
-    layers: tuple[int, ...]
-    kernel_size: tuple[int, ...]
-    expansion: tuple[int, ...]
-    channels: tuple[int, ...]
-    stride: tuple[int, ...]
-    se_ratio: tuple[float, ...] = (0.0,)
-
-    def __post_init__(self) -> None:
-        valid: dict[str, Any] = dict(zip(STAGE_FIELDS, (next(iter(OP_CODES)), 1, 3, 1, 8, 1, 0.0), strict=True))
-        for name in STAGE_FIELDS:
-            given = getattr(self, name)
-            choices = tuple(given) if isinstance(given, list | tuple) else (given,)
-            choices = tuple(getattr(Stage(**{**valid, name: choice}), name) for choice in choices)
-            if not choices:
-                raise ValueError(f"{name} has no choices")
-            if len(set(choices)) < len(choices):
-                raise ValueError(f"{name} has a choice twice: {list(choices)}")
-            object.__setattr__(self, name, choices)
-
-
-@dataclass(frozen=True)
-class Constraints:
-    """Bounds an architecture must keep, inclusive; None = no bound. MACs are counted at `image_size`."""
-
-    params_min: int | None = None
-    params_max: int | None = None
-    macs_min: int | None = None
-    macs_max: int | None = None
-    image_size: int = 224
-    num_classes: int = 1000
-    in_channels: int = 3
-
-    def __post_init__(self) -> None:
-        for name in (f.name for f in fields(self)):
-            value = getattr(self, name)
-            if value is None and name.endswith(("_min", "_max")):
-                continue
-            lowest = 0 if name.endswith(("_min", "_max")) else 1
-            whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
-            if not whole or value < lowest:
-                raise ValueError(f"constraint {name} must be a whole number >= {lowest}, got {value!r}")
-            object.__setattr__(self, name, int(value))
-        for name in ("params", "macs"):
-            low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
-            if low is not None and high is not None and low > high:
-                raise ValueError(f"constraint {name}_min {low} is above {name}_max {high}")
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Constraints:
-        """Read a mapping of some of the fields. Raises ValueError naming the key or value at fault."""
-        check_keys("space constraints", record, [f.name for f in fields(cls)])
-        return cls(**record)
-
-    def __bool__(self) -> bool:
-        return any(bound is not None for bound in (self.params_min, self.params_max, self.macs_min, self.macs_max))
-
-    def violation(self, params: Any, macs: Any) -> Any:
-        """How far outside the bounds: 0 inside; else the sum of the logarithms of the factors missing. Arrays too."""
-        total = np.zeros(np.shape(params))
-        for value, low, high in ((params, self.params_min, self.params_max), (macs, self.macs_min, self.macs_max)):
-            if low:
-                total = total + np.maximum(0.0, np.log(low) - np.log(value))
-            if high is not None:
-                total = total + np.maximum(0.0, np.log(value) - np.log(max(high, 1e-9)))
-        return total
 
 
 @dataclass(frozen=True)
@@ -398,7 +324,9 @@ class SearchSpace:
         check_keys("space", record, [f.name for f in fields(cls)], ("stem_channels", "stages", "head_channels"))
         if not isinstance(record["stages"], list | tuple):
             raise ValueError("space stages must be a list")
-        stages = [_stage_choices(f"space stage {n}", stage) for n, stage in enumerate(record["stages"], start=1)]
+        stages = [
+            StageChoices.from_dict(stage, f"space stage {n}") for n, stage in enumerate(record["stages"], start=1)
+        ]
         constraints = Constraints.from_dict(record.get("constraints") or {})
         return cls(**{**record, "stages": tuple(stages), "constraints": constraints})
 
@@ -416,11 +344,3 @@ _MOST_DRAWS = 300_000  # half a second
 _MOST_LISTED = 2**20  # architectures: a second
 _MOST_WALKS = 100
 _LISTED_AT_ONCE = 8192
-
-
-def _stage_choices(owner: str, record: Any) -> StageChoices:
-    check_keys(owner, record, STAGE_FIELDS, STAGE_FIELDS[:-1])
-    try:
-        return StageChoices(**record)
-    except ValueError as error:
-        raise ValueError(f"{owner}: {error}") from None

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from search_space.architecture import check_keys
+from search_space.choices import Constraints, StageChoices
 from search_space.families import published
-from search_space.space import Constraints, SearchSpace, StageChoices
+from search_space.space import SearchSpace
 
 
 def efficientnetv2(

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_space.architecture import STAGE_FIELDS, Stage
+from search_space.choices import StageChoices
 from search_space.cost import count_batch, output_size, squeeze_channels, stage_cost
-from search_space.space import SearchSpace, StageChoices
+from search_space.space import SearchSpace
 from search_space.spaces import efficientnetv2
 
 Floats = NDArray[np.float64]

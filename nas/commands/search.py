@@ -22,7 +22,8 @@ from nas.search.run import check_run, git_commit, locked, open_run
 from nas.search.task import Task
 from nas.search.warm_start import earlier_trials, recall, remember
 from nas.trial import Trial
-from search_space.space import Constraints, SearchSpace
+from search_space.choices import Constraints
+from search_space.space import SearchSpace
 
 if TYPE_CHECKING:
     from nas.data.prepare import Prepared

@@ -4,7 +4,8 @@ import torch
 from hypothesis import strategies as st
 
 from search_space.architecture import OP_CODES, Architecture, Stage
-from search_space.space import SearchSpace, StageChoices
+from search_space.choices import StageChoices
+from search_space.space import SearchSpace
 
 torch.set_num_threads(1)
 

@@ -9,9 +9,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from search_space.architecture import STAGE_FIELDS, Architecture, Stage
+from search_space.choices import Constraints, StageChoices
 from search_space.cost import Cost, count
 from search_space.families import published
-from search_space.space import Constraints, Infeasible, SearchSpace, StageChoices
+from search_space.space import Infeasible, SearchSpace
 
 ONE = StageChoices(("mbconv", "fused_mbconv"), (1, 2, 3), 3, (1, 4), 8, 2)
 TWO = StageChoices("mbconv", 1, (3, 5), 4, (16, 24), 1, (0, 0.25))

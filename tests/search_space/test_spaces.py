@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from search_space.choices import Constraints
 from search_space.cost import count
 from search_space.families import published
-from search_space.space import Constraints, SearchSpace
+from search_space.space import SearchSpace
 from search_space.spaces import SPACES, efficientnetv2, small, space_from_config
 
 

@@ -149,7 +149,8 @@ def test_a_candidate_that_brings_the_driver_down_is_given_up_in_the_end(tmp_path
 
 def test_a_space_smaller_than_the_budget_ends_the_search(tmp_path):
     """When every architecture was tried, the search is done rather than stuck."""
-    from search_space.space import SearchSpace, StageChoices
+    from search_space.choices import StageChoices
+    from search_space.space import SearchSpace
 
     stage = StageChoices(("mbconv",), (1, 2), (3, 5), (1,), (8,), (1,))
     ledger = Ledger(

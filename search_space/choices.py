@@ -1,0 +1,95 @@
+"""What a search space is made of: the choices of a stage, and the bounds an architecture must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from search_space.architecture import OP_CODES, STAGE_FIELDS, Stage, check_keys
+
+
+@dataclass(frozen=True)
+class StageChoices:
+    """The choices of one stage: per field of Stage, a tuple of one (fixed) or more values; a bare value is fixed.
+
+    Raises: ValueError if a field has no choice, a choice twice, or one that Stage refuses.
+    """
+
+    op: tuple[str, ...]
+    layers: tuple[int, ...]
+    kernel_size: tuple[int, ...]
+    expansion: tuple[int, ...]
+    channels: tuple[int, ...]
+    stride: tuple[int, ...]
+    se_ratio: tuple[float, ...] = (0.0,)
+
+    def __post_init__(self) -> None:
+        valid: dict[str, Any] = dict(zip(STAGE_FIELDS, (next(iter(OP_CODES)), 1, 3, 1, 8, 1, 0.0), strict=True))
+        for name in STAGE_FIELDS:
+            given = getattr(self, name)
+            choices = tuple(given) if isinstance(given, list | tuple) else (given,)
+            choices = tuple(getattr(Stage(**{**valid, name: choice}), name) for choice in choices)
+            if not choices:
+                raise ValueError(f"{name} has no choices")
+            if len(set(choices)) < len(choices):
+                raise ValueError(f"{name} has a choice twice: {list(choices)}")
+            object.__setattr__(self, name, choices)
+
+    @classmethod
+    def from_dict(cls, record: Any, owner: str = "stage choices") -> StageChoices:
+        """Read a mapping of the fields. Raises ValueError naming `owner` and the key or value at fault."""
+        check_keys(owner, record, STAGE_FIELDS, STAGE_FIELDS[:-1])
+        try:
+            return cls(**record)
+        except ValueError as error:
+            raise ValueError(f"{owner}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """Bounds an architecture must keep, inclusive; None = no bound. MACs are counted at `image_size`."""
+
+    params_min: int | None = None
+    params_max: int | None = None
+    macs_min: int | None = None
+    macs_max: int | None = None
+    image_size: int = 224
+    num_classes: int = 1000
+    in_channels: int = 3
+
+    def __post_init__(self) -> None:
+        for name in (f.name for f in fields(self)):
+            value = getattr(self, name)
+            if value is None and name.endswith(("_min", "_max")):
+                continue
+            lowest = 0 if name.endswith(("_min", "_max")) else 1
+            whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
+            if not whole or value < lowest:
+                raise ValueError(f"constraint {name} must be a whole number >= {lowest}, got {value!r}")
+            object.__setattr__(self, name, int(value))
+        for name in ("params", "macs"):
+            low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"constraint {name}_min {low} is above {name}_max {high}")
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Constraints:
+        """Read a mapping of some of the fields. Raises ValueError naming the key or value at fault."""
+        check_keys("space constraints", record, [f.name for f in fields(cls)])
+        return cls(**record)
+
+    def __bool__(self) -> bool:
+        return any(bound is not None for bound in (self.params_min, self.params_max, self.macs_min, self.macs_max))
+
+    def violation(self, params: Any, macs: Any) -> Any:
+        """How far outside the bounds: 0 inside; else the sum of the logarithms of the factors missing. Arrays too."""
+        total = np.zeros(np.shape(params))
+        for value, low, high in ((params, self.params_min, self.params_max), (macs, self.macs_min, self.macs_max)):
+            if low:
+                total = total + np.maximum(0.0, np.log(low) - np.log(value))
+            if high is not None:
+                total = total + np.maximum(0.0, np.log(value) - np.log(max(high, 1e-9)))
+        return total
