@@ -27,53 +27,58 @@ def identity_tables(images: Tensor) -> Tensor:
     return levels.repeat(images.shape[0], images.shape[3], 1)
 
 
-def brightness(images: Tensor, factor: Tensor) -> Tensor:
-    """Tables that multiply levels by `factor` (N,)."""
-    return _spread(images, _blend(torch.zeros_like(factor), factor))
+# ---- tables (N, 1, 256) that depend on an argument (N,) alone
+
+
+def brightness(factor: Tensor) -> Tensor:
+    """Multiply levels by `factor`."""
+    return _blend(torch.zeros_like(factor), factor)
+
+
+def posterize(bits: Tensor) -> Tensor:
+    """Keep the `bits` highest bits of a level."""
+    mask = (256 - torch.pow(2.0, 8 - bits)).to(torch.uint8)
+    return _levels(bits).to(torch.uint8) & mask[:, None, None]
+
+
+def solarize(threshold: Tensor) -> Tensor:
+    """Invert levels of `threshold` and above."""
+    levels = _levels(threshold)
+    return torch.where(levels < threshold[:, None, None], levels, 255 - levels).to(torch.uint8)
+
+
+def solarize_add(addition: Tensor) -> Tensor:
+    """Add `addition` to levels below 128."""
+    levels = _levels(addition)
+    added = (levels + addition[:, None, None]).clamp_(0, 255)
+    return torch.where(levels < 128, added, levels).to(torch.uint8)
+
+
+def invert(nothing: Tensor) -> Tensor:
+    """Turn white into black; the argument only says how many images."""
+    return (255 - _levels(nothing)).to(torch.uint8).expand(len(nothing), 1, 256)
+
+
+# ---- tables (N, C or 1, 256) that depend on the image too
 
 
 def contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Tables that multiply the distance from the image's mean grey by `factor` (N,)."""
+    """Multiply the distance from the image's mean grey by `factor` (N,)."""
     mean = grey(images).to(torch.float64).mean((1, 2))
-    return _spread(images, _blend(torch.floor(mean + 0.5).to(torch.float32), factor))
-
-
-def posterize(images: Tensor, bits: Tensor) -> Tensor:
-    """Tables that keep the `bits` (N,) highest bits of a level."""
-    mask = 256 - torch.pow(2.0, 8 - bits)
-    return _spread(images, _levels(images).to(torch.uint8) & mask.to(torch.uint8)[:, None])
-
-
-def solarize(images: Tensor, threshold: Tensor) -> Tensor:
-    """Tables that invert levels of `threshold` (N,) and above."""
-    levels = _levels(images)
-    return _spread(images, torch.where(levels < threshold[:, None], levels, 255 - levels))
-
-
-def solarize_add(images: Tensor, addition: Tensor) -> Tensor:
-    """Tables that add `addition` (N,) to levels below 128."""
-    levels = _levels(images)
-    return _spread(images, torch.where(levels < 128, (levels + addition[:, None]).clamp_(0, 255), levels))
-
-
-def invert(images: Tensor, _: Tensor) -> Tensor:
-    """Tables that turn white into black."""
-    return _spread(images, 255 - _levels(images).expand(len(images), 256))
+    return _blend(torch.floor(mean + 0.5).to(torch.float32), factor)
 
 
 def autocontrast(images: Tensor, _: Tensor) -> Tensor:
-    """Tables that stretch each channel's darkest level to 0 and its lightest to 255."""
-    present = histogram(images) > 0
+    """Stretch each channel's darkest level to 0 and its lightest to 255."""
+    low, high = (extreme(extreme(images, 1), 1)[..., None].to(torch.float64) for extreme in (torch.amin, torch.amax))
     levels = torch.arange(256, dtype=torch.float64, device=images.device)
-    low = torch.where(present, levels, 255.0).amin(2, keepdim=True)
-    high = torch.where(present, levels, 0.0).amax(2, keepdim=True)
     scale = torch.full_like(high, 255.0) / (high - low)  # a bare 255.0 would be multiplied by a rounded reciprocal
     stretched = (levels * scale - low * scale).clamp_(0, 255)
     return torch.where(high > low, stretched, levels).to(torch.uint8)
 
 
 def equalize(images: Tensor, _: Tensor) -> Tensor:
-    """Tables that make each channel's levels equally frequent."""
+    """Make each channel's levels equally frequent."""
     counts = histogram(images)  # (N, C, 256)
     levels = torch.arange(256, dtype=counts.dtype, device=images.device)
     highest = torch.where(counts > 0, levels, -1).amax(2, keepdim=True)
@@ -84,29 +89,36 @@ def equalize(images: Tensor, _: Tensor) -> Tensor:
     return torch.where(step > 0, evened, levels).to(torch.uint8)
 
 
+# ---- pixels
+
+
 def saturation(images: Tensor, factor: Tensor) -> Tensor:
     """Multiply each pixel's distance from its own grey by `factor` (N,): Pillow's Color. Grey images stay."""
-    return _mix(grey(images)[..., None], images.to(torch.float32), factor)
+    base, changed = grey(images), torch.empty_like(images)
+    for channel in range(images.shape[3]):  # a plane at a time: triples would be added one by one
+        changed[..., channel] = _mix(base, images[..., channel].to(torch.float32), factor)
+    return changed
 
 
 def sharpness(images: Tensor, factor: Tensor) -> Tensor:
     """Multiply each pixel's distance from its smoothed neighbourhood by `factor` (N,); the border stays."""
     n, height, width, c = images.shape
     wide = images.reshape(n, height, width * c).to(torch.int16)  # neighbours in a row are C values apart
-    three = wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]
-    around = three[:, :, : -2 * c] + three[:, :, c:-c] + three[:, :, 2 * c :] + 4 * wide[:, 1:-1, c:-c]
-    sharp = wide.to(torch.float32)
-    smooth = sharp.clone()
-    smooth[:, 1:-1, c:-c] = around.to(torch.float32).mul_(1 / 13).add_(0.5).floor_()
-    return _mix(smooth.view(images.shape), sharp.view(images.shape), factor)
+    three = (wide[:, :-2] + wide[:, 2:]).add_(wide[:, 1:-1])
+    around = (three[:, :, : -2 * c] + three[:, :, 2 * c :]).add_(three[:, :, c:-c])
+    around.add_(wide[:, 1:-1, c:-c], alpha=4)
+    smooth = around.to(torch.float32).mul_(1 / 13).add_(0.5).floor_()
+    changed = images.reshape(n, height, width * c).clone()
+    changed[:, 1:-1, c:-c] = _mix(smooth, wide[:, 1:-1, c:-c].to(torch.float32), factor)
+    return changed.view(images.shape)
 
 
 def grey(images: Tensor) -> Tensor:
     """(N, H, W) float32 whole levels: Pillow's conversion to greyscale, in numbers that float32 holds exactly."""
     if images.shape[3] == 1:
         return images[..., 0].to(torch.float32)
-    red, green, blue = images.to(torch.float32).unbind(3)
-    weighted = red * LUMA[0] + green * LUMA[1] + blue * LUMA[2]
+    red, green, blue = (plane.to(torch.float32) for plane in images.unbind(3))
+    weighted = red.mul_(LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
     return weighted.add_(0x8000).mul_(2**-16).floor_()
 
 
@@ -119,21 +131,16 @@ def histogram(images: Tensor) -> Tensor:
     return counts.scatter_add_(1, planes, one).view(n, channels, 256)
 
 
-def _levels(images: Tensor) -> Tensor:
-    return torch.arange(256, dtype=torch.float32, device=images.device)[None]
+def _levels(like: Tensor) -> Tensor:
+    return torch.arange(256, dtype=torch.float32, device=like.device)
 
 
 def _blend(base: Tensor, factor: Tensor) -> Tensor:
-    """(N, 256) tables base + factor * (level - base), cut to whole levels."""
-    levels = torch.arange(256, dtype=torch.float32, device=factor.device)
-    return (base[:, None] + factor[:, None] * (levels - base[:, None])).clamp_(0, 255)
+    """(N, 1, 256) tables base + factor * (level - base), cut to whole levels; base and factor (N,)."""
+    levels, base = _levels(factor), base[:, None, None]
+    return (base + factor[:, None, None] * (levels - base)).clamp_(0, 255).to(torch.uint8)
 
 
-def _mix(base: Tensor, images: Tensor, factor: Tensor) -> Tensor:
-    mixed = images.sub_(base).mul_(factor[:, None, None, None]).add_(base)
-    return mixed.clamp_(0, 255).to(torch.uint8)
-
-
-def _spread(images: Tensor, tables: Tensor) -> Tensor:
-    """(N, 256) tables, one for all channels -> (N, C, 256) uint8."""
-    return tables.to(torch.uint8)[:, None].expand(len(images), images.shape[3], 256)
+def _mix(base: Tensor, levels: Tensor, factor: Tensor) -> Tensor:
+    """base + factor * (levels - base), all (N, ...) float32; overwrites `levels`."""
+    return levels.sub_(base).mul_(factor[:, None, None]).add_(base).clamp_(0, 255)

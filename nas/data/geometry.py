@@ -48,7 +48,7 @@ def warp(images: Tensor, matrices: Tensor, fill: int) -> Tensor:
     v = _coordinate(d, e, f, x, y).clamp_(-1, height)
     stride = width + 2
     first = torch.arange(n, dtype=torch.int32, device=images.device) * ((height + 2) * stride) + stride + 1
-    places = v.mul_(stride).add_(u).add_(first[:, None, None])
+    places = u.add_(v, alpha=stride).add_(first[:, None, None])
     padded = functional.pad(images, (0, 0, 1, 1, 1, 1), value=fill).reshape(-1, channels)
     return padded.index_select(0, places.view(-1)).view(n, height, width, channels)
 

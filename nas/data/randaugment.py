@@ -5,7 +5,7 @@ Source: Cubuk et al. 2020 (arXiv:1909.13719), with the operations of EfficientNe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -19,17 +19,22 @@ FILL = 128  # grey level of what an operation leaves empty
 FULL = 10.0  # magnitude that gives AutoAugment's full range
 Argument = Callable[[float, Tensor], Tensor]  # (magnitude / FULL, random signs (N,)) -> the operation's argument (N,)
 
-TABLES = {
-    "autocontrast": colour.autocontrast,
-    "equalize": colour.equalize,
+TABLES = {  # of the argument alone
     "invert": colour.invert,
     "posterize": colour.posterize,
     "solarize": colour.solarize,
     "solarize_add": colour.solarize_add,
-    "contrast": colour.contrast,
     "brightness": colour.brightness,
 }
+IMAGE_TABLES = {  # of the image and the argument
+    "autocontrast": colour.autocontrast,
+    "equalize": colour.equalize,
+    "contrast": colour.contrast,
+}
 GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
+PIXELS = {"saturation": colour.saturation, "sharpness": colour.sharpness}
+# Numbered by kind, so that images sorted by operation are sorted by kind.
+OPERATIONS = (*GEOMETRIC, *TABLES, *IMAGE_TABLES, *PIXELS, "cutout")
 
 
 def _constant(value: Callable[[float], float]) -> Argument:
@@ -82,15 +87,15 @@ def randaugment(
         generator: of every draw.
     Returns: (N, H, W, C) uint8.
     """
-    arguments = POLICIES[policy]
+    arguments = {name: POLICIES[policy][name] for name in OPERATIONS if name in POLICIES[policy]}
     images = images.clone()  # `on_drawn` writes in place on a CPU
     for _ in range(layers):
         draws = torch.rand(2, len(images), generator=generator, device=images.device)
-        chosen = (draws[0] * len(arguments)).to(torch.int64)
+        chosen, order = (draws[0] * len(arguments)).to(torch.int64).sort()  # a CPU works on neighbours
         sign = torch.where(draws[1] < 0.5, -1.0, 1.0)
         drawn = {name: chosen == i for i, name in enumerate(arguments)}
         values = {name: argument(magnitude / FULL, sign) for name, argument in arguments.items()}
-        images = apply(images, drawn, values, generator)
+        images = apply(images.index_select(0, order), drawn, values, generator).index_select(0, order.argsort())
     return images
 
 
@@ -104,20 +109,16 @@ def apply(
         drawn: operation -> (N,) bool, at most one of them true for an image.
         values: operation -> (N,) its argument.
     """
-    moved = [name for name in GEOMETRIC if name in drawn]
-    if moved:
-        images = on_drawn(
-            images, _any(drawn, moved), partial(geometry.warp, fill=FILL), images, _matrices(images, drawn, values)
-        )
-    recoloured = [name for name in TABLES if name in drawn]
-    if recoloured:
-        tables = colour.identity_tables(images)
-        for name in recoloured:
-            tables = on_drawn(tables, drawn[name], TABLES[name], images, values[name])
-        images = on_drawn(images, _any(drawn, recoloured), colour.look_up, images, tables)
-    for name, operation in (("saturation", colour.saturation), ("sharpness", colour.sharpness)):
-        if name in drawn:
-            images = on_drawn(images, drawn[name], operation, images, values[name])
+    moved = _any(drawn, GEOMETRIC)
+    images = on_drawn(images, moved, partial(geometry.warp, fill=FILL), images, _matrices(images, drawn, values))
+    tables = colour.identity_tables(images)
+    for name, table in TABLES.items():
+        tables = on_drawn(tables, drawn[name], table, values[name])
+    for name, image_table in IMAGE_TABLES.items():
+        tables = on_drawn(tables, drawn[name], image_table, images, values[name])
+    images = on_drawn(images, _any(drawn, (*TABLES, *IMAGE_TABLES)), colour.look_up, images, tables)
+    for name, change in PIXELS.items():
+        images = on_drawn(images, drawn[name], change, images, values[name])
     if "cutout" in drawn:
         images = cutout(images, drawn["cutout"], values["cutout"], generator)
     return images
@@ -134,12 +135,9 @@ def cutout(images: Tensor, drawn: Tensor, side: Tensor, generator: torch.Generat
 
 def _matrices(images: Tensor, drawn: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> Tensor:
     size = images.shape[2]
-    zero = torch.zeros(len(images), device=images.device)
-    angle, shear_x, shear_y, move_x, move_y = (
-        torch.where(drawn[name], values[name], 0.0) if name in drawn else zero for name in GEOMETRIC
-    )
+    angle, shear_x, shear_y, move_x, move_y = (torch.where(drawn[name], values[name], 0.0) for name in GEOMETRIC)
     return geometry.matrices(angle, shear_x, shear_y, move_x * size, move_y * size, size)
 
 
-def _any(drawn: Mapping[str, Tensor], names: list[str]) -> Tensor:
+def _any(drawn: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
     return torch.stack([drawn[name] for name in names]).any(0)

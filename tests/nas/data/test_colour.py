@@ -9,6 +9,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
 from nas.data import colour
+from nas.data.randaugment import IMAGE_TABLES
 
 
 def batch(channels: int, seed: int = 0) -> Tensor:
@@ -60,8 +61,11 @@ TABLES = [
 def test_table_operations_are_pillows(name: str, argument: float, pillow: Callable, channels: int) -> None:
     """Every operation that maps levels equals Pillow's to the level, so published recipes mean the same here."""
     images = batch(channels)
-    tables = getattr(colour, name)(images, torch.full((len(images),), float(argument)))
-    assert difference(colour.look_up(images, tables.contiguous()), by_pillow(images, pillow)) == 0
+    arguments = torch.full((len(images),), float(argument))
+    operation = getattr(colour, name)
+    tables = operation(images, arguments) if name in IMAGE_TABLES else operation(arguments)
+    done = colour.look_up(images, tables.expand(-1, channels, -1).contiguous())
+    assert difference(done, by_pillow(images, pillow)) == 0
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -82,7 +86,7 @@ def test_each_image_has_its_own_argument() -> None:
         together = operation(images, factors)
         alone = torch.cat([operation(images[i : i + 1], factors[i : i + 1]) for i in range(len(images))])
         assert torch.equal(together, alone)
-    together = colour.look_up(images, colour.contrast(images, factors))
+    together = colour.look_up(images, colour.contrast(images, factors).expand(-1, 3, -1).contiguous())
     alone = by_pillow_each(images, factors)
     assert torch.equal(together, alone)
 

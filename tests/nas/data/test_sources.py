@@ -110,6 +110,8 @@ def test_hugging_face_data_set(tmp_path: Path, images: list[Image.Image], monkey
     ([0, 1, None], [0], "one whole number or name is needed"),
     ([[0], [1], [2]], [[0]], "one whole number or name is needed"),
     (["a", "b", "c"], ["d"], "are not among train's: d"),
+    (["a", None, "c"], ["a"], "has rows without a label"),
+    (["a", "b", "c"], [None], "are not among train's: None"),
 ])  # fmt: skip
 def test_labels_that_do_not_fit(
     tmp_path: Path, images: list[Image.Image], labels: list[Any], test_labels: list[Any], message: str
