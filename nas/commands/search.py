@@ -199,17 +199,18 @@ def _task(config: Config) -> Task:
 
 
 def _run(folder: Path, config: Config, algorithm: Algorithm, earlier: Sequence[Trial], address: str | None) -> int:
-    from nas.search import engine
     from nas.search.ledger import Ledger
+    from nas.search.tune.connection import connect, disconnect, slots
+    from nas.search.tune.engine import Stopped, run
 
     settings = config.search
     with contextlib.ExitStack() as stack:
         display = Display(settings.trials)
         stack.enter_context(_noise_to(Path(os.devnull)))
         display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
-        resources = engine.connect(address)
-        stack.callback(engine.disconnect)
-        at_once = engine.slots(settings, resources, elastic=address is not None)
+        resources = connect(address)
+        stack.callback(disconnect)
+        at_once = slots(settings, resources, elastic=address is not None)
         run_id = open_run(folder, config)
         stack.enter_context(locked(folder))
         stack.enter_context(_noise_to(folder / "ray.log"))
@@ -230,8 +231,8 @@ def _run(folder: Path, config: Config, algorithm: Algorithm, earlier: Sequence[T
             display.say(f"{len(warm)} trials of earlier searches told")
         display.start(folder, ledger, at_once)
         try:
-            engine.run(ledger, _task(config), settings, address=address, on_event=display.on_event)
-        except engine.Stopped as stopped:
+            run(ledger, _task(config), settings, address=address, on_event=display.on_event)
+        except Stopped as stopped:
             display.stop()
             display.say(f"stopped; {len(ledger.trials)} trials are in {folder}. The same command goes on from there")
             return STOPPED_BY_SIGNAL + stopped.signum

@@ -1,0 +1,27 @@
+"""Runs trials on Ray Tune: the only folder that imports ray.
+
+Ray schedules, isolates and moves processes; it remembers nothing for us. The ledger does, so a search that is killed
+starts a new Tuner over the same ledger. What a candidate does wrong is a result; only the death of its process is an
+error to Ray, and even that is counted by the ledger, not by Ray (`max_failures=0`).
+"""
+
+import os
+
+# Ray reads these when it is imported or started. Its memory monitor would crash the driver where the kernel's own
+# answer, a dead worker, is handled; its tokens would lock out drivers and nodes that do not share a home folder; its
+# workers would run at nice 15, so that whatever else the machine does comes first and slows what is being timed.
+ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_worker_niceness": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+for _name, _value in ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)

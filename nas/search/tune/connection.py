@@ -1,0 +1,58 @@
+"""Starting Ray or joining a cluster, and how many trials fit there at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+
+from nas.search.settings import SearchSettings
+from nas.search.tune import ENVIRONMENT
+
+
+def connect(address: str | None) -> dict[str, float]:
+    """Start Ray on this machine, or connect to a cluster; give its resources, such as {"CPU": 8, "GPU": 1}.
+
+    Args:
+        address: of a cluster, `auto` for one running on this machine, None to start one here. A cluster that uses
+            tokens needs RAY_AUTH_MODE=token set, as on its nodes.
+    Raises: ValueError if no cluster answers there.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it says of failed trials, the log says better
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    try:
+        if address is None:  # `local` never follows the traces of an earlier cluster
+            ray.init(address="local", include_dashboard=False, **quiet)
+        else:
+            ray.init(address=address, runtime_env={"env_vars": ENVIRONMENT}, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ValueError(f"cannot connect to a Ray cluster at {address!r}: {error}") from None
+    return {name: float(amount) for name, amount in ray.cluster_resources().items()}
+
+
+def disconnect() -> None:
+    """Stop what `connect` started, or leave the cluster."""
+    ray.shutdown()
+
+
+def slots(settings: SearchSettings, resources: Mapping[str, float], *, elastic: bool) -> int:
+    """How many trials run at once.
+
+    Args:
+        resources: what `connect` gave.
+        elastic: whether nodes may still join, so that too little now is no error.
+    Raises: ValueError if not even one trial fits, or `workers` is more than fit, on a machine of our own.
+    """
+    wanted = {"CPU": settings.cpus_per_trial, "GPU": settings.gpus_per_trial}
+    fit = min(int(resources.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items() if amount)
+    if fit < 1 and not elastic:
+        have = ", ".join(f"{resources.get(name, 0):g} {name}" for name in wanted)
+        need = ", ".join(f"{amount:g} {name}" for name, amount in wanted.items() if amount)
+        raise ValueError(f"a trial needs {need}, but this machine has {have}")
+    if settings.workers and settings.workers > fit and not elastic:
+        raise ValueError(f"search.workers is {settings.workers}, but only {fit} trials fit on this machine at once")
+    return settings.workers or max(1, fit)

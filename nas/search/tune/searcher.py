@@ -1,0 +1,162 @@
+"""Ray Tune's side of the ledger: what to start, what came back, what to stop early."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+from ray.tune.search import Searcher
+
+from nas.search.answer import hard_limit_s
+from nas.search.ledger import Candidate, Ledger
+from nas.search.pruning import hopeless
+from nas.search.settings import SearchSettings
+from nas.trial import Trial
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something the display may want to show."""
+
+    kind: str  # started, finished, died
+    trial_id: int
+    trial: Trial | None = None  # of `finished`
+
+
+class LedgerSearcher(Searcher):  # type: ignore[misc]
+    """Ray Tune's side of the ledger."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        time_limit_s: float | None,
+        stopping: Callable[[], bool],
+        on_event: Callable[[Event], None],
+    ) -> None:
+        super().__init__(metric="reward", mode="max")
+        self.ledger, self.time_limit_s, self.stopping, self.on_event = ledger, time_limit_s, stopping, on_event
+        self.live: dict[str, Candidate] = {}
+        self.began: dict[str, float] = {}
+        self.reasons: dict[str, str] = {}  # why a trial was pruned
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles searchers to remember them; this one has nothing to remember."""
+        return {}
+
+    def suggest(self, trial_id: str) -> Any:
+        """Give Ray a candidate, None while none is to start, or FINISHED."""
+        if self.stopping():
+            return Searcher.FINISHED if not self.live else None
+        candidate = self.ledger.next_candidate()
+        if candidate is None:
+            return Searcher.FINISHED if self.ledger.done else None
+        self.live[trial_id] = candidate
+        return {"candidate": {"architecture": candidate.proposal.architecture.to_json(), "seed": candidate.seed}}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Note when a process began with its candidate; before that it only started."""
+        candidate = self.live.get(trial_id)
+        if candidate is not None and trial_id not in self.began:
+            self.began[trial_id] = time.monotonic()
+            self.on_event(Event("started", candidate.trial_id))
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Take an answer. One without is a trial whose process died (`on_trial_died`) or that Ray stopped."""
+        if error or result is None or not {"answer", "partial"} & result.keys():
+            return
+        if "answer" not in result and self.stopping():  # nothing wrong with the trial: the search ends
+            return
+        candidate = self.live.pop(trial_id, None)
+        if candidate is None:
+            return
+        fields = json.loads(result.get("answer") or result["partial"])
+        if reason := self.reasons.pop(trial_id, None):
+            fields["error"] = reason
+        trial = self.ledger.finish(candidate.trial_id, fields)
+        if trial:
+            self.on_event(Event("finished", candidate.trial_id, trial))
+
+    def on_trial_died(self, trial_id: str, reason: str) -> None:
+        """Tell the ledger that the process of a trial went away, and whether that was its time limit."""
+        candidate = self.live.pop(trial_id, None)
+        if candidate is None:
+            return
+        ran_s = time.monotonic() - self.began.get(trial_id, math.inf)
+        hard = hard_limit_s(self.time_limit_s)
+        timed_out = hard is not None and ran_s >= hard
+        if timed_out:
+            reason = f"did not end within {self.time_limit_s:g} s and was killed"
+        trial = self.ledger.died(candidate.trial_id, reason, timed_out=timed_out)
+        self.on_event(Event("finished" if trial else "died", candidate.trial_id, trial))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the ledger is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore: the ledger is the state."""
+
+
+class Callbacks(tune.Callback):  # type: ignore[misc]
+    """Passes on what Ray does not tell a searcher: why a process died."""
+
+    def __init__(self, searcher: LedgerSearcher) -> None:
+        self.searcher = searcher
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The process of the trial died."""
+        self.searcher.on_trial_died(trial.trial_id, _reason(trial))
+
+
+def make_scheduler(settings: SearchSettings, task: Any, searcher: LedgerSearcher) -> Any:
+    """What stops trials early: nothing, asynchronous successive halving (arXiv:1810.05934), or the bound."""
+    if settings.prune == "bound":
+        return _BoundScheduler(searcher, settings.prune_top)
+    if settings.prune == "none":
+        return FIFOScheduler()
+    epochs, thirds = task.training.epochs, 3
+    return ASHAScheduler(
+        time_attr="epoch",
+        metric="reward",
+        mode="max",
+        max_t=epochs,
+        grace_period=max(1, epochs // thirds**2),
+        reduction_factor=thirds,
+        stop_last_trials=False,
+    )
+
+
+class _BoundScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Stops a trial that can no longer be among the best."""
+
+    def __init__(self, searcher: LedgerSearcher, top: int) -> None:
+        super().__init__()
+        self.searcher, self.top = searcher, top
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Look at a trial after an epoch."""
+        if "partial" in result and "answer" not in result:
+            reason = hopeless(self.searcher.ledger.trials, json.loads(result["partial"]), self.top)
+            if reason is not None:
+                self.searcher.reasons[trial.trial_id] = reason
+                return str(self.STOP)
+        return str(self.CONTINUE)
+
+
+def _reason(trial: Any) -> str:
+    """The line of Ray's report that names the error."""
+    report = Path(trial.error_file).read_text() if trial.error_file and Path(trial.error_file).exists() else ""
+    lines = [line.strip() for line in report.splitlines() if line.strip()]
+    named = [line for line in lines if line.startswith("ray.exceptions.")]
+    reason = (named or lines or ["its process died"])[-1].removeprefix("ray.exceptions.")
+    _, _, detail = reason.partition("Worker exit detail: ")
+    return ". ".join((detail or reason).split(". ")[:2])[:300]
