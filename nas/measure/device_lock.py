@@ -63,6 +63,16 @@ class DeviceLock:
             finally:
                 _lock(self._gates + self._uses, fcntl.LOCK_UN)  # also what an interrupt left half taken
 
+    def timer_waits(self) -> bool:
+        """Whether a timer wants the device, so that who is in `training()` should leave it; costs microseconds."""
+        try:
+            _lock(self._gates, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            _lock(self._gates, fcntl.LOCK_UN)
+        return False
+
     @contextmanager
     def timing(self) -> Iterator[None]:
         """Have the device alone. Within `training()` of the same process it would wait for itself for ever."""

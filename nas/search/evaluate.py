@@ -119,11 +119,15 @@ def _train(
 
     lock = DeviceLock(device) if task.step_time.lock else None
     with ExitStack() as held:
+        holding = False
 
-        def let_timers_in() -> None:  # called before each step
-            held.close()
-            if lock is not None:
+        def let_timers_in() -> None:
+            """Called before each step. Leaving the device means waiting for it, so it is left only to who asks."""
+            nonlocal holding
+            if lock is not None and not (holding and not lock.timer_waits()):
+                held.close()
                 held.enter_context(lock.training())
+                holding = True
 
         return train(
             network,

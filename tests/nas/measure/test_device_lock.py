@@ -170,6 +170,24 @@ def test_only_overlapping_cpu_sets_wait_for_each_other(others):
     others.wait("both", "holding")
 
 
+def test_a_trainer_that_keeps_the_device_sees_that_a_timer_waits(others, tmp_path):
+    """A trainer may keep the device from step to step: it learns that a timer asks, and leaving lets the timer in."""
+    lock = DeviceLock(CPU, tmp_path)
+    with lock.training():
+        others.start(("timer", "hold_timing", None))
+        while not lock.timer_waits():
+            time.sleep(0.002)
+        assert not others.said("timer", "holding")
+    others.wait("timer", "holding")
+
+
+def test_no_timer_no_reason_to_leave(tmp_path):
+    """Without a timer a trainer is never told to leave, whatever other trainers do."""
+    lock = DeviceLock(CPU, tmp_path)
+    with lock.training(), DeviceLock(CPU, tmp_path).training():
+        assert not lock.timer_waits()
+
+
 def test_trainers_share_and_a_failed_step_releases(tmp_path):
     """Two trainers of one device hold it at once; after a step that raised, a timer gets in."""
     one, two = DeviceLock(CPU, tmp_path), DeviceLock(CPU, tmp_path)
