@@ -41,6 +41,8 @@ class Features:
         self.tables = [_effects(decision) for decision in space.decisions]
         self.squares = [_root((table @ table.T) ** 2) for table in self.tables]
         self.stage_of = np.array([d.stage for d in space.decisions], dtype=np.int64)
+        self.column_stages = np.repeat(self.stage_of, [table.shape[1] for table in self.tables])
+        self.stage_pairs = sum(int(n * (n - 1) // 2) for n in np.unique(self.stage_of, return_counts=True)[1])
         self.fields = sorted({d.field for d in space.decisions})
         self.costs = StageCosts(space, self.size)
         raw = self._costs(space.sample_encodings(1024, np.random.default_rng(0)))

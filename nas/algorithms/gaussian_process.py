@@ -69,19 +69,11 @@ class _Kernel:
 
     def _inside(self) -> Floats:
         """Sum over stages of the products of two different decisions' kernels, over the mean number of pairs."""
-        total, starts = np.zeros_like(self.differing), 0
-        columns = np.concatenate(
-            [np.full(t.shape[1], s) for t, s in zip(self.features.tables, self.features.stage_of, strict=True)]
-        )
-        starts = len(columns)
-        pairs = 0
-        for stage in np.unique(columns):
-            at = np.flatnonzero(columns == stage)
-            n = int((self.features.stage_of == stage).sum())
-            pairs += n * (n - 1) // 2
-            total += (self.a.linear[:, :starts][:, at] @ self.b.linear[:, :starts][:, at].T) ** 2
-        total -= self.a.squared @ self.b.squared.T
-        return total / 2 / max(1, pairs)
+        total = -self.a.squared @ self.b.squared.T
+        for stage in np.unique(self.features.stage_of):
+            at = np.flatnonzero(self.features.column_stages == stage)
+            total += (self.a.linear[:, at] @ self.b.linear[:, at].T) ** 2
+        return np.asarray(total / (2 * max(1, self.features.stage_pairs)))
 
     def parts(self, h: Hyperparameters) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         """Linear part, main effects, pairs, inside, rest: each of shape (N, M), weighted but for `main` and `pairs`."""
@@ -118,13 +110,10 @@ def _diagonal(features: Features, inputs: _Inputs, h: Hyperparameters) -> Floats
     linear = (inputs.linear**2) @ weights
     main = (inputs.linear[:, d] ** 2) @ weights[d]
     pairs = (main**2 - (inputs.squared**2) @ squares) / 2
-    columns = np.concatenate([np.full(t.shape[1], s) for t, s in zip(features.tables, features.stage_of, strict=True)])
-    inside, count = np.zeros(len(linear)), 0
-    for stage in np.unique(columns):
-        inside += (inputs.linear[:, d][:, columns == stage] ** 2).sum(axis=1) ** 2
-        n = int((features.stage_of == stage).sum())
-        count += n * (n - 1) // 2
-    inside = (inside - (inputs.squared**2).sum(axis=1)) / 2 / max(1, count)
+    inside = -(inputs.squared**2).sum(axis=1)
+    for stage in np.unique(features.stage_of):
+        inside += (inputs.linear[:, d][:, features.column_stages == stage] ** 2).sum(axis=1) ** 2
+    inside = inside / (2 * max(1, features.stage_pairs))
     return np.asarray(_CONSTANT + linear + _pair_scale(h) * pairs + np.exp(h.others[1]) * inside + np.exp(h.others[2]))
 
 

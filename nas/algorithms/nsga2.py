@@ -102,8 +102,7 @@ def rank_and_crowding(points: NDArray[np.float64]) -> tuple[NDArray[np.int64], N
     dominates = no_worse & ~no_worse.T
     rank = np.full(len(points), -1, dtype=np.int64)
     front = 0
-    while (rank < 0).any():
-        left = np.flatnonzero(rank < 0)
+    while len(left := np.flatnonzero(rank < 0)):
         rank[left[~dominates[np.ix_(left, left)].any(axis=0)]] = front
         front += 1
     crowding = np.zeros(len(points))

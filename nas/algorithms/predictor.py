@@ -45,7 +45,7 @@ class Predictor(Algorithm):
         seed: int = 0,
         *,
         warm_up: int = 10,
-        optimism: float = 0.5,
+        optimism: float = 1.0,
         candidates: int = 500,
         step_time: StepTimes | None = None,
         **settings: Any,
@@ -56,6 +56,7 @@ class Predictor(Algorithm):
         self.observations: list[Observation] = []
         self.scored = 0
         self.threads = ThreadpoolController()
+        self.multipliers = np.random.default_rng(0).integers(2**62, size=len(space.decisions), dtype=np.int64)
         self.model: RewardModel | None = None
         self.features: tuple[Features, Features] | None = None
         self.fitted: tuple[int, Fitted] | None = None  # for how many observations, and what
@@ -68,10 +69,9 @@ class Predictor(Algorithm):
     def _propose(self, rng: np.random.Generator) -> Proposal:
         if self.scored < self.warm_up or not self.space.decisions:
             return Proposal(self.space.sample(rng), "predictor.random")
-        pending = [self.space.encode(p.architecture) for p in self.pending.values()]
         # Matrices of a few hundred rows: on a busy machine a second BLAS thread makes them several times slower.
         with self.threads.limit(limits=1, user_api="blas"):
-            model = self._model().assuming(np.array(pending).reshape(-1, len(self.space.decisions)))
+            model = self._model().assuming(self._pending_codes())
             best = self._search(model, rng)
         if best is None:
             return Proposal(self.space.sample(rng), "predictor.random")
@@ -115,13 +115,12 @@ class Predictor(Algorithm):
     def _search(self, model: RewardModel, rng: np.random.Generator) -> _Candidate | None:
         """Climb from the best observed and the best random candidates; the best point on the way that is new."""
         codes = self.space.sample_encodings(self.candidates, rng)
-        codes = np.unique(np.concatenate([codes, model.top(_STARTS)]), axis=0)
-        values = model.optimistic(codes, self.optimism)
-        known, known_values = codes, values
+        known = self._distinct(np.concatenate([codes, model.top(_STARTS)]))
+        known_values = model.optimistic(known, self.optimism)
         for _ in range(_CLIMBS):
             starts = known[np.argsort(-known_values, kind="stable")[:_STARTS]]
             near = self._changes(starts, rng)
-            near = near[~_rows_in(near, known)]
+            near = near[~np.isin(self._keys(near), self._keys(known))]
             if not len(near):
                 break
             found = model.optimistic(near, self.optimism)
@@ -129,7 +128,8 @@ class Predictor(Algorithm):
             known, known_values = np.concatenate([known, near]), np.concatenate([known_values, found])
             if stuck:
                 break
-        for i in np.argsort(-known_values, kind="stable"):
+        old = np.isin(self._keys(known), self._keys(self._proposed())) & (not self.repeats)
+        for i in np.argsort(np.where(old, np.inf, -known_values), kind="stable"):
             architecture = self.space.decode(known[i])
             if self.repeats or architecture.arch_id not in self.seen:
                 mean, std = model.predict(known[i : i + 1])
@@ -149,19 +149,28 @@ class Predictor(Algorithm):
         doubles = singles[rng.integers(0, len(singles), _DOUBLES)]
         at = rng.integers(0, len(lengths), _DOUBLES)
         doubles[np.arange(_DOUBLES), at] = rng.integers(0, lengths[at])
-        codes = np.unique(np.concatenate([singles, doubles]), axis=0)
+        codes = self._distinct(np.concatenate([singles, doubles]))
         return codes[self.space.allowed(codes)]
+
+    def _pending_codes(self) -> Codes:
+        codes = [self.space.encode(p.architecture) for p in self.pending.values()]
+        return np.array(codes, dtype=np.int64).reshape(-1, len(self.space.decisions))
+
+    def _proposed(self) -> Codes:
+        return np.concatenate([[o.code for o in self.observations], self._pending_codes()])
+
+    def _keys(self, codes: Codes) -> NDArray[np.int64]:
+        """A number for each row: equal rows, equal numbers; unequal ones differ but for a chance of about 1e-19."""
+        return np.asarray(codes @ self.multipliers)
+
+    def _distinct(self, codes: Codes) -> Codes:
+        return codes[np.sort(np.unique(self._keys(codes), return_index=True)[1])]
 
 
 class _Candidate(NamedTuple):
     architecture: Architecture
     mean: float
     std: float
-
-
-def _rows_in(rows: Codes, others: Codes) -> NDArray[np.bool_]:
-    known = set(map(bytes, np.ascontiguousarray(others)))
-    return np.array([bytes(row) in known for row in np.ascontiguousarray(rows)], dtype=bool)
 
 
 _STARTS, _CLIMBS, _DOUBLES = 6, 12, 100
