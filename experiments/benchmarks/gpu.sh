@@ -46,7 +46,8 @@ say "$("$python" -c 'import platform, torch; print("python", platform.python_ver
 say "commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
 nvidia-smi --query-gpu=driver_version,clocks.sm,clocks.max.sm,power.limit --format=csv,noheader 2>/dev/null | tee -a "$report"
 
-run 150 "tests" "$python" -m pytest -q -m gpu -p no:cacheprovider tests
+mapfile -t tests < <(grep -rl --include='test_*.py' 'mark\.gpu' tests) # others may need packages that are not there
+run 150 "tests" "$python" -m pytest -q -m gpu -p no:cacheprovider "${tests[@]}"
 run 200 "step time" "$python" -m experiments.benchmarks.step_time --device cuda --repeats 2 --rounds 10 --out "$out"
 run 150 "training" "$python" experiments/benchmarks/training.py --device cuda --out "$out"
 run 60 "augmentation" "$python" experiments/benchmarks/augmentation.py --device cuda --out "$out"

@@ -1,14 +1,14 @@
 """How far step times can be trusted: plain timing and ours against a long reference measurement.
 
-Networks of nearly equal MACs are timed in three conditions: on the device as it is (`idle`), while other processes train on
-it without asking (`loaded`), and beside three of our own trainers that share the device lock (`together`). The
-goals: rms error at most 2 % idle and 3 % loaded with at most 30 pairs, Kendall's tau at least 0.97 and 0.92.
+Networks of nearly equal MACs are timed in three conditions: on the device as it is (`idle`), while other processes
+train on it without asking (`loaded`), and beside three trainers that share the device lock (`together`). Goals: rms
+error at most 2 % idle and 3 % loaded with at most 30 pairs, Kendall's tau at least 0.97 and 0.92.
 
-The truth is measured apart from the method that is judged: the networks take turns in random order, each with a few steps
-in a row, for many rounds, half of them before and half after everything else. Plain timing is 30 steps of a network in
-a row after 3 to warm up, in wall time; as it has no unit in common with the truth, its mean error is taken off first.
+The truth is measured apart from the method that is judged: all networks take turns in random order, each with a few
+steps in a row, for many rounds, half of them before and half after everything else. Plain timing is 30 steps of a
+network in a row after 3 to warm up, in wall time; as it knows no unit of its own, its mean error is taken off first.
 
-    python -m experiments.benchmarks.step_time --device cpu --out experiments/results     # about 20 minutes, idle
+    python -m experiments.benchmarks.step_time --device cpu --out experiments/results     # about 20 minutes if idle
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 
+from experiments.benchmarks.step_time_report import GOALS, judged, kendall_tau, markdown
+from nas.config import backbone
 from nas.measure.clock import choose_clock
 from nas.measure.device_lock import DeviceLock
 from nas.measure.pairs import centre
@@ -46,7 +48,7 @@ from search_space.spaces import SPACES
 
 CLASSES = 10
 PLAIN_STEPS = 30
-GOALS = {"idle": (0.02, 0.97), "loaded": (0.03, 0.92), "together": (0.02, 0.97)}  # rms error, tau
+LOAD = {"cpu": 3, "cuda": 1}  # processes that compete in the condition `loaded`
 TRAINING = TrainSettings()
 TIMING = StepTimeSettings()
 
@@ -71,12 +73,13 @@ SETS = {
 
 
 def candidates(chosen: Set, n: int) -> tuple[list[Architecture], Architecture]:
-    """Give `n` architectures whose MACs lie closest to the space's median, out of 20 n, and the reference."""
+    """Give `n` architectures whose MACs lie closest to the space's median, out of 20 n, and its backbone."""
     space, rng = SPACES[chosen.space](**chosen.arguments), np.random.default_rng(0)
+    reference = backbone({"name": chosen.space, **chosen.arguments}, space)
     codes = np.unique([space.encode(space.sample(rng)) for _ in range(20 * n)], axis=0)
     macs = count_batch(space, codes, chosen.image_size, CLASSES).macs
     nearest = np.argsort(np.abs(np.log(macs / np.median(macs))))[:n]
-    return [space.decode(codes[i]) for i in nearest], space.decode(np.zeros(len(space.decisions), dtype=np.int64))
+    return [space.decode(codes[i]) for i in nearest], reference
 
 
 def prepared(architecture: Architecture, device: torch.device) -> TrainingStep:
@@ -116,7 +119,8 @@ def train_for_ever(architecture: Architecture, chosen: Set, device_text: str, lo
     device = resolve_device(device_text)
     step, lock = prepared(architecture, device), DeviceLock(device)
     batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, TRAINING, device)
-    while True:
+    parent = multiprocessing.parent_process()
+    while parent is not None and parent.is_alive():
         with lock.training() if locked else nullcontext():
             step(*batch)
         ready.set()
@@ -124,9 +128,9 @@ def train_for_ever(architecture: Architecture, chosen: Set, device_text: str, lo
 
 @contextmanager
 def others(condition: str, architectures: list[Architecture], chosen: Set, device: torch.device) -> Iterator[None]:
-    """Three processes that train on the device; none if the condition is `idle`."""
+    """Other processes train on the device meanwhile, unless the condition is `idle`."""
     context, started = multiprocessing.get_context("spawn"), []
-    for architecture in architectures[:3] if condition != "idle" else []:
+    for architecture in architectures[: {"idle": 0, "loaded": LOAD[device.type], "together": 3}[condition]]:
         ready = context.Event()
         arguments = (architecture, chosen, str(device), condition == "together", ready)
         process = context.Process(target=train_for_ever, args=arguments, daemon=True)
@@ -183,39 +187,7 @@ def one_pass(
     return results
 
 
-# ---- judging
-
-
-def kendall_tau(a: Any, b: Any) -> float:
-    """Share of the pairs that both order alike, less the share that they order otherwise."""
-    first, second = np.triu_indices(len(a), 1)
-    a, b = np.asarray(a), np.asarray(b)
-    return float(np.mean(np.sign(a[first] - a[second]) * np.sign(b[first] - b[second])))
-
-
-def judged(passes: list[list[dict[str, Any]]], truth: np.ndarray) -> dict[str, dict[str, float]]:
-    """Give rms and largest error and the mean tau of each method, and what the pairs say of themselves."""
-    table = {}
-    for method in [name for name in passes[0][0] if name != "measured"]:
-        found = np.array([[result[method] for result in one] for one in passes])
-        errors = found - truth
-        if method.startswith("plain"):
-            errors -= errors.mean(1, keepdims=True)
-        table[method] = {
-            "rms_error": float(np.sqrt(np.mean(errors**2))),
-            "largest_error": float(np.abs(errors).max()),
-            "kendall_tau": mean(kendall_tau(one, truth) for one in found),
-        }
-    records = [(result["measured"], true) for one in passes for result, true in zip(one, truth, strict=True)]
-    table["the pairs"] = {
-        "mean_n": mean(record["n"] for record, _ in records),
-        "converged": mean(record["converged"] for record, _ in records),
-        "half_width": mean((record["ratio_high"] - record["ratio_low"]) / 2 / record["ratio"] for record, _ in records),
-        "interval_holds_truth": mean(
-            record["ratio_low"] <= math.exp(true) <= record["ratio_high"] for record, true in records
-        ),
-    }
-    return table
+# ---- all of it
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -258,44 +230,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "conditions": {condition: judged(passes[condition], truth) for condition in passes},
         "measurements": passes,
     }
-
-
-def markdown(result: dict[str, Any]) -> str:
-    chosen, nets = result["set"], result["networks"]
-    lines = [
-        f"# Step time on {result['device']}, {result['date'][:10]}",
-        "",
-        f"`python -m experiments.benchmarks.step_time`, torch {result['torch']}, {result['cpus']} CPUs, one thread, load "
-        f"average {result['load_average_at_start'][0]:.1f} before the start. {len(nets)} networks of the space "
-        f"`{chosen['space']}`, {chosen['image_size']} px, batch {chosen['batch_size']}, each timed {result['repeats']} times "
-        f"in each condition; what the conditions and the truth are stands at the head of the script.",
-        "",
-        f"True ratios {min(n['true_ratio'] for n in nets):.2f} to {max(n['true_ratio'] for n in nets):.2f}; the halves of "
-        f"the truth differ by {result['truth_halves_rms_difference']:.1%} rms. MACs order the networks at tau "
-        f"{result['tau_of_macs']:.2f}, parameters at {result['tau_of_params']:.2f}.",
-        "",
-        "| condition | method | rms error | largest | Kendall tau | goal |",
-        "|---|---|---|---|---|---|",
-    ]
-    for condition, table in result["conditions"].items():
-        for method, row in table.items():
-            if method == "the pairs":
-                continue
-            rms, tau = GOALS[condition]
-            goal = f"{rms:.0%}, {tau}" if method.startswith("pairs") else ""
-            lines.append(
-                f"| {condition} | {method} | {row['rms_error']:.1%} | {row['largest_error']:.1%} "
-                f"| {row['kendall_tau']:.2f} | {goal} |"
-            )
-    lines += ["", "| condition | pairs (mean) | converged | half width of the interval | interval holds the truth |"]
-    lines += ["|---|---|---|---|---|"]
-    for condition, table in result["conditions"].items():
-        row = table["the pairs"]
-        lines.append(
-            f"| {condition} | {row['mean_n']:.1f} | {row['converged']:.0%} | {row['half_width']:.1%} "
-            f"| {row['interval_holds_truth']:.0%} |"
-        )
-    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
