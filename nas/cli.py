@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _search_parser(commands)
     _reading_parsers(commands)
+    _report_parser(commands)
     _replay_parser(commands)
     _architecture_parsers(commands)
     _preparing_parsers(commands)
@@ -106,6 +107,12 @@ def _reading_parsers(commands: Any) -> None:
                 default="accuracy,s_normalised,params",
                 help="what counts; `-name`: less is better, `+name`: more (default: %(default)s)",
             )
+
+
+def _report_parser(commands: Any) -> None:
+    sub = _command(commands, "report", "write a run up as one HTML file with pictures", _report)
+    sub.add_argument("run", type=Path, metavar="DIR", help="run folder")
+    sub.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in the run folder")
 
 
 def _replay_parser(commands: Any) -> None:
@@ -211,6 +218,12 @@ def _pareto(a: argparse.Namespace) -> int:
     from nas.commands import read
 
     return read.pareto(a.run, a.format, a.columns.split(","))
+
+
+def _report(a: argparse.Namespace) -> int:
+    from nas.commands import read
+
+    return read.report(a.run, a.out)
 
 
 def _replay(a: argparse.Namespace) -> int:

@@ -18,11 +18,12 @@ MAY_IMPORT = {
 # Outside package -> the only places of the product that import it.
 DOORS = {
     "ray": ("nas/search/tune/",),
-    "pandas": ("nas/analysis/frame.py",),
+    "pandas": ("nas/analysis/",),
     "yaml": ("search_space/yaml_text.py",),
     "fvcore": ("search_space/layer_table.py",),
     "datasets": ("nas/data/sources/tables.py",),
     "optuna": ("nas/algorithms/tpe.py",),
+    "matplotlib": ("nas/analysis/plots.py",),
     "pydantic": ("nas/config.py",),
 }
 WITHOUT_TORCH = ("rewards", "scaling", "nas/algorithms")

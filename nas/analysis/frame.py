@@ -1,4 +1,4 @@
-"""Trial logs as pandas tables: the only file that imports pandas."""
+"""Trial logs as pandas tables: only this folder imports pandas."""
 
 from __future__ import annotations
 

@@ -117,6 +117,16 @@ def pareto(run: Path, form: str, columns: Sequence[str]) -> int:
     return 0
 
 
+def report(run: Path, out: Path | None) -> int:
+    """Write a run up as HTML."""
+    from nas.analysis.report import report as write_up
+
+    text, out = write_up(run), out or run / "report.html"
+    out.write_text(text)
+    console().print(f"written: {out}", soft_wrap=True)
+    return 0
+
+
 def show_ranking(run: Path, n: int = 10) -> None:
     """Print the best trials of a run."""
     ranked = [Trial.from_dict(record) for record in read_lines(run / TRIALS)]

@@ -9,7 +9,6 @@ from pathlib import Path
 from nas.commands.terminal import Column, console, fixed, show
 from nas.config import load_config
 from nas.search.replay import replay, write_replay
-from nas.search.replay_plot import plot_replay
 from nas.search.run import read_config
 from nas.search.table import read_trials
 from search_space.space import SearchSpace
@@ -47,8 +46,11 @@ def replay_command(
     title = f"Trials to the log's best reward: median of {seeds} seeds with a 95 % interval"
     show([asdict(record) for record in records], form, _COLUMNS, title)
     if out is not None:
+        from nas.analysis.plots import replays
+
         written = write_replay(records, out)
         best = max(trial.reward for trial in table if trial.reward is not None)
-        written.append(plot_replay(records, out / "replay.png", best))
+        replays(records, best).savefig(out / "replay.png", dpi=150)
+        written.append(out / "replay.png")
         console(stderr=True).print(f"written: {', '.join(map(str, written))}", soft_wrap=True)
     return 0

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nas.algorithms import Proposal
+from nas.analysis.plots import replays
 from nas.search.replay import replay, rescore, write_replay
-from nas.search.replay_plot import plot_replay
 from nas.search.table import TableEvaluator, read_trials
 from nas.trial import Trial
 from search_space.cost import count
@@ -105,8 +105,8 @@ def test_the_written_files_hold_the_records(log, tmp_path):
     assert [row["algorithm"] for row in table] == ["random", "local"]
     assert float(table[0]["final_reward"]) == pytest.approx(records[0].final_reward)
     assert "mean_best" not in table[0]
-    picture = plot_replay(records, tmp_path / "replay.png", best=1.0)
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    replays(records, best=1.0).savefig(tmp_path / "replay.png")
+    assert (tmp_path / "replay.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_csv_with_decision_columns_is_a_log(log, tmp_path):

@@ -1,0 +1,102 @@
+"""Pictures of a run and of a replay: the only file that imports matplotlib."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nas.analysis.frame import decision_columns, pareto
+
+if TYPE_CHECKING:
+    from nas.search.replay import Replayed
+
+
+def progress(frame: pd.DataFrame) -> Figure:
+    """Reward of each trial in the order they finished, and the best so far."""
+    figure, axes = _figure("trial, in the order finished", "reward")
+    ok = frame[frame["status"] == "ok"].reset_index(drop=True)
+    axes.plot(ok.index + 1, ok["reward"], "o", color="tab:blue", markersize=4, alpha=0.6, label="trial")
+    axes.step(ok.index + 1, ok["reward"].cummax(), where="post", color="tab:orange", label="best so far")
+    axes.legend(frameon=False)
+    return figure
+
+
+def trade_off(frame: pd.DataFrame) -> Figure:
+    """Accuracy over step time, parameters as colour; a ring marks the Pareto front of the three."""
+    figure, axes = _figure("training step time, reference = 1", "accuracy")
+    ok = frame[frame["status"] == "ok"].dropna(subset=["accuracy", "s_normalised"])
+    points = axes.scatter(ok["s_normalised"], ok["accuracy"], c=ok["params"] / 1e6, s=24, cmap="viridis")
+    front = pareto(frame)
+    axes.scatter(
+        front["s_normalised"], front["accuracy"], s=70, facecolors="none", edgecolors="tab:red", label="Pareto front"
+    )
+    axes.set_xscale("log")
+    axes.set_xticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
+    axes.minorticks_off()
+    axes.set_xlim(ok["s_normalised"].min() * 0.9, ok["s_normalised"].max() * 1.1)
+    figure.colorbar(points, ax=axes, label="parameters, millions")
+    axes.legend(frameon=False)
+    return figure
+
+
+def effects(frame: pd.DataFrame) -> Figure:
+    """Mean reward of the trials with each choice of each decision, against the mean of all, with its standard error."""
+    ok = frame[frame["status"] == "ok"]
+    names = decision_columns(ok)
+    columns = min(5, max(1, len(names)))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(2.4 * columns, 1.7 * max(1, rows)), layout="constrained")
+    axes = figure.subplots(max(1, rows), columns, squeeze=False, sharey=True)
+    for name, each in zip(names, axes.flat, strict=False):
+        groups = ok.groupby(name)["reward"]
+        means, errors = groups.mean() - ok["reward"].mean(), groups.sem().fillna(0)
+        labels = [str(choice).replace("_mbconv", "") for choice in means.index]
+        each.errorbar(labels, means, yerr=errors, fmt="o", markersize=4, capsize=2)
+        each.axhline(0, color="0.7", linewidth=0.8)
+        each.set_title(name, fontsize=8)
+        each.tick_params(labelsize=7)
+    for unused in axes.flat[len(names) :]:
+        unused.set_axis_off()
+    return figure
+
+
+def curves(epochs: pd.DataFrame) -> Figure:
+    """Accuracy over epochs of every trial."""
+    figure, axes = _figure("epoch", "accuracy")
+    for _, one in epochs.dropna(subset="accuracy").groupby(["run_id", "trial_id"]):
+        axes.plot(one["epoch"] + 1, one["accuracy"], color="tab:blue", alpha=0.35, linewidth=1)
+    return figure
+
+
+def replays(records: Sequence[Replayed], best: float | None = None) -> Figure:
+    """Mean best reward after each trial of each algorithm, with its 95 % band; `best`, the log's, as a line."""
+    figure, axes = _figure("trials", "best reward so far")
+    for record in records:
+        trials = range(1, len(record.mean_best) + 1)
+        (line,) = axes.plot(trials, record.mean_best, label=record.algorithm)
+        axes.fill_between(trials, record.low_best, record.high_best, alpha=0.2, color=line.get_color(), linewidth=0)
+    if best is not None:
+        axes.axhline(best, color="0.4", linestyle=":", linewidth=1, label="best of the log")
+    axes.legend(frameon=False)
+    return figure
+
+
+def as_base64(figure: Figure) -> str:
+    """A figure as a PNG in base64, for a page that holds all its pictures."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _figure(x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=x, ylabel=y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
