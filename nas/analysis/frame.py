@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from search_space.space import SearchSpace
 
 # The columns of a Pareto front when none are named: what the paper's reward weighs against each other.
 OBJECTIVES = {"accuracy": True, "s_normalised": False, "params": False}  # column -> whether more is better
+_FIELDS = [f.name for f in fields(Trial) if f.name != "curve"]  # columns of a table without rows
 _NOT_A_COLUMN = ("curve", "proposal", "parents")
 
 
@@ -121,6 +123,8 @@ def _load_one(run: Path) -> pd.DataFrame:
     log = _log(run)
     space = SearchSpace.from_dict(read_config(log.parent)["space"]) if (log.parent / CONFIG).exists() else None
     rows = [_row(record, space) for record in read_lines(log)]
+    if not rows:
+        return pd.DataFrame(columns=_FIELDS).astype(dict.fromkeys((*OBJECTIVES, "reward"), "float64"))
     frame = pd.DataFrame(rows)
     numeric = [name for name in frame.columns if frame[name].map(lambda v: v is None or _is_number(v)).all()]
     return frame.astype({name: "float64" for name in numeric if frame[name].isna().any()})

@@ -83,6 +83,9 @@ def trials(run: Path, form: str, sort: str, descending: bool, limit: int | None,
         save(frame, out)
         console().print(f"{len(frame)} trials written to {out}")
         return 0
+    if frame.empty:
+        _show([], form)
+        return 0
     if sort not in frame.columns:
         raise ValueError(f"cannot sort by {sort!r}; columns: {', '.join(frame.columns)}")
     frame = frame.sort_values(sort, ascending=not descending, kind="stable")

@@ -53,6 +53,15 @@ def test_the_order_and_the_number_of_trials(run, capsys):
     assert [row["trial_id"] for row in json.loads(out)] == [row["trial_id"] for row in json.loads(best)]
 
 
+def test_a_run_without_trials_reads_as_empty(run, capsys):
+    """Looking at a search that has only begun is no error."""
+    (run / "trials.jsonl").write_text("")
+    for command in ("status", "trials", "best", "pareto"):
+        status, _, err = nas(capsys, command, run)
+        assert (status, err) == (0, "")
+    assert nas(capsys, "trials", run, "--format", "json")[1] == "[]\n"
+
+
 def test_trials_can_be_written_to_a_file(run, capsys, tmp_path):
     """`--out` writes the whole table."""
     status, out, _ = nas(capsys, "trials", run, "--out", tmp_path / "t.csv")
