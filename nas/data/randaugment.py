@@ -88,15 +88,17 @@ def randaugment(
     Returns: (N, H, W, C) uint8.
     """
     arguments = {name: POLICIES[policy][name] for name in OPERATIONS if name in POLICIES[policy]}
-    images = images.clone()  # `on_drawn` writes in place on a CPU
+    place = torch.arange(len(images), device=images.device)
     for _ in range(layers):
         draws = torch.rand(2, len(images), generator=generator, device=images.device)
-        chosen, order = (draws[0] * len(arguments)).to(torch.int64).sort()  # a CPU works on neighbours
+        # Images that drew the same become neighbours, which a CPU can work on without picking them out.
+        chosen, order = (draws[0] * len(arguments)).to(torch.int64).sort()
+        images, place = images.index_select(0, order), place.index_select(0, order)
         sign = torch.where(draws[1] < 0.5, -1.0, 1.0)
         drawn = {name: chosen == i for i, name in enumerate(arguments)}
         values = {name: argument(magnitude / FULL, sign) for name, argument in arguments.items()}
-        images = apply(images.index_select(0, order), drawn, values, generator).index_select(0, order.argsort())
-    return images
+        images = apply(images, drawn, values, generator)
+    return images.index_select(0, place.argsort())
 
 
 def apply(

@@ -94,3 +94,15 @@ def test_each_image_has_its_own_argument() -> None:
 def by_pillow_each(images: Tensor, factors: Tensor) -> Tensor:
     pairs = zip(images, factors.tolist(), strict=True)
     return torch.cat([by_pillow(image[None], enhanced(ImageEnhance.Contrast, factor)) for image, factor in pairs])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_histogram_counts_levels(channels: int) -> None:
+    """Both ways of counting levels, the CPU's and the one for a GPU, give numpy's counts."""
+    images = batch(channels)
+    wanted = np.stack(
+        [[np.bincount(i[..., c].ravel(), minlength=256) for c in range(channels)] for i in images.numpy()]
+    )
+    for count in (colour._count_by_bins, colour._count_by_scatter):
+        counts = count(colour._places(images), len(images) * channels * 256)
+        assert np.array_equal(counts.view(-1, channels, 256), wanted)
