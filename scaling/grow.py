@@ -70,15 +70,16 @@ def _between(low: Architecture, high: Architecture, share: float, rule: Rule) ->
     def pixels(a: int | None, b: int | None) -> int | None:
         return None if a is None or b is None else _multiple(a + (b - a) * share, rule.image_size_divisor)
 
-    last = low.stages[-1].channels / high.stages[len(low.stages) - 1].channels
+    if len(low.stages) > len(high.stages):
+        return _between(high, low, 1 - share, rule)
+    narrower = low.stages[-1].channels / high.stages[len(low.stages) - 1].channels
+    begun = [(stage.layers, stage.channels) for stage in low.stages]
+    begun += [(0, round(stage.channels * narrower)) for stage in high.stages[len(low.stages) :]]
     stages = []
-    for number, stage in enumerate(high.stages):
-        known = number < len(low.stages)
-        from_layers = low.stages[number].layers if known else 0
-        from_channels = low.stages[number].channels if known else round(stage.channels * last)
+    for number, ((layers, width), stage) in enumerate(zip(begun, high.stages, strict=True)):
         turn = (number + 0.5) / len(high.stages)  # of this stage, among those that gain a layer at the same dial
-        if layers := math.floor(from_layers + (stage.layers - from_layers) * share + turn):
-            stages.append(replace(stage, layers=layers, channels=channels(from_channels, stage.channels)))
+        if layers := math.floor(layers + (stage.layers - layers) * share + turn):
+            stages.append(replace(stage, layers=layers, channels=channels(width, stage.channels)))
     return replace(
         high,
         stem_channels=channels(low.stem_channels, high.stem_channels),

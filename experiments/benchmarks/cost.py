@@ -103,13 +103,18 @@ def report(rows: list[dict[str, Any]], on: dict[str, str]) -> str:
         "| space | way | per CPU second | rounds | per wall second |",
         "|---|---|--:|--:|--:|",
     ]
-    lines += [
-        f"| {row['space']} | {row['way']} | {row['per_cpu_s']:,.0f} ({row['per_cpu_s_low']:,.0f} to "
-        f"{row['per_cpu_s_high']:,.0f}) | {row['rounds']} x {row['architectures']:,} | {row['per_wall_s']:,.0f} |"
-        for row in rows
-    ]
+    for row in rows:
+        median, low, high, wall = (
+            _short(row[key]) for key in ("per_cpu_s", "per_cpu_s_low", "per_cpu_s_high", "per_wall_s")
+        )
+        rounds = f"{row['rounds']} x {row['architectures']:,}"
+        lines.append(f"| {row['space']} | {row['way']} | {median} ({low} to {high}) | {rounds} | {wall} |")
     lines += ["", *(f"* `{way.__name__}`: {(way.__doc__ or '').strip()}" for way in WAYS)]
     return "\n".join(lines) + "\n"
+
+
+def _short(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
 
 
 def main() -> None:

@@ -180,6 +180,17 @@ def test_channels_that_neither_size_changes_stay_in_between():
     assert grown == dataclasses.replace(winner, stages=(Stage("mbconv", 6, 3, 4, 20, 1),))
 
 
+def test_a_stage_that_a_larger_size_lacks_goes_step_by_step():
+    """A rule may also take the extra stage back: on the way its layers go one by one."""
+    rule = Rule((Growth("one", split=0.5), Growth("two", width=2.0)))
+    winner = Architecture(16, (Stage("mbconv", 2, 3, 4, 16, 1), Stage("mbconv", 8, 3, 4, 16, 1)), 64)
+    counts = [layers(at_dial(winner, dial / 10, rule)) for dial in range(11)]
+    assert counts[0] == [2, 4, 4]
+    assert counts[10] == [2, 8]
+    assert all(abs(sum(count) - 10) <= 1 for count in counts)
+    assert [len(count) for count in counts] == sorted((len(count) for count in counts), reverse=True)
+
+
 @pytest.mark.parametrize("dial", [-0.1, float("nan"), float("inf")])
 def test_a_dial_out_of_range_is_refused(dial):
     """There is nothing below the smallest size."""
