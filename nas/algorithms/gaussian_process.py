@@ -38,8 +38,8 @@ class Hyperparameters:
         return np.concatenate([self.blocks, self.others])
 
 
-_EXPECTED = np.log([0.3, 0.05, 0.05, 3.0, 0.03])
-_LOOSENESS = np.array([1.5, 1.5, 1.5, 0.7, 2.5])  # standard deviations of the priors on the logarithms
+_EXPECTED = np.log([0.3, 0.05, 0.05, 3.0, 0.15])
+_LOOSENESS = np.array([1.5, 1.5, 1.5, 0.7, 1.5])  # standard deviations of the priors on the logarithms
 _BLOCK_LOOSENESS = 1.2
 _JITTER = 1e-6
 _CONSTANT = 1.0  # variance of the unknown mean

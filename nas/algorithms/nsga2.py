@@ -98,7 +98,7 @@ def rank_and_crowding(points: NDArray[np.float64]) -> tuple[NDArray[np.int64], N
         points: (N, objectives).
     Returns: int64 and float64 arrays of length N; the ends of a front have infinite distance.
     """
-    no_worse = (points[:, None, :] <= points[None, :, :]).all(axis=2)
+    no_worse: NDArray[np.bool_] = np.asarray((points[:, None, :] <= points[None, :, :]).all(axis=2))
     dominates = no_worse & ~no_worse.T
     rank = np.full(len(points), -1, dtype=np.int64)
     front = 0
@@ -108,9 +108,9 @@ def rank_and_crowding(points: NDArray[np.float64]) -> tuple[NDArray[np.int64], N
     crowding = np.zeros(len(points))
     for number in range(front):
         members = np.flatnonzero(rank == number)
-        for values in points[members].T:
-            order = members[np.argsort(values, kind="stable")]
-            ordered = np.sort(values)
+        for column in range(points.shape[1]):
+            order = members[np.argsort(points[members, column], kind="stable")]
+            ordered = points[order, column]
             crowding[order[[0, -1]]] = np.inf
             crowding[order[1:-1]] += (ordered[2:] - ordered[:-2]) / (ordered[-1] - ordered[0] + 1e-300)
     return rank, crowding

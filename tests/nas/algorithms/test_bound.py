@@ -31,7 +31,7 @@ def log():
 
 
 def test_needed_accuracy_gives_the_kth_reward(log):
-    """With the needed accuracy the weighted product is exactly the k-th best; with fewer than k trials nothing is needed."""
+    """With the needed accuracy the reward is exactly the k-th best; with fewer than k trials nothing is needed."""
     needed = needed_accuracy(log, 2.0, 0.5, k=3)
     kth = sorted((t.reward for t in log), reverse=True)[2]
     assert needed * 2.0**-0.07 * 0.5**-0.05 == pytest.approx(kth)

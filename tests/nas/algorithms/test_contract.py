@@ -6,8 +6,9 @@ import pytest
 from nas.algorithms import ALGORITHMS, Exhausted, Proposal, compatible
 from nas.algorithms.algorithm import Algorithm
 from nas.trial import STATUSES, Trial
+from search_space.choices import Constraints, StageChoices
 from search_space.cost import count
-from search_space.space import Constraints, SearchSpace, StageChoices
+from search_space.space import SearchSpace
 from search_space.spaces import small
 
 SPACE = small()
@@ -123,7 +124,7 @@ def test_only_the_reward_told_is_enough(name):
 
 
 def test_trials_nobody_asked_for_are_learned_from(name):
-    """An earlier search's trials, told first, count as seen; a foreign architecture is an error that names the field."""
+    """An earlier search's trials count as seen; a foreign architecture is an error that names the field."""
     earlier = ALGORITHMS["random"](SPACE, seed=9)
     algorithm = ALGORITHMS[name](SPACE, seed=1)
     log = run(earlier, 25)

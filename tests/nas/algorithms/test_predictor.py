@@ -1,0 +1,169 @@
+"""The predictor's parts: exact costs, the process's likelihood and predictions, the reward taken apart."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+
+from nas.algorithms import ALGORITHMS
+from nas.algorithms import gaussian_process as gp
+from nas.algorithms.features import Features, StageCosts
+from nas.algorithms.nsga2 import rank_and_crowding
+from nas.algorithms.reward_model import Targets, observation
+from nas.trial import Trial
+from search_space.cost import count_batch
+from search_space.space import SearchSpace, StageChoices
+from search_space.spaces import efficientnetv2, small
+
+SPACE = small()
+CHANNELS = SearchSpace(
+    8,
+    tuple(StageChoices(("mbconv", "fused_mbconv"), (1, 2), (3, 5), (1, 4), (8, 16), (1, 2)) for _ in range(2)),
+    16,
+    image_size=32,
+)
+
+
+def numbers(space, codes):
+    """Accuracy, normalised step time and params of some encodings: smooth functions with interactions."""
+    params = count_batch(space, codes, 32, 10).params / 80_000
+    position = codes / (np.array([len(d.choices) for d in space.decisions]) - 1)
+    weights = np.linspace(0.2, 1.0, codes.shape[1])
+    worth = (position - 0.5) @ weights
+    times = 0.3 + StageCosts(space, 32).stages(codes)[:, 1].sum(axis=1) / 4e7
+    return 0.7 + 0.02 * worth + 0.01 * worth * position[:, 0], times, params
+
+
+def trials_of(space, codes, **changes):
+    for code, a, s, p in zip(codes, *numbers(space, codes), strict=True):
+        reward = a * s**-0.07 * p**-0.05
+        known = {"accuracy": a, "s_normalised": s, "p_normalised": p, "reward": reward, "w": -0.07, "v": -0.05}
+        yield Trial(space.decode(code), "ok", **{k: v if v is None else float(v) for k, v in (known | changes).items()})
+
+
+@pytest.mark.parametrize("space", [SPACE, efficientnetv2(), CHANNELS], ids=["small", "efficientnetv2", "channels"])
+def test_stage_tables_add_up_to_the_counted_costs(space):
+    """The look-up of costs gives what counting gives, also where channels or strides are decisions."""
+    codes = space.sample_encodings(50, np.random.default_rng(0))
+    expected = np.stack(count_batch(space, codes, 64), axis=1)
+    np.testing.assert_allclose(StageCosts(space, 64).totals(codes), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("by_stage", [False, True])
+def test_the_likelihood_has_the_gradient_it_claims(by_stage):
+    """A wrong gradient fits wrong hyperparameters without any error, so it is held against finite differences."""
+    features = Features(SPACE, by_stage=by_stage)
+    codes = SPACE.sample_encodings(25, np.random.default_rng(1))
+    inputs = gp._Inputs(features, codes)
+    kernel, start = gp._Kernel(features, inputs, inputs), gp.default_hyperparameters(features)
+    y, n = np.random.default_rng(2).normal(size=25), len(start.blocks)
+    at = start.vector() + np.random.default_rng(3).normal(0, 0.3, len(start.vector()))
+
+    def evidence(vector):
+        return gp._evidence(kernel, gp.Hyperparameters(vector[:n], vector[n:]), y)
+
+    numeric = approx_fprime(at, lambda v: evidence(v)[0], 1e-6)
+    np.testing.assert_allclose(evidence(at)[1], numeric, atol=1e-4)
+
+
+def test_the_process_learns_and_knows_how_well():
+    """From 100 noisy accuracies it explains most of the variance, finds the noise, and its errors are as foretold."""
+    rng = np.random.default_rng(4)
+    codes = np.unique(SPACE.sample_encodings(260, rng), axis=0)
+    rng.shuffle(codes)
+    truth, features = numbers(SPACE, codes)[0], Features(SPACE, by_stage=False)
+    seen = truth[:100] + 0.003 * rng.normal(size=100)
+    posterior = gp.Posterior(features, gp.fit(features, codes[:100], seen), codes[:100], seen)
+    mean, std = posterior.predict(codes[100:])
+    errors = mean - truth[100:]
+    assert 1 - np.mean(errors**2) / truth[100:].var() > 0.8
+    assert 0.0015 < posterior.noise < 0.006
+    assert 0.5 < np.std(errors / std) < 2.0
+
+
+def test_candidates_in_flight_are_surer_but_move_nothing():
+    """Assuming what runs keeps the mean and lowers the deviation there."""
+    rng = np.random.default_rng(5)
+    codes = SPACE.sample_encodings(40, rng)
+    features = Features(SPACE, by_stage=False)
+    accuracy = numbers(SPACE, codes)[0]
+    posterior = gp.Posterior(features, gp.default_hyperparameters(features), codes[:30], accuracy[:30])
+    other = posterior.assuming(codes[30:])
+    (mean, std), (new_mean, new_std) = posterior.predict(codes[30:]), other.predict(codes[30:])
+    np.testing.assert_allclose(new_mean, mean, atol=2e-3)
+    assert (new_std < std).all()
+    assert posterior.assuming(codes[:0]) is posterior
+
+
+def targets_of(**changes):
+    codes = SPACE.sample_encodings(30, np.random.default_rng(6))
+    features = Features(SPACE, by_stage=False)
+    observations = [observation(t, SPACE.encode(t.architecture)) for t in trials_of(SPACE, codes, **changes)]
+    return Targets(features, observations), codes
+
+
+def test_params_are_exact_whatever_the_classifier():
+    """Ten classes and a reference network are recovered from told params: P of an unseen candidate is exact."""
+    targets, _ = targets_of()
+    fresh = SPACE.sample_encodings(20, np.random.default_rng(7))
+    np.testing.assert_allclose(np.exp(targets.log_params(fresh)), numbers(SPACE, fresh)[2], rtol=1e-6)
+
+
+def test_exponents_are_read_or_recovered():
+    """w and v come with the trials, or follow from rewards, step times and params when they do not."""
+    assert targets_of()[0].exponents == (-0.07, -0.05)
+    assert targets_of(w=None, v=None)[0].exponents == pytest.approx((-0.07, -0.05), abs=1e-4)
+
+
+def test_step_time_is_recovered_from_rewards():
+    """Without told step times, the reward, accuracy and params leave S up to a factor."""
+    targets, codes = targets_of(s_normalised=None)
+    ratio = targets.times[1] / numbers(SPACE, codes)[1]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-4)
+
+
+def test_another_reward_is_split_into_accuracy_and_the_rest():
+    """A reward that is no weighted product still has accuracy taken out: the rest depends on costs alone."""
+    codes = SPACE.sample_encodings(30, np.random.default_rng(6))
+    trials = [
+        replace(t, reward=t.accuracy * (1.0 if t.s_normalised < 0.6 else 0.5), w=None, v=None)
+        for t in trials_of(SPACE, codes)
+    ]
+    targets = Targets(Features(SPACE, by_stage=False), [observation(t, SPACE.encode(t.architecture)) for t in trials])
+    assert targets.exponents == (1.0, 0.0)
+    assert set(np.round(targets.times[1], 9)) == {0.5, 1.0}
+
+
+def test_given_step_times_are_used():
+    """With a timer at hand the predicted reward follows it, and no step time is modelled."""
+    codes = np.unique(SPACE.sample_encodings(40, np.random.default_rng(8)), axis=0)
+    predictor = ALGORITHMS["predictor"](
+        SPACE, step_time=lambda many: numbers(SPACE, np.array([SPACE.encode(a) for a in many]))[1]
+    )
+    for trial in trials_of(SPACE, codes):
+        predictor.tell(trial)
+    model = predictor._model()
+    assert model.times is None
+    a, s, p = numbers(SPACE, codes)
+    np.testing.assert_allclose(model.predict(codes)[0], np.log(a * s**-0.07 * p**-0.05), atol=0.01)
+
+
+def test_a_network_that_failed_to_train_does_not_drown_the_rest():
+    """One accuracy at chance level among good ones leaves the spread of the targets as it was."""
+    codes = SPACE.sample_encodings(30, np.random.default_rng(6))
+    trials = list(trials_of(SPACE, codes))
+    trials[3] = replace(trials[3], accuracy=0.001, reward=0.001)
+    targets = Targets(Features(SPACE, by_stage=False), [observation(t, SPACE.encode(t.architecture)) for t in trials])
+    assert np.ptp(targets.quality) < 0.5
+    assert math.isclose(targets.quality[3], targets.quality.min())
+
+
+def test_fronts_and_crowding():
+    """Dominated points are on later fronts; the ends of a front are never crowded out."""
+    points = np.array([[0.0, 3.0], [1.0, 1.0], [3.0, 0.0], [2.0, 2.0], [4.0, 4.0], [0.5, 2.0]])
+    rank, crowding = rank_and_crowding(points)
+    assert rank.tolist() == [0, 0, 0, 1, 2, 0]
+    assert np.isinf(crowding[[0, 2]]).all()
+    assert crowding[1] == pytest.approx(2.5 / 3 + 2 / 3)
