@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nas.architectures import find_architecture
 from nas.commands.terminal import Column, console, fixed, short, show, table
+from nas.measure.fields import timing_fields
 from search_space.architecture import Architecture, to_block_strings
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ _ROWS = (
     Column("macs", "MACs", short),
     Column("activations", "activations", short),
     Column("step_time_ms", "step ms", fixed(1)),
-    Column("p10_ms", "p10", fixed(1)),
-    Column("p90_ms", "p90", fixed(1)),
+    Column("step_time_p10_ms", "p10", fixed(1)),
+    Column("step_time_p90_ms", "p90", fixed(1)),
     Column("s_normalised", "S", fixed(3)),
     Column("interval", "interval"),
     Column("peak_memory_mb", "memory MiB", fixed(0)),
@@ -90,21 +91,8 @@ def _row(name: str, measured: ProfileRow) -> dict[str, Any]:
         "precision": timing.precision,
         "memory_format": timing.memory_format,
         "device_name": timing.device_name,
-        "clock": timing.clock,
-        "step_time_ms": timing.step_time_s * 1e3,
-        "p10_ms": timing.step_time_p10_s * 1e3,
-        "p90_ms": timing.step_time_p90_s * 1e3,
-        "forward_ms": timing.forward_s * 1e3,
-        "backward_ms": timing.backward_s * 1e3,
-        "update_ms": timing.update_s * 1e3,
-        "reference_step_time_ms": timing.reference_step_time_s * 1e3,
-        "s_normalised": timing.ratio,
-        "s_low": timing.ratio_low,
-        "s_high": timing.ratio_high,
+        **timing_fields(timing),
         "interval": f"{timing.ratio_low:.3f} .. {timing.ratio_high:.3f}",
-        "n": timing.n,
-        "marks": " ".join(timing.marks),
-        "peak_memory_mb": timing.peak_memory_mb,
         "parts": [asdict(part) for part in measured.parts],
     }
 

@@ -16,6 +16,7 @@ from nas.data.batches import Batches
 from nas.data.prepare import Prepared, SplitName, prepare
 from nas.data.settings import AugmentSettings
 from nas.measure.device_lock import DeviceLock
+from nas.measure.fields import timing_fields
 from nas.measure.step_time import StepOutOfMemory, StepTime, step_time
 from nas.search.answer import Report
 from nas.search.scoring import score
@@ -50,7 +51,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
         timing = _time(network, task, prepared, device)
     except StepOutOfMemory as error:
         return answer | {"status": "oom", "error": str(error)}
-    answer |= _timing_fields(timing)
+    answer |= timing_fields(timing)
     left_s = None if task.time_limit_s is None else task.time_limit_s - (time.perf_counter() - start)
     if left_s is not None and left_s <= 0:
         return answer | {"status": "timeout", "error": f"timing alone took {task.time_limit_s:g} s"}
@@ -162,26 +163,6 @@ def _known_before(architecture: Architecture, task: Task, prepared: Prepared, de
         "torch_version": torch.__version__,
         "git_commit": task.git_commit,
         "data_fingerprint": prepared.fingerprint,
-    }
-
-
-def _timing_fields(timing: StepTime) -> dict[str, Any]:
-    return {
-        "step_time_ms": timing.step_time_s * 1e3,
-        "step_time_p10_ms": timing.step_time_p10_s * 1e3,
-        "step_time_p90_ms": timing.step_time_p90_s * 1e3,
-        "step_time_n": timing.n,
-        "step_time_clock": timing.clock,
-        "step_time_converged": timing.converged,
-        "step_time_marks": " ".join(timing.marks) or None,
-        "forward_ms": timing.forward_s * 1e3,
-        "backward_ms": timing.backward_s * 1e3,
-        "update_ms": timing.update_s * 1e3,
-        "reference_step_time_ms": timing.reference_step_time_s * 1e3,
-        "s_normalised": timing.ratio,
-        "s_low": timing.ratio_low,
-        "s_high": timing.ratio_high,
-        "peak_memory_mb": timing.peak_memory_mb,
     }
 
 
