@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 import torch
 
 from nas.data.batches import Batches
-from nas.data.prepare import Prepared, load_split
-from nas.data.settings import AugmentSettings
+from nas.data.prepare import Prepared, load_split, prepare
+from nas.data.settings import AugmentSettings, DataSettings
 
 CPU = torch.device("cpu")
 AUGMENT = AugmentSettings(
@@ -102,12 +103,14 @@ def test_soft_labels_only_where_images_are_mixed(digits: Prepared) -> None:
 @pytest.mark.parametrize("augment", [None, AUGMENT])
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_memory_format_and_type(digits: Prepared, channels_last: bool, augment: AugmentSettings | None) -> None:
-    """Images are float32 in the memory format asked for."""
-    images, _ = next(make(digits, augment=augment, channels_last=channels_last).epoch(0))
+    """Images are float32 in the memory format asked for, grey and colour."""
     wanted = torch.channels_last if channels_last else torch.contiguous_format
-    assert images.dtype == torch.float32
-    assert images.shape == (100, 1, 8, 8)
-    assert images.is_contiguous(memory_format=wanted)
+    in_colour = prepare(DataSettings(cache_dir=str(Path(digits.folder).parent), channels=3), 8)
+    for prepared in (digits, in_colour):
+        images, _ = next(make(prepared, augment=augment, channels_last=channels_last).epoch(0))
+        assert images.dtype == torch.float32
+        assert images.shape == (100, prepared.channels, 8, 8)
+        assert images.is_contiguous(memory_format=wanted)
 
 
 @pytest.mark.parametrize("augment", [None, AUGMENT])

@@ -82,6 +82,16 @@ def test_same_seed_same_images(policy: str, channels: int) -> None:
     assert torch.equal(images, before)
 
 
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_images_keep_their_places(layers: int) -> None:
+    """However operations are grouped while they are computed, each image stays beside its label."""
+    images = torch.randint(0, 256, (200, 8, 8, 3), dtype=torch.uint8)
+    done = randaugment(images, layers, 1e-6, "increasing", torch.Generator().manual_seed(0))
+    same = (done[:, None] == images[None]).flatten(2).all(2)  # (results, images)
+    assert not same[~torch.eye(200, dtype=torch.bool)].any()
+    assert same.diagonal().float().mean() > (12 / 15) ** layers - 0.1  # 12 of 15 do nothing at 0
+
+
 def test_increasing_does_nothing_at_zero_and_more_at_more() -> None:
     """Magnitude is one dial for progressive learning: every argument starts at the identity and moves away from it."""
     neutral = {"posterize": 8, "solarize": 256, "saturation": 1, "contrast": 1, "brightness": 1, "sharpness": 1}
