@@ -241,6 +241,15 @@ def test_crossover_never_leaves_the_constraints():
         alone.crossover(outside, outside, rng())
 
 
+def test_crossover_gives_the_parent_inside_where_no_mix_is():
+    """Of parents that differ in 24 decisions, only the smaller within the bounds, no mix is ever drawn: it is taken."""
+    stage = StageChoices("mbconv", (1, 2), (3, 5), (1, 4), 16, 1)
+    space = SearchSpace(16, (stage,) * 8, 64, image_size=32)
+    smaller, larger = space.decode([0] * 24), space.decode([1] * 24)
+    least = dataclasses.replace(space, constraints=Constraints(params_max=count(smaller, 224).params))
+    assert all(least.crossover(*parents, rng()) == smaller for parents in ((smaller, larger), (larger, smaller)))
+
+
 @pytest.mark.parametrize(
     "bounds", [{"params_max": 10}, {"params_min": 10**9}, {"macs_max": LOWEST_MACS - 1}, {"macs_min": 10**12}]
 )
