@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task
+from rich.text import Text
 
 from nas.commands.terminal import duration
 from nas.trial import Trial
@@ -19,6 +21,20 @@ if TYPE_CHECKING:
     from nas.search.tune.searcher import Event
 
 _PIPE_INTERVAL_S = 30.0
+
+
+class _State(ProgressColumn):
+    """Text that is made anew at each refresh, so that the time runs also while nothing finishes."""
+
+    max_refresh = 0.5  # seconds
+
+    def __init__(self, say: Callable[[], str]) -> None:
+        super().__init__()
+        self.say = say
+
+    def render(self, task: Task) -> Text:
+        """Give the text."""
+        return Text(self.say())
 
 
 class Display:
@@ -46,10 +62,10 @@ class Display:
         again = f", {self.done_before} done before" if self.done_before else ""
         self.say(f"{folder}: {self.total} trials, {slots} at once{again}")
         if self.console.is_terminal:
-            columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[state]}"))
+            columns = (BarColumn(bar_width=24), MofNCompleteColumn(), _State(self.state))
             self.progress = Progress(*columns, console=self.console, redirect_stdout=False, redirect_stderr=False)
             self.progress.start()
-            self.task = self.progress.add_task("", total=self.total, completed=self.done_before, state=self._state())
+            self.task = self.progress.add_task("", total=self.total, completed=self.done_before)
 
     def on_event(self, event: Event) -> None:
         """Take what happened."""
@@ -60,19 +76,19 @@ class Display:
         if event.trial is not None:
             self._count(event.trial)
         if self.progress is not None:
-            self.progress.update(self.task, completed=self.done, state=self._state())
+            self.progress.update(self.task, completed=self.done)
         elif event.trial is not None and time.monotonic() - self.last_line > _PIPE_INTERVAL_S:
             self.last_line = time.monotonic()
-            self.say(f"{self.done}/{self.total} {self._state()}")
+            self.say(f"{self.done}/{self.total} {self.state()}")
 
     def stop(self) -> None:
         """End the bar; again is harmless."""
         if self.progress is not None:
-            self.progress.update(self.task, completed=self.done, state=self._state())
+            self.progress.update(self.task, completed=self.done)
             self.progress.stop()
             self.progress = None
         elif self.slots:
-            self.say(f"{self.done}/{self.total} {self._state()}")
+            self.say(f"{self.done}/{self.total} {self.state()}")
         self.slots = 0
 
     @property
@@ -85,7 +101,8 @@ class Display:
         if trial.reward is not None and (self.best is None or trial.reward > (self.best.reward or 0)):
             self.best = trial
 
-    def _state(self) -> str:
+    def state(self) -> str:
+        """Say everything but the count."""
         parts: list[Any] = [f"ok {self.statuses['ok']}"]
         parts += [f"{status} {n}" for status, n in sorted(self.statuses.items()) if status != "ok"]
         if self.best is not None:
