@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.training import device as devices
+from nas.training.checkpoint import TrainingState, restore, state_of
 from nas.training.evaluate import evaluate
 from nas.training.progressive import Strengths, stage_batch_size
 from nas.training.settings import TrainSettings
@@ -97,6 +98,8 @@ def train(
     seed: int = 0,
     on_epoch: Callable[[EpochResult], bool | None] | None = None,
     between_steps: Callable[[], None] | None = None,
+    on_state: Callable[[TrainingState], None] | None = None,
+    resume: TrainingState | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainResult:
     """Train a network in place.
@@ -113,14 +116,18 @@ def train(
         seed: of dropout and drop path.
         on_epoch: told of every epoch; returning False before the last ends the training with status `pruned`.
         between_steps: called before each step, e.g. to let a timer have the device; its time counts nowhere.
+        on_state: given the training's state after every epoch, before `on_epoch`; to be saved at once, if at all.
+        resume: a state to go on from, with the same arguments otherwise: the result is that of an uninterrupted
+            training, and so are the times, added up.
         clock: seconds.
     Returns: TrainResult; a loss that is not finite, memory that runs out and the time limit are statuses, not errors.
-    Raises: ValueError if there are no batches.
+    Raises: ValueError if there are no batches, or `resume` is of another network.
     """
     device = device or next(network.parameters()).device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        return _Training(network, settings, device, on_epoch, between_steps, clock).run(train_batches, eval_batches)
+        training = _Training(network, settings, device, on_epoch, between_steps, on_state, clock)
+        return training.run(train_batches, eval_batches, resume)
 
 
 def _plan(source: Batches | Progression, settings: TrainSettings) -> Callable[[int], tuple[TrainSettings, Batches]]:
@@ -154,10 +161,11 @@ class _Training:
         device: torch.device,
         on_epoch: Callable[[EpochResult], bool | None] | None,
         between_steps: Callable[[], None] | None,
+        on_state: Callable[[TrainingState], None] | None,
         clock: Callable[[], float],
     ) -> None:
         self.network, self.settings, self.device = network, settings, device
-        self.on_epoch, self.between_steps, self.clock = on_epoch, between_steps, clock
+        self.on_epoch, self.between_steps, self.on_state, self.clock = on_epoch, between_steps, on_state, clock
         self.step: TrainingStep | None = None
         self.curve: list[EpochResult] = []
         self.data_wait_s = 0.0
@@ -165,19 +173,23 @@ class _Training:
         self.start = clock()
         self.check_steps = CHECK_STEPS if device.type == "cuda" else 1
 
-    def run(self, train_batches: Batches | Progression, eval_batches: Batches) -> TrainResult:
+    def run(
+        self, train_batches: Batches | Progression, eval_batches: Batches, resume: TrainingState | None
+    ) -> TrainResult:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        status, error = self._outcome(train_batches, eval_batches)
+        status, error = self._outcome(train_batches, eval_batches, resume)
         if error is not None:
             logger.info("training ended: %s: %s", status, error)
         if self.step is not None and self.step.ema is not None:
             self.network.load_state_dict(self.step.ema.network.state_dict())
         return self._result(status, error)
 
-    def _outcome(self, train_batches: Batches | Progression, eval_batches: Batches) -> tuple[Status, str | None]:
+    def _outcome(
+        self, source: Batches | Progression, eval_batches: Batches, resume: TrainingState | None
+    ) -> tuple[Status, str | None]:
         try:
-            self._train(train_batches, eval_batches)
+            self._train(source, eval_batches, resume)
         except _Stop as stop:
             return stop.status, str(stop)
         except (RuntimeError, MemoryError) as error:
@@ -186,19 +198,36 @@ class _Training:
             return "oom", f"{type(error).__name__}: {error}".splitlines()[0]
         return "ok", None
 
-    def _train(self, source: Batches | Progression, eval_batches: Batches) -> None:
+    def _train(self, source: Batches | Progression, eval_batches: Batches, resume: TrainingState | None) -> None:
         plan, current = _plan(source, self.settings), None
-        for epoch in range(self.settings.epochs):
+        if resume is not None:
+            current = self._resume(plan, resume)
+        for epoch in range(len(self.curve), self.settings.epochs):
             settings, batches = plan(epoch)
             if batches is not current:
-                step, current = self._begin(settings, batches, epoch), batches
-            result = self._epoch(step, epoch, batches)
+                self._begin(settings, batches, epoch)
+                current = batches
+            assert self.step is not None
+            result = self._epoch(self.step, epoch, batches)
             if (epoch + 1) % self.settings.eval_every == 0 or epoch + 1 == self.settings.epochs:
-                result = self._evaluate(step, result, eval_batches)
+                result = self._evaluate(self.step, result, eval_batches)
             self.curve.append(result)
+            if self.on_state is not None:
+                curve = tuple(asdict(each) for each in self.curve)
+                self.on_state(state_of(self.step, curve, self._now() - self.start, self.data_wait_s))
             unwanted = self.on_epoch is not None and self.on_epoch(result) is False
             if unwanted and epoch + 1 < self.settings.epochs:
                 raise _Stop("pruned", f"stopped after epoch {epoch}")
+
+    def _resume(self, plan: Callable[[int], tuple[TrainSettings, Batches]], state: TrainingState) -> Batches:
+        """Take up a state in the middle of its stage; give the stage's batches."""
+        self.curve = [EpochResult(**epoch) for epoch in state.curve]
+        self.start -= state.seconds
+        self.data_wait_s = state.data_wait_s
+        settings, batches = plan(min(len(self.curve), self.settings.epochs - 1))
+        step = self._begin(settings, batches, len(self.curve))
+        restore(step, state)
+        return batches
 
     def _begin(self, settings: TrainSettings, batches: Batches, epoch: int) -> TrainingStep:
         """Make the step, or set it up for the batches of a new stage."""
@@ -208,6 +237,7 @@ class _Training:
         total = steps * settings.epochs
         if self.step is None:
             self.step = make_step(self.network, settings, device=self.device, total_steps=total, steps_per_epoch=steps)
+            self.step.index = epoch * steps
         else:
             self.step.restart(settings, index=epoch * steps, total_steps=total, steps_per_epoch=steps)
         return self.step

@@ -1,0 +1,121 @@
+"""A training's state, so that one that was killed goes on as if it had not been; and the files it is kept in."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nas.training.step import TrainingStep
+
+FORMAT = 1  # of the files
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything that the next epoch depends on, after a whole epoch; batches depend on seed and epoch alone."""
+
+    network: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    ema: dict[str, Tensor] | None  # the averaged network, None without EMA
+    ema_updates: int
+    micro_batch: int | None
+    rng: dict[str, Tensor]  # device type -> state of its generator
+    curve: tuple[dict[str, Any], ...]  # the fields of EpochResult, per finished epoch
+    seconds: float  # of training and evaluation so far
+    data_wait_s: float
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """What evaluation speaks of: the averaged network if there is one."""
+        return self.network if self.ema is None else self.ema
+
+
+def state_of(
+    step: TrainingStep, curve: tuple[dict[str, Any], ...], seconds: float, data_wait_s: float
+) -> TrainingState:
+    """Take the state of a training between two epochs. Its tensors are the training's own: use it before going on."""
+    rng = {"cpu": torch.get_rng_state()}
+    if step.device.type == "cuda":
+        rng["cuda"] = torch.cuda.get_rng_state(step.device)
+    return TrainingState(
+        network=step.network.state_dict(),
+        optimizer=step.optimizer.state_dict(),
+        ema=None if step.ema is None else step.ema.network.state_dict(),
+        ema_updates=0 if step.ema is None else step.ema.updates,
+        micro_batch=step.micro_batch,
+        rng=rng,
+        curve=curve,
+        seconds=seconds,
+        data_wait_s=data_wait_s,
+    )
+
+
+def restore(step: TrainingStep, state: TrainingState) -> None:
+    """Put a step, new and of the same settings, into a state; also on another device than the state is from.
+
+    Raises: ValueError if the state is of another network or has an average where the settings have none, or the other
+        way round.
+    """
+    if (step.ema is None) != (state.ema is None):
+        raise ValueError(f"the checkpoint was trained {'without' if state.ema is None else 'with'} EMA")
+    # Rate and flags of the optimiser are those of this device; only what it has learned comes from the state.
+    options = [{k: v for k, v in group.items() if k != "params"} for group in step.optimizer.param_groups]
+    try:
+        step.network.load_state_dict(state.network)
+        step.optimizer.load_state_dict(state.optimizer)
+        if step.ema is not None and state.ema is not None:
+            step.ema.network.load_state_dict(state.ema)
+            step.ema.updates = state.ema_updates
+    except RuntimeError as error:
+        raise ValueError(f"the checkpoint is of another network: {error}".splitlines()[0]) from None
+    for group, own in zip(step.optimizer.param_groups, options, strict=True):
+        group.update(own)
+    step.micro_batch = state.micro_batch
+    torch.set_rng_state(state.rng["cpu"])
+    if step.device.type == "cuda" and "cuda" in state.rng:
+        torch.cuda.set_rng_state(state.rng["cuda"], step.device)
+
+
+def save_checkpoint(path: Path, state: TrainingState, about: Mapping[str, Any]) -> None:
+    """Write a state; whoever is killed meanwhile leaves the file as it was.
+
+    Args:
+        about: what else is known, plain data: resolved configuration, provenance.
+    """
+    record = {"format": FORMAT, "state": {f.name: getattr(state, f.name) for f in fields(state)}, "about": dict(about)}
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("wb") as file:
+        torch.save(record, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)  # the rename itself survives a power failure only if this is on disk
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, Any]]:
+    """Read a state and what is known about it; its tensors are on the CPU. No code in the file is run.
+
+    Raises: ValueError if the file cannot be read, is no checkpoint of ours or of another format.
+    """
+    try:
+        record = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is no checkpoint: {str(error).splitlines()[0]}") from None
+    if not isinstance(record, dict) or not {"format", "state", "about"} <= set(record):
+        raise ValueError(f"{path} is no checkpoint of `nas train`")
+    if record["format"] != FORMAT:
+        raise ValueError(f"{path} has format {record['format']!r}, this version reads {FORMAT}")
+    return TrainingState(**record["state"]), record["about"]
