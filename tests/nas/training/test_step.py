@@ -70,6 +70,15 @@ def test_accumulation_gives_the_gradients_of_the_full_batch() -> None:
     torch.testing.assert_close(networks[1][1].weight, networks[0][1].weight, rtol=1e-5, atol=1e-7)
 
 
+def test_labels_are_smoothed() -> None:
+    """The loss is the cross entropy against 0.9 of the class and 0.1 spread over all classes."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    images, labels = batch(4)
+    target = 0.9 * nn.functional.one_hot(labels, 10) + 0.1 / 10
+    expected = -(target * network(images).log_softmax(1)).sum(1).mean().item()
+    assert step_of(network, label_smoothing=0.1)(images, labels).item() == pytest.approx(expected, rel=1e-6)
+
+
 def test_soft_labels_equal_hard_ones_where_they_agree(make_network: Build) -> None:
     """Mixed labels and classes go through the same loss: one-hot rows give the loss of their classes."""
     images, labels = batch()
@@ -158,6 +167,24 @@ def test_out_of_memory_halves_the_micro_batch_and_keeps_the_batch() -> None:
     assert step.micro_batch == 2
     assert network.seen == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
     assert step.index == 2
+
+
+def test_memory_that_runs_out_half_way_leaves_no_gradients() -> None:
+    """A retried step does not add to what the failed attempt had already accumulated."""
+
+    class SecondFails(TooLarge):
+        def forward(self, x: Tensor) -> Tensor:
+            self.most = 2 if len(self.seen) == 1 else 99
+            return super().forward(x)
+
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    network = SecondFails(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), most=99)
+    network.network.load_state_dict(plain.state_dict())
+    images, labels = batch(8)
+    step_of(plain)(images, labels)
+    step_of(network, micro_batch=4)(images, labels)
+    assert network.seen == [4, 4, 2, 2, 2, 2]
+    torch.testing.assert_close(network.network[1].weight, plain[1].weight)
 
 
 def test_out_of_memory_with_one_image_is_raised() -> None:

@@ -76,6 +76,15 @@ def test_a_loss_that_explodes_is_nan(make_network: Build, digits: Digits) -> Non
     assert result.epochs_done < 2
 
 
+def test_a_hopeless_candidate_costs_no_further_steps(make_network: Build, digits: Digits) -> None:
+    """On a CPU a loss that is not finite ends the epoch at once, not at its end."""
+    steps = itertools.count()
+    settings = small_settings(learning_rate=1e6, warmup_epochs=0)
+    train_batches, eval_batches = digits(64)
+    train(make_network(), train_batches, eval_batches, settings, between_steps=lambda: next(steps) and None)
+    assert next(steps) < len(train_batches)
+
+
 def test_weights_ruined_by_the_last_update_are_nan(digits: Digits) -> None:
     """A training loss that stayed finite does not hide that the network it left behind is not."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
@@ -227,3 +236,12 @@ def test_waiting_for_data_is_measured(make_network: Build, digits: Digits) -> No
     train_batches, eval_batches = digits(700)
     result = train(make_network(), Slow(train_batches, now), eval_batches, small_settings(), clock=lambda: now[0])
     assert result.data_wait_s == 4.0  # 2 epochs of 2 batches
+
+
+def test_the_time_limit_holds_while_evaluating(make_network: Build, digits: Digits) -> None:
+    """A minival that takes for ever ends the candidate as well, without a made-up accuracy."""
+    now = [0.0]
+    train_batches, eval_batches = digits(700)
+    settings = small_settings(time_limit_s=0.5)
+    result = train(make_network(), train_batches, Slow(eval_batches, now), settings, clock=lambda: now[0])
+    assert (result.status, result.accuracy) == ("timeout", None)
