@@ -62,11 +62,12 @@ def _cut(pixels: Tensor, settings: AugmentSettings, size: int, generator: torch.
     elif given != size:
         pixels = geometry.resize(pixels, size)
     padding = round(settings.crop_padding * size / 32) if settings.crop == "pad" else 0
-    if not padding and not settings.flip:
-        return pixels
-    top, left = torch.randint(0, 2 * padding + 1, (2, n), generator=generator, device=device)
-    mirrored = torch.rand(n, generator=generator, device=device) < (0.5 if settings.flip else 0.0)
-    return geometry.crop_and_flip(pixels, padding, top, left, mirrored)
+    if padding:
+        top, left = torch.randint(0, 2 * padding + 1, (2, n), generator=generator, device=device)
+        pixels = geometry.crop(pixels, padding, top, left)
+    if settings.flip:
+        pixels = geometry.flip(pixels, torch.rand(n, generator=generator, device=device) < 0.5)
+    return pixels
 
 
 def _rectangle(

@@ -82,17 +82,16 @@ class Batches:
             (N, classes) float32 where `augment` mixes.
         """
         generator = torch.Generator(self.device).manual_seed(_seed(self.seed, number))
-        loaded = self._load(number)
-        if self.device.type == "cuda" and not self.resident:
-            loaded = self._arrived(prefetched(self._sent(loaded), AHEAD))
-        while True:
+        order = torch.arange(len(self._labels))
+        if self.shuffle:
+            order = torch.from_numpy(np.random.default_rng(_seed(self.seed, number)).permutation(len(order)))
+        order = order[: len(self) * self.batch_size]
+        labels = self._labels[order].to(self.device)
+        loaded = self._load(self._rows[order])
+        for part in self._parts(len(order)):
             began = time.perf_counter()
-            batch = next(loaded, None)
-            if batch is not None:
-                batch = self._finish(*batch, generator)
+            batch = self._finish(next(loaded), labels[part], generator)
             self.data_wait_s += time.perf_counter() - began
-            if batch is None:
-                return
             yield batch
 
     def _check(self, count: int) -> None:
@@ -103,42 +102,34 @@ class Batches:
         if self.shuffle and count < self.batch_size:
             raise ValueError(f"batch_size {self.batch_size} is larger than {self.split_name}, {count} images")
 
-    def _load(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images (N, H, W, C) uint8 and labels (N,): on the device if resident, else on the host."""
-        order = np.arange(len(self._labels))
-        if self.shuffle:
-            order = np.random.default_rng(_seed(self.seed, number)).permutation(order)
-        where = torch.from_numpy(order)
-        rows, labels = self._rows[where], self._labels[where]
-        if self.resident:
-            rows, labels = rows.to(self.device), labels.to(self.device)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            batch = slice(start, start + self.batch_size)
-            yield self._picked(rows[batch]), labels[batch]
+    def _parts(self, count: int) -> Iterator[slice]:
+        return (slice(start, start + self.batch_size) for start in range(0, count, self.batch_size))
 
-    def _picked(self, rows: Tensor) -> Tensor:
-        pinned = self.device.type == "cuda" and not self.resident
-        shape = (len(rows), *self._images.shape[1:])
-        out = torch.empty(shape, dtype=torch.uint8, device=self._images.device, pin_memory=pinned)
-        return torch.index_select(self._images, 0, rows, out=out)
+    def _load(self, rows: Tensor) -> Iterator[Tensor]:
+        """Batches (N, H, W, C) uint8 on the device of the images at `rows`."""
+        if self.resident or self.device.type == "cpu":
+            rows = rows.to(self.device)
+            return (self._images.index_select(0, rows[part]) for part in self._parts(len(rows)))
+        return self._arrived(prefetched(self._sent(rows), AHEAD))
 
-    def _sent(self, loaded: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor, torch.cuda.Event]]:
-        """Copy batches to the GPU on a stream of their own. PyTorch keeps pinned memory until its copy is done."""
+    def _sent(self, rows: Tensor) -> Iterator[tuple[Tensor, torch.cuda.Event]]:
+        """Copy batches to the GPU on a stream of their own, from a thread of its own."""
+        torch.cuda.set_device(self.device)  # this thread's; pinned memory belongs to a device
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        for images, labels in loaded:
+        for part in self._parts(len(rows)):
+            pinned = torch.empty((len(rows[part]), *self._images.shape[1:]), dtype=torch.uint8, pin_memory=True)
+            torch.index_select(self._images, 0, rows[part], out=pinned)
             with torch.cuda.stream(stream):
-                images = images.to(self.device, non_blocking=True)
-                labels = labels.pin_memory().to(self.device, non_blocking=True)
+                images = pinned.to(self.device, non_blocking=True)  # PyTorch keeps `pinned` until this is done
                 arrived = stream.record_event()
-            yield images, labels, arrived
+            yield images, arrived
 
-    def _arrived(self, sent: Iterator[tuple[Tensor, Tensor, torch.cuda.Event]]) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels, event in sent:
+    def _arrived(self, sent: Iterator[tuple[Tensor, torch.cuda.Event]]) -> Iterator[Tensor]:
+        for images, arrived in sent:
             current = torch.cuda.current_stream(self.device)
-            current.wait_event(event)
-            for tensor in (images, labels):
-                tensor.record_stream(current)  # or its memory could be reused by the copying stream too early
-            yield images, labels
+            current.wait_event(arrived)
+            images.record_stream(current)  # or the copying stream could reuse its memory too early
+            yield images
 
     def _finish(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         if self.augment is not None:

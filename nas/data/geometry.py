@@ -8,28 +8,33 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nas.data.drawn import on_drawn
+
 _ONE = 1 << 16  # Pillow's fixed-point unit of coordinates
 
 
-def crop_and_flip(images: Tensor, padding: int, top: Tensor, left: Tensor, mirrored: Tensor) -> Tensor:
-    """Pad with black, cut out at (top, left) and mirror left-right where wanted.
+def crop(images: Tensor, padding: int, top: Tensor, left: Tensor) -> Tensor:
+    """Pad with black and cut out at (top, left).
 
     Args:
         images: (N, H, W, C).
         padding: pixels on each side.
         top, left: (N,) int64, of the cut in the padded image, 0..2 * padding.
-        mirrored: (N,) bool.
     Returns: (N, H, W, C).
     """
     n, height, width, channels = images.shape
-    padded = functional.pad(images, (0, 0, padding, padding, padding, padding)) if padding else images
-    stride = width + 2 * padding
-    columns = torch.arange(width, device=images.device)
-    columns = left[:, None] + torch.where(mirrored[:, None], columns.flip(0), columns)  # (N, W)
+    padded = functional.pad(images, (0, 0, padding, padding, padding, padding))
+    tall, wide = height + 2 * padding, width + 2 * padding
+    # Every run of `width` pixels, wherever it starts, as a row of a table that overlaps itself.
+    runs = padded.as_strided((n * tall * wide - width + 1, width * channels), (channels, 1))
     rows = top[:, None] + torch.arange(height, device=images.device)  # (N, H)
-    rows = rows + torch.arange(n, device=images.device)[:, None] * (height + 2 * padding)
-    places = (rows * stride).to(torch.int32)[:, :, None] + columns.to(torch.int32)[:, None, :]
-    return padded.reshape(-1, channels).index_select(0, places.view(-1)).view(n, height, width, channels)
+    rows = rows + torch.arange(n, device=images.device)[:, None] * tall
+    return runs[rows * wide + left[:, None]].view(images.shape)
+
+
+def flip(images: Tensor, mirrored: Tensor) -> Tensor:
+    """Mirror those images (N, H, W, C) left-right that `mirrored` (N,) says."""
+    return on_drawn(images.clone(), mirrored, lambda image: image.flip(2), images)
 
 
 def warp(images: Tensor, matrices: Tensor, fill: int) -> Tensor:

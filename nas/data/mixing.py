@@ -61,9 +61,13 @@ def mixup(images: Tensor, labels: Tensor, alpha: float, generator: torch.Generat
     """
     share = beta(len(images), alpha, generator, images.device)
     share = torch.maximum(share, 1 - share)
-    images = images.to(torch.float32)
-    blended = torch.lerp(images.flip(0), images, share[:, None, None, None])
+    everyone = torch.ones(len(images), dtype=torch.bool, device=images.device)
+    blended = on_drawn(torch.empty_like(images, dtype=torch.float32), everyone, _blend, images, images.flip(0), share)
     return blended, torch.lerp(labels.flip(0), labels, share[:, None])
+
+
+def _blend(images: Tensor, partners: Tensor, share: Tensor) -> Tensor:
+    return torch.lerp(partners.to(torch.float32), images.to(torch.float32), share[:, None, None, None])
 
 
 def cutmix(images: Tensor, labels: Tensor, alpha: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:

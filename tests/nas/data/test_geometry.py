@@ -93,20 +93,26 @@ def test_no_argument_is_no_change() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_crop_and_flip_are_pillows(channels: int) -> None:
-    """Padding, cutting and mirroring give what expand, crop and mirror give, for each image its own."""
+def test_crop_is_pillows(channels: int) -> None:
+    """Padding and cutting give what expand and crop give, for each image its own, to the farthest corners."""
+    images = noise(5, 16, channels)
+    top, left = torch.tensor([0, 3, 6, 2, 6]), torch.tensor([6, 0, 3, 5, 6])
+    done = geometry.crop(images, 3, top, left)
+    for image, ours, y, x in zip(images, done, top.tolist(), left.tolist(), strict=True):
+        theirs = ImageOps.expand(pillow(image), 3, fill=0).crop((x, y, x + 16, y + 16))
+        assert torch.equal(ours, tensor(theirs, channels))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_flip_is_pillows(channels: int) -> None:
+    """Mirroring gives what mirror gives, in the images that are to be mirrored, and spares the given ones."""
     images = noise(4, 16, channels)
-    top, left, mirrored = (
-        torch.tensor([0, 3, 6, 2]),
-        torch.tensor([6, 0, 3, 5]),
-        torch.tensor([True, False, True, False]),
-    )
-    done = geometry.crop_and_flip(images, 3, top, left, mirrored)
-    for i in range(4):
-        x, y = int(left[i]), int(top[i])
-        cut = ImageOps.expand(pillow(images[i]), 3, fill=0).crop((x, y, x + 16, y + 16))
-        theirs = ImageOps.mirror(cut) if mirrored[i] else cut
-        assert torch.equal(done[i], tensor(theirs, channels))
+    before, mirrored = images.clone(), torch.tensor([True, False, False, True])
+    done = geometry.flip(images, mirrored)
+    assert torch.equal(images, before)
+    for image, ours, turned in zip(images, done, mirrored, strict=True):
+        theirs = ImageOps.mirror(pillow(image)) if turned else pillow(image)
+        assert torch.equal(ours, tensor(theirs, channels))
 
 
 @pytest.mark.parametrize("size", [16, 32, 48])

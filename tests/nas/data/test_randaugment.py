@@ -87,9 +87,11 @@ def test_images_keep_their_places(layers: int) -> None:
     """However operations are grouped while they are computed, each image stays beside its label."""
     images = torch.randint(0, 256, (200, 8, 8, 3), dtype=torch.uint8)
     done = randaugment(images, layers, 1e-6, "increasing", torch.Generator().manual_seed(0))
-    same = (done[:, None] == images[None]).flatten(2).all(2)  # (results, images)
-    assert not same[~torch.eye(200, dtype=torch.bool)].any()
-    assert same.diagonal().float().mean() > (12 / 15) ** layers - 0.1  # 12 of 15 do nothing at 0
+    distance = (done[:, None].int() - images.int()).abs().float().flatten(2).mean(2)  # (results, images), in levels
+    nearest, image = distance.min(1)
+    known = nearest < 20
+    assert torch.equal(image[known], torch.arange(200)[known])
+    assert known.float().mean() > (14 / 15) ** layers - 0.1  # all but inverted ones
 
 
 def test_increasing_does_nothing_at_zero_and_more_at_more() -> None:
