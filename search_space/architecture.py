@@ -244,10 +244,8 @@ def _google_op(code: str) -> str:
 
 def _check_timm(text: str, head: str, stage: Stage, *, skips: bool) -> None:
     """Refuse the strings that timm builds another network of than this toolkit would."""
-    expected = _TIMM_CODES.get((stage.op, stage.expansion), OP_CODES[stage.op][1])
-    if (
-        head != expected
-    ):  # timm's `ir` and `er` keep their expanding convolution at expansion 1; `ds`, `cn` never expand
+    # timm's `ir` and `er` keep their expanding convolution at expansion 1; its `ds` and `cn` never expand
+    if head != _TIMM_CODES.get((stage.op, stage.expansion), OP_CODES[stage.op][1]):
         raise ValueError(f"block string {text!r}: timm's {head!r} with expansion {stage.expansion} is no op known here")
     if head == "cn" and not skips:
         raise ValueError(f"block string {text!r} has no residual; only `cn_..._skip` is known")
