@@ -104,10 +104,17 @@ def _channels(images: Images) -> int:
 
 def _decode(images: Images, array: NDArray[np.uint8], grey_only: bool, what: str, progress: bool) -> Iterator[_Sums]:
     starts = range(0, len(array), CHUNK)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    pool = ThreadPoolExecutor(_processors())
+    try:
         chunks = pool.map(lambda start: _decode_chunk(images, array, start, grey_only), starts)
-        yield from track(((min(CHUNK, len(array) - start), sums) for start, sums in zip(starts, chunks, strict=True)),
-                         len(array), what, progress)  # fmt: skip
+        done = ((min(CHUNK, len(array) - start), sums) for start, sums in zip(starts, chunks, strict=True))
+        yield from track(done, len(array), what, progress)
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C the chunks not begun are not decoded
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _decode_chunk(images: Images, array: NDArray[np.uint8], start: int, grey_only: bool) -> _Sums:

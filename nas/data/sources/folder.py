@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from nas.data.settings import DataSettings
-from nas.data.sources.records import Images, Source, nearby, some, stamps
+from nas.data.sources.records import Images, Source, nearby, some, stamp
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 def identity(settings: DataSettings) -> dict[str, Any]:
     """Tell which files there are. Raises: ValueError if there are none."""
     paths = [path for path in (settings.path, settings.test_path) if path]
-    files = [file for path in paths for name in _classes(path) for file in _images_below(path, name)]
-    return {"paths": [settings.path, settings.test_path], "files": stamps(files)}
+    files = (file for path in paths for name in _classes(path) for file in _images_below(path, name))
+    return {"paths": [settings.path, settings.test_path], "files": stamp(files)}
 
 
 def read(settings: DataSettings, scratch: Path, progress: bool) -> Source:
@@ -45,12 +46,13 @@ def _classes(path: str) -> tuple[str, ...]:
     return names
 
 
-def _images_below(path: str, name: str) -> list[Path]:
+def _images_below(path: str, name: str) -> list[str]:
     folder = Path(path).expanduser() / name
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    if not files:
-        raise ValueError(f"{folder} has no image files ({', '.join(sorted(SUFFIXES))})")
-    return files
+    below = ((root, file) for root, _, files in os.walk(folder) for file in files)
+    found = sorted(os.path.join(root, file) for root, file in below if file.lower().endswith(SUFFIXES))  # noqa: PTH118
+    if not found:
+        raise ValueError(f"{folder} has no image files ({', '.join(SUFFIXES)})")
+    return found
 
 
 def _images(path: str, names: Sequence[str]) -> Images:
@@ -58,4 +60,4 @@ def _images(path: str, names: Sequence[str]) -> Images:
     found = [_images_below(path, name) if name in present else [] for name in names]
     files = [file for group in found for file in group]
     labels = np.repeat(np.arange(len(names), dtype=np.int64), [len(group) for group in found])
-    return Images(labels, lambda start, stop: files[start:stop], lambda i: str(files[i]))
+    return Images(labels, lambda start, stop: [Path(file) for file in files[start:stop]], lambda i: files[i])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +34,13 @@ class Source:
     test: Images | None
 
 
-def stamps(files: Sequence[Path]) -> list[list[Any]]:
-    """What changes when a file does: its place, size in bytes and time of change."""
-    return [[str(file.resolve()), (status := file.stat()).st_size, status.st_mtime_ns] for file in files]
+def stamp(files: Iterable[str]) -> str:
+    """A hash of every file's place, size in bytes and time of change: another one when a file changes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in files:
+        status = os.stat(file)  # noqa: PTH116 - a million Path objects would take longer than the calls
+        digest.update(f"{os.path.abspath(file)}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())  # noqa: PTH100
+    return digest.hexdigest()
 
 
 def some(names: Sequence[Any] | NDArray[Any]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.data.settings import DataSettings
-from nas.data.sources.records import Encoded, Images, Source, first_line, nearby, some, stamps
+from nas.data.sources.records import Encoded, Images, Source, first_line, nearby, some, stamp
 
 
 def identity(settings: DataSettings) -> dict[str, Any]:
@@ -19,11 +19,11 @@ def identity(settings: DataSettings) -> dict[str, Any]:
     columns = [settings.image_column, settings.label_column]
     if settings.source == "hf":
         builder = _builder(settings)
-        revision = [builder.dataset_name, builder.config.name, str(builder.config.version), builder.hash]
+        revision = [settings.path, builder.config.name, str(builder.config.version), builder.hash]
         return {"columns": columns, "revision": revision, "splits": [settings.train_split, settings.test_split]}
     paths = [path for path in (settings.path, settings.test_path) if path]
-    files = [file for path in paths for file in _parquet_files(path)]
-    return {"columns": columns, "paths": [settings.path, settings.test_path], "files": stamps(files)}
+    files = (str(file) for path in paths for file in _parquet_files(path))
+    return {"columns": columns, "paths": [settings.path, settings.test_path], "files": stamp(files)}
 
 
 def read(settings: DataSettings, scratch: Path, progress: bool) -> Source:
