@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _report_parser(commands)
     _replay_parser(commands)
     _architecture_parsers(commands)
+    _training_parsers(commands)
     _preparing_parsers(commands)
     return parser
 
@@ -145,6 +146,20 @@ def _architecture_parsers(commands: Any) -> None:
     sub.add_argument("--batch", type=_count, default=32, metavar="N", help="images per step (default: 32)")
     sub.add_argument("--image-size", type=_count, metavar="PX", help="default: the architecture's, or 224")
     sub.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+
+
+def _training_parsers(commands: Any) -> None:
+    sub = _command(commands, "train", "train one architecture in full; the same command again goes on with it", _train)
+    sub.add_argument("arch", metavar="ARCH", help="see `nas --help`")
+    sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see experiments/configs/train")
+    sub.add_argument("--progressive", metavar="P", help="preset such as paper_s or official_m, a YAML file, or none")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME of the CONFIG file-arch_id")
+    sub.add_argument("--epochs", type=_count, metavar="N", help="instead of the CONFIG's")
+    sub.add_argument(
+        "--from", type=Path, metavar="FILE", dest="start_from", help="checkpoint to start from (fine-tune)"
+    )
+    sub.add_argument("--test", action="store_true", help="evaluate the final weights on the test split, once")
+    sub.add_argument("--dry-run", action="store_true", help="print the schedule and do nothing")
 
 
 def _preparing_parsers(commands: Any) -> None:
@@ -243,6 +258,12 @@ def _profile(a: argparse.Namespace) -> int:
     from nas.commands.profile import profile_command
 
     return profile_command(a.arch, a.reference, a.device, a.precision, a.batch, a.image_size, a.format)
+
+
+def _train(a: argparse.Namespace) -> int:
+    from nas.commands.train import train_command
+
+    return train_command(a.arch, a.config, a.progressive, a.out, a.epochs, a.start_from, a.test, a.dry_run)
 
 
 def _space_size(a: argparse.Namespace) -> int:

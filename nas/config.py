@@ -6,9 +6,9 @@ import dataclasses
 import difflib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import pydantic
 from pydantic import TypeAdapter
@@ -24,6 +24,8 @@ from search_space.architecture import Architecture
 from search_space.families import PUBLISHED, published
 from search_space.space import SearchSpace
 from search_space.spaces import space_from_config
+
+Settings = TypeVar("Settings")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,17 +71,22 @@ _KEYS = ("space", "reference", *_SECTIONS, "image_size", "device", "seed")
 # Sections and keys whose change makes earlier trials incomparable with later ones. Where, how many and in which order
 # trials run does not; `time_limit_s` decides who may finish, but never changes a number.
 COMPARABLE = ("space", "reference", "data", "augment", "training", "step_time", "reward", "image_size", "seed")
-_MAY_CHANGE = {"data.cache_dir", "training.time_limit_s"}
+MAY_CHANGE = {"data.cache_dir", "training.time_limit_s"}
 
 
 def load_config(path: Path) -> Config:
     """Read and check a YAML file. Raises ValueError: one line with the path of the key, its value, what is allowed."""
+    return load(path, parse)
+
+
+def load(path: Path, read: Callable[[Any], Settings]) -> Settings:
+    """Read a YAML file and check it with `read`. Raises ValueError that names the file, too."""
     try:
         text = path.read_text()
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     try:
-        return parse(yaml_text.load(text))
+        return read(yaml_text.load(text))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -90,36 +97,41 @@ def parse(record: Any) -> Config:
         raise ValueError("a configuration must be a mapping of sections: " + ", ".join(_KEYS))
     for key in record:
         if key not in _KEYS:
-            raise ValueError(f"unknown key {_with_hint(str(key), _KEYS)}")
+            raise ValueError(f"unknown key {with_hint(str(key), _KEYS)}")
     for key in ("space", "image_size"):
         if key not in record:
             raise ValueError(f"missing key {key!r}")
-    image_size = _checked("image_size", int, record["image_size"])
+    image_size = checked("image_size", int, record["image_size"])
     if image_size < 1:
         raise ValueError(f"image_size must be >= 1, got {image_size}")
     given_space = record["space"]
     space = space_from_config(given_space)
     given = given_space.get("constraints") or {}
     constraints = dataclasses.replace(space.constraints, image_size=given.get("image_size", image_size))
-    sections: dict[str, Any] = {name: _section(name, record.get(name)) for name in _SECTIONS}
+    sections: dict[str, Any] = {name: section(name, _SECTIONS[name], record.get(name)) for name in _SECTIONS}
     return Config(
         space=dataclasses.replace(space, constraints=constraints),
         reference=_reference(record.get("reference", "backbone"), given_space, space),
         **sections,
         image_size=image_size,
-        device=_checked("device", str, record.get("device", "auto")),
-        seed=_checked("seed", int, record.get("seed", 0)),
+        device=checked("device", str, record.get("device", "auto")),
+        seed=checked("seed", int, record.get("seed", 0)),
         constraints_given=tuple(name for name in ("num_classes", "in_channels") if name in given),
     )
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Say which comparable settings of two resolved configs differ: `training.epochs: 10 -> 5`, one string a key."""
-    before, after = _flat({k: old.get(k) for k in COMPARABLE}), _flat({k: new.get(k) for k in COMPARABLE})
+    return changes({k: old.get(k) for k in COMPARABLE}, {k: new.get(k) for k in COMPARABLE}, MAY_CHANGE)
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], may_change: set[str]) -> list[str]:
+    """Say where two records differ, as `differences` does; but for the keys, such as `data.cache_dir`, that may."""
+    before, after = _flat(old), _flat(new)
     return [
         f"{key}: {before.get(key, 'not set')!r} -> {after.get(key, 'not set')!r}"
         for key in sorted({**before, **after})
-        if before.get(key) != after.get(key) and key not in _MAY_CHANGE
+        if before.get(key) != after.get(key) and key not in may_change
     ]
 
 
@@ -136,22 +148,22 @@ def _reference(given: Any, given_space: Mapping[str, Any], space: SearchSpace) -
     if given == "backbone":
         return backbone(given_space, space)
     if given not in PUBLISHED:
-        hint = _with_hint(str(given), ("backbone", *PUBLISHED))
+        hint = with_hint(str(given), ("backbone", *PUBLISHED))
         raise ValueError(f"reference {hint} is neither `backbone`, a published name nor an architecture")
     return published(given)
 
 
-def _section(name: str, given: Any) -> Any:
-    settings = _SECTIONS[name]
+def section(name: str, settings: type[Settings], given: Any) -> Settings:
+    """Check one section and fill in its defaults. Raises ValueError as `load_config` does."""
     given = {} if given is None else given
     if name in _NAMED:
         given = _split_named(name, given)
     if not isinstance(given, Mapping):
         raise ValueError(f"{name} must be a mapping, got {given!r}")
-    known = [field.name for field in dataclasses.fields(settings)]
+    known = [field.name for field in dataclasses.fields(settings)]  # type: ignore[arg-type]
     for key in given:
         if key not in known:
-            raise ValueError(f"unknown key {name}.{_with_hint(str(key), known)}")
+            raise ValueError(f"unknown key {name}.{with_hint(str(key), known)}")
     return _settings(name, settings, given)
 
 
@@ -163,25 +175,25 @@ def _split_named(section: str, given: Any) -> dict[str, Any]:
     things = _NAMED[section]
     name = fields.get("name", _SECTIONS[section]().name)
     if name not in things:
-        raise ValueError(f"unknown {section} {_with_hint(str(name), tuple(things))}")
+        raise ValueError(f"unknown {section} {with_hint(str(name), tuple(things))}")
     known = [p.name for p in inspect.signature(things[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for key in record:
         if key not in known:
-            raise ValueError(f"unknown key {section}.{_with_hint(str(key), known)}")
+            raise ValueError(f"unknown key {section}.{with_hint(str(key), known)}")
     return fields | {"settings": record}
 
 
-def _settings(name: str, kind: type[Any], given: Mapping[str, Any]) -> Any:
+def _settings(name: str, kind: type[Settings], given: Mapping[str, Any]) -> Settings:
     """Check each value against its field's type, then let the record check its ranges."""
     hints = get_type_hints(kind)
-    fields = {key: _checked(f"{name}.{key}", hints[key], value) for key, value in given.items()}
+    fields = {key: checked(f"{name}.{key}", hints[key], value) for key, value in given.items()}
     try:
         return kind(**fields)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _checked(path: str, kind: Any, value: Any) -> Any:
+def checked(path: str, kind: Any, value: Any) -> Any:
     """Check one value, strictly but for lists, which YAML has for tuples."""
     try:
         return TypeAdapter(kind).validate_json(json.dumps(value, default=str), strict=True)
@@ -190,7 +202,8 @@ def _checked(path: str, kind: Any, value: Any) -> Any:
         raise ValueError(f"{path}: {first['msg'][0].lower()}{first['msg'][1:]}, got {value!r}") from None
 
 
-def _with_hint(word: str, known: tuple[str, ...] | list[str]) -> str:
+def with_hint(word: str, known: tuple[str, ...] | list[str]) -> str:
+    """Quote a word that is not known, with the nearest that is, or all that are."""
     near = difflib.get_close_matches(word, known, n=1)
     return f"{word!r}; did you mean {near[0]!r}?" if near else f"{word!r}; known: {', '.join(known) or 'none'}"
 

@@ -47,7 +47,7 @@ def open_run(folder: Path, config: Config) -> str:
     check_run(folder, config)
     if not (folder / CONFIG).exists():
         return _create(folder, config)
-    _write(folder / CONFIG, yaml_text.dump(config.to_dict()))
+    write_whole(folder / CONFIG, yaml_text.dump(config.to_dict()))
     return str(read_run(folder)["run_id"])
 
 
@@ -74,13 +74,13 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the run for writing. Raises ValueError if another search holds it; a killed one holds nothing."""
+def locked(folder: Path, what: str = "search") -> Iterator[None]:
+    """Hold the run for writing. Raises ValueError if another process holds it; a killed one holds nothing."""
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ValueError(f"another search is running in {folder}") from None
+            raise ValueError(f"another {what} is running in {folder}") from None
         yield
 
 
@@ -99,9 +99,16 @@ def git_commit() -> str | None:
 
 def _create(folder: Path, config: Config) -> str:
     folder.mkdir(parents=True, exist_ok=True)
-    run_id = uuid.uuid4().hex[:8]
-    record = {
-        "run_id": run_id,
+    record = provenance()
+    write_whole(folder / RUN, json.dumps(record, indent=2) + "\n")
+    write_whole(folder / CONFIG, yaml_text.dump(config.to_dict()))  # last: with it the run exists
+    return str(record["run_id"])
+
+
+def provenance() -> dict[str, Any]:
+    """Say what runs here and now: a new run id, time, command, host, versions, commit."""
+    return {
+        "run_id": uuid.uuid4().hex[:8],
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "host": socket.gethostname(),
@@ -109,9 +116,6 @@ def _create(folder: Path, config: Config) -> str:
         "versions": {name: _version(name) for name in ("torch", "ray", "numpy", "training-aware-nas")},
         "git_commit": git_commit(),
     }
-    _write(folder / RUN, json.dumps(record, indent=2) + "\n")
-    _write(folder / CONFIG, yaml_text.dump(config.to_dict()))  # last: with it the run exists
-    return run_id
 
 
 def _version(name: str) -> str | None:
@@ -121,7 +125,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a whole file or nothing, even if killed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w") as file:

@@ -1,0 +1,149 @@
+"""`nas train`: one architecture, one recipe, one run folder with checkpoints, metrics and the result."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.architectures import find_architecture
+from nas.commands.terminal import Column, console, fixed, table
+from nas.config import load
+from nas.search.run import locked
+from nas.train_config import Stage, TrainConfig, load_training, read_progressive, training_stages
+from nas.training.progressive import PRESETS
+from nas.training.schedules import learning_rate
+
+if TYPE_CHECKING:
+    from nas.data.prepare import Prepared
+
+RUN = "train.json"  # what makes a folder a training's
+
+
+def train_command(
+    arch: str,
+    path: Path,
+    progressive: str | None,
+    out: Path | None,
+    epochs: int | None,
+    start_from: Path | None,
+    test: bool,
+    dry_run: bool,
+) -> int:
+    """Train, or go on with a training that was stopped; give the exit status: 1 where it ended without a result.
+
+    Args:
+        progressive: a preset, `none` or a YAML file of ProgressiveSettings; None = what the configuration says.
+        start_from: a checkpoint of ours to take the first weights from.
+        test: evaluate the final weights on the test split, once.
+    Raises: ValueError for whatever the user can fix.
+    """
+    config = load_training(path, find_architecture(arch), _changed(progressive, epochs, start_from))
+    if dry_run:
+        return describe(config)
+    folder = out or Path("runs") / f"{path.stem}-{config.architecture.arch_id}"
+    _check_folder(folder)
+    from nas.commands.train_run import run
+    from nas.data.prepare import prepare
+
+    largest = max([config.eval_image_size, *(stage.strengths.image_size for stage in training_stages(config))])
+    prepared = prepare(config.data, largest, progress=True)
+    _check_data(prepared, config, test)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, "training"):
+        return run(folder, config, prepared, test)
+
+
+def describe(config: TrainConfig) -> int:
+    """Print the schedule of a training, without data, devices or torch."""
+    training, last = config.training, config.training.epochs
+    rows = [_stage_row(config, number, stage) for number, stage in enumerate(training_stages(config), start=1)]
+    epochs = f"{last} epochs, {training.optimizer}, {training.schedule}, batch {training.batch_size}"
+    ema = "no EMA" if training.ema_decay is None else f"EMA {training.ema_decay:g}"
+    lines = {
+        "architecture": config.architecture.arch_id,
+        "data": f"{config.data.source} {config.data.path}".strip() + f", minival {config.data.minival:g}",
+        "training": f"{epochs}, weight decay {training.weight_decay:g}, {ema}",
+        "evaluation": f"{config.eval_image_size} px",
+        "compute": _compute_line(config),
+    }
+    for name, text in lines.items():
+        console().print(f"{name:<12}  {text}", soft_wrap=True)
+    console().print(table(rows, _STAGES))
+    return 0
+
+
+_STAGES = (
+    Column("stage", "stage"),
+    Column("epochs", "epochs"),
+    Column("image_size", "image px"),
+    Column("randaugment_magnitude", "RandAugment", fixed(1)),
+    Column("mixup_alpha", "Mixup", fixed(2)),
+    Column("cutmix_alpha", "CutMix", fixed(2)),
+    Column("dropout", "dropout", fixed(3)),
+    Column("drop_path", "drop path", fixed(2)),
+    Column("batch_size", "batch"),
+    Column("lr_first", "lr, first", "{:.3g}".format),
+    Column("lr_last", "lr, last", "{:.3g}".format),
+)
+_FINE = 10_000  # steps an epoch, where the real number is not known: the rate is printed to three digits
+
+
+def _stage_row(config: TrainConfig, number: int, stage: Stage) -> dict[str, Any]:
+    settings = replace(config.training, batch_size=stage.batch_size)
+    end = stage.first_epoch + stage.epochs
+    first, last = (
+        learning_rate(step, settings.epochs * _FINE, _FINE, settings)
+        for step in (stage.first_epoch * _FINE, end * _FINE - 1)
+    )
+    return {
+        "stage": number,
+        **asdict(stage.strengths),
+        "epochs": f"{stage.first_epoch + 1} to {end}",
+        "batch_size": stage.batch_size,
+        "lr_first": first,
+        "lr_last": last,
+    }
+
+
+def _compute_line(config: TrainConfig) -> str:
+    """What the schedule takes beside one that has the last stage's image size throughout."""
+    parts = training_stages(config)
+    pixels = sum(stage.epochs * stage.strengths.image_size**2 for stage in parts)
+    full = config.training.epochs * parts[-1].strengths.image_size ** 2
+    return f"{pixels / full:.0%} of the pixels of {parts[-1].strengths.image_size} px throughout"
+
+
+def _changed(progressive: str | None, epochs: int | None, start_from: Path | None) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    if progressive is not None:
+        changed["progressive"] = _progressive(progressive)
+    if epochs is not None:
+        changed["epochs"] = epochs
+    if start_from is not None:
+        changed["start_from"] = str(start_from)
+    return changed
+
+
+def _progressive(text: str) -> Any:
+    """A preset's name or `none` as it is; a file's fields."""
+    if text not in PRESETS and Path(text).is_file():
+        settings = load(Path(text), read_progressive)
+        return "none" if settings is None else asdict(settings)
+    read_progressive(text)
+    return text
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not (folder / RUN).exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} exists and is not a training's folder; choose another with --out")
+
+
+def _check_data(prepared: Prepared, config: TrainConfig, test: bool) -> None:
+    largest = max(stage.batch_size for stage in training_stages(config))
+    if prepared.train < largest:
+        raise ValueError(f"a batch of {largest} is more than the {prepared.train} training images")
+    if prepared.minival < 1:
+        raise ValueError("data.minival leaves no image to measure accuracy on; give a larger one")
+    if test and prepared.test < 1:
+        raise ValueError("--test needs a test split, and the data has none")

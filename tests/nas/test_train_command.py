@@ -1,0 +1,222 @@
+"""`nas train`, as a user types it: on real images, with real kills."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from nas.cli import main
+from nas.train_config import changed_settings, load_training, parse_training, training_stages
+from nas.training.checkpoint import load_checkpoint
+from search_space import yaml_text
+from search_space.architecture import from_block_strings
+from search_space.families import published
+
+ARCH = "r1_k3_s1_e1_i8_o8_c1,r1_k3_s2_e2_i8_o16_se0.25"
+RECIPES = sorted((Path(__file__).parents[2] / "experiments" / "configs" / "train").glob("*.yaml"))
+CONFIG = {
+    "data": {"source": "digits", "minival": 0.2, "subset": 256},
+    "augment": {"crop": "pad", "crop_padding": 4},
+    "training": {"epochs": 4, "batch_size": 64, "learning_rate": 0.4, "ema_decay": 0.9, "drop_path": 0.1},
+    "progressive": {
+        "stages": 2,
+        "image_size": [8, 12],
+        "randaugment_magnitude": [0, 5],
+        "mixup_alpha": [0, 0.2],
+        "dropout": [0.1, 0.2],
+        "drop_path": [0.1, 0.2],
+    },
+    "eval_image_size": 12,
+    "device": "cpu",
+}
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """Decoded digits, once for all tests."""
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+def write_config(path, cache, **changes):
+    record = {**CONFIG, "data": {**CONFIG["data"], "cache_dir": cache}} | changes
+    path.write_text(yaml_text.dump(record))
+    return path
+
+
+def nas_train(capsys, *arguments):
+    """Run the command in this process; give its exit status and what it printed on both streams."""
+    try:
+        status = main(["train", *map(str, arguments)])
+    except SystemExit as stop:
+        status = stop.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def without_times(metrics: Path):
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "images_per_s")} for line in lines]
+
+
+def kill_after(command, metrics: Path, epochs: int):
+    """Start a command, and SIGKILL it as soon as it has recorded some epochs."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.read_text().count("\n") >= epochs):
+        assert process.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline, "the training did not get that far"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def test_killed_trainings_end_as_if_they_had_not_been(tmp_path, cache, capsys):
+    """After two `kill -9`, in different stages, the same command gives the same weights, bit for bit, and curve."""
+    longer = {**CONFIG["training"], "epochs": 12}
+    config = write_config(tmp_path / "c.yaml", cache, training=longer)
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    torch.set_num_threads(1)
+    assert nas_train(capsys, ARCH, config, "--out", straight)[0] == 0
+    command = [sys.executable, "-m", "nas.cli", "train", ARCH, str(config), "--out", str(killed)]
+    for epochs in (2, 7):
+        kill_after(command, killed / "metrics.jsonl", epochs)
+        assert len(load_checkpoint(killed / "last.pt")[0].curve) < 12
+    status, _, err = nas_train(capsys, ARCH, config, "--out", killed)
+    assert status == 0
+    assert "done before" in err
+    for name in ("last.pt", "best.pt"):
+        (ours, _), (theirs, _) = load_checkpoint(killed / name), load_checkpoint(straight / name)
+        assert ours.curve[-1]["epoch"] == theirs.curve[-1]["epoch"]
+        for part in ("network", "ema"):
+            assert all(torch.equal(v, getattr(theirs, part)[k]) for k, v in getattr(ours, part).items())
+    assert without_times(killed / "metrics.jsonl") == without_times(straight / "metrics.jsonl")
+    results = [json.loads((folder / "result.json").read_text()) for folder in (killed, straight)]
+    assert results[0]["accuracy"] == results[1]["accuracy"]
+
+
+def test_a_changed_configuration_is_refused_by_name(tmp_path, cache, capsys):
+    """Going on with other settings would be neither training; what may change (where checkpoints are due) may."""
+    short = {**CONFIG["training"], "epochs": 1}
+    config = write_config(tmp_path / "c.yaml", cache, training=short)
+    assert nas_train(capsys, ARCH, config, "--out", tmp_path / "run")[0] == 0
+    write_config(config, cache, training={**short, "learning_rate": 0.3}, eval_image_size=8)
+    status, _, err = nas_train(capsys, ARCH, config, "--out", tmp_path / "run")
+    assert status == 2
+    assert "training.learning_rate: 0.4 -> 0.3" in err
+    assert "eval_image_size: 12 -> 8" in err
+    write_config(config, cache, training=short, checkpoint_every=2)
+    assert nas_train(capsys, ARCH, config, "--out", tmp_path / "run")[0] == 0
+    other = "r1_k3_s1_e1_i8_o8_c1,r1_k3_s2_e2_i8_o24_se0.25"
+    status, _, err = nas_train(capsys, other, config, "--out", tmp_path / "run")
+    assert status == 2
+    assert "architecture.stages.2.channels: 16 -> 24" in err
+
+
+def test_fine_tuning_takes_the_body_and_a_new_head(tmp_path, cache, capsys):
+    """`--from` starts from the averaged weights; where the classes differ, the head alone is new."""
+    one = {**CONFIG["training"], "epochs": 1}
+    config = write_config(tmp_path / "c.yaml", cache, training=one)
+    assert nas_train(capsys, ARCH, config, "--out", tmp_path / "first")[0] == 0
+    state, about = load_checkpoint(tmp_path / "first" / "last.pt")
+    from nas.commands.train_run import start_from
+    from search_space.network import build_network
+
+    five = build_network(from_block_strings(ARCH.split(",")), 5, 1)
+    head = five.classifier.weight.clone()
+    said = start_from(five, tmp_path / "first" / "last.pt")
+    assert said["new_head"]
+    assert said["run_id"] == about["provenance"]["run_id"]
+    assert torch.equal(five.classifier.weight, head)
+    assert torch.equal(five.conv_stem.weight, state.ema["conv_stem.weight"])
+    assert not torch.equal(state.ema["conv_stem.weight"], state.network["conv_stem.weight"])
+    with pytest.raises(ValueError, match=r"is of another network: conv_stem.weight is \(8, 1, 3, 3\) there"):
+        start_from(build_network(from_block_strings(ARCH.split(",")), 10, 3), tmp_path / "first" / "last.pt")
+    again = ["--from", tmp_path / "first" / "last.pt", "--out", tmp_path / "second"]
+    assert nas_train(capsys, ARCH, config, *again)[0] == 0
+    assert load_checkpoint(tmp_path / "second" / "last.pt")[1]["started_from"]["new_head"] is False
+
+
+def test_the_test_split_is_used_once_and_said(tmp_path, cache, capsys):
+    """`--test` states what was evaluated; asking again repeats the number without evaluating anew."""
+    config = write_config(tmp_path / "c.yaml", cache, training={**CONFIG["training"], "epochs": 1})
+    status, _, err = nas_train(capsys, ARCH, config, "--out", tmp_path / "run")
+    assert status == 0
+    assert "test accuracy" not in err
+    status, _, err = nas_train(capsys, ARCH, config, "--out", tmp_path / "run", "--test")
+    assert "test accuracy" in err
+    assert "of the final weights, once" in err
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["test"]["images"] == 359
+    result["test"]["accuracy"] = 0.125
+    (tmp_path / "run" / "result.json").write_text(json.dumps(result))
+    assert "test accuracy 0.1250" in nas_train(capsys, ARCH, config, "--out", tmp_path / "run", "--test")[2]
+
+
+def test_a_dry_run_prints_the_schedule_without_torch(tmp_path, cache):
+    """The schedule can be read on any machine at once: torch is not even imported."""
+    config = write_config(tmp_path / "c.yaml", cache)
+    code = f"""
+import sys
+from nas.cli import main
+status = main(["train", {ARCH!r}, {str(config)!r}, "--progressive", "paper_s", "--epochs", "350", "--dry-run"])
+assert "torch" not in sys.modules
+sys.exit(status)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.strip()[:1].isdigit()]
+    assert [row[4] for row in rows] == ["128", "185", "242", "300"]
+    assert [row[5] for row in rows] == ["5.0", "8.3", "11.7", "15.0"]
+    assert rows[-1][3] == "350"
+    assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_every_recipe_is_read_and_its_resolved_form_is_the_same_training(path):
+    """`train.yaml` of a run is a configuration by itself, and one that the same training goes on with."""
+    config = load_training(path, published("efficientnetv2_s"), {})
+    again = parse_training(yaml_text.load(yaml_text.dump(json.loads(json.dumps(config.to_dict())))))
+    assert again == config
+    assert not changed_settings(config.to_dict(), again.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trainig": {}}, "unknown key 'trainig'; did you mean 'training'?"),
+        ({"progressive": {"stage": 2}}, "unknown key progressive.'stage'; did you mean 'stages'?"),
+        ({"progressive": "paper_xs"}, "unknown progressive 'paper_xs'; did you mean 'paper_s'?"),
+        ({"progressive": {"image_size": [8]}}, "progressive.image_size"),
+        ({"progressive": {"randaugment_magnitude": [0, 40]}}, "randaugment_magnitude must be in [0, 30], got 40"),
+        ({"progressive": "none"}, "missing key 'image_size'"),
+        ({"progressive": "none", "image_size": 0}, "image_size must be >= 1, got 0"),
+        ({"checkpoint_every": 0}, "checkpoint_every must be >= 1, got 0"),
+        ({"data": {"source": "digits", "minival": 0}}, "data.minival leaves no image"),
+        ({"training": {"epochs": "ten"}}, "training.epochs: input should be a valid integer, got 'ten'"),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path, cache, capsys, change, message):
+    """A mistake in the file ends with exit status 2 and one line that names the key, before anything is written."""
+    config = write_config(tmp_path / "c.yaml", cache, **change)
+    status, _, err = nas_train(capsys, ARCH, config, "--out", tmp_path / "run")
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_stages_cover_the_training():
+    """Every epoch belongs to one stage, and batches grow where images are small, if that is asked for."""
+    record = {**CONFIG, "progressive": {"stages": 3, "image_size": [16, 32], "batch_growth": 4.0}}
+    stages = training_stages(parse_training(record, from_block_strings(ARCH.split(","))))
+    assert [stage.first_epoch for stage in stages] == [0, 2, 3]
+    assert sum(stage.epochs for stage in stages) == 4
+    assert [stage.batch_size for stage in stages] == [256, 112, 64]  # 64 * (32 / 16)**2, 64 * (32 / 24)**2 in eights
