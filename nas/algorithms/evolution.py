@@ -21,11 +21,11 @@ class Evolution(Algorithm):
     The defaults are tuned on synthetic landscapes; the paper's own are population 100, sample_size 25.
 
     Args:
-        population: trials that live; until `warm_up` of them are done, candidates are random.
+        population: trials that live.
         sample_size: trials in a tournament, <= population.
         crossover: chance that the winner is first mixed with the winner of a second tournament.
         mutations: decisions changed, at least one; the mean of 1 + a Poisson draw.
-        warm_up: random trials at the start; None = `population`.
+        warm_up: random trials at the start.
     Raises: ValueError for a setting out of range.
     """
 
@@ -36,11 +36,11 @@ class Evolution(Algorithm):
         space: SearchSpace,
         seed: int = 0,
         *,
-        population: int = 20,
-        sample_size: int = 8,
+        population: int = 30,
+        sample_size: int = 15,
         crossover: float = 0.0,
         mutations: float = 1.0,
-        warm_up: int | None = None,
+        warm_up: int = 15,
         **settings: Any,
     ) -> None:
         super().__init__(space, seed, **settings)
@@ -49,14 +49,14 @@ class Evolution(Algorithm):
             sample_size=(sample_size, 1, population),
             crossover=(crossover, 0, 1),
             mutations=(mutations, 1, 100),
-            warm_up=(population if warm_up is None else warm_up, 1, population),
+            warm_up=(warm_up, 1, 10**6),
         )
         self.population: deque[Trial] = deque(maxlen=population)
         self.sample_size, self.crossover, self.mutations = sample_size, crossover, mutations
-        self.warm_up = population if warm_up is None else warm_up
+        self.warm_up, self.scored = warm_up, 0
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
-        if len(self.population) < self.warm_up:
+        if self.scored < self.warm_up:
             return Proposal(self.space.sample(rng), "evolution.random")
         parents = [self._tournament(rng)]
         architecture = parents[0].architecture
@@ -73,4 +73,5 @@ class Evolution(Algorithm):
 
     def _learn(self, trial: Trial) -> None:
         if score(trial) is not None:
+            self.scored += 1
             self.population.append(trial)

@@ -37,16 +37,20 @@ class Controller:
         self.moments = [np.zeros_like(p) for p in (self.bias, self.bias, self.weights, self.weights)]
         self.steps = 0
 
-    def sample(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], float]:
-        """Draw one encoding and the natural logarithm of its probability."""
-        logits, code, total = self.bias.copy(), np.zeros(len(self.lengths), dtype=np.int64), 0.0
-        for d in range(len(self.lengths)):
-            start, end = self.starts[d], self.starts[d + 1]
-            p = _softmax(logits[start:end])
-            code[d] = min(np.searchsorted(np.cumsum(p), rng.random()), end - start - 1)
-            total += math.log(p[code[d]])
-            logits += self.weights[start + code[d]]
-        return code, total
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], Floats]:
+        """Draw encodings (n, decisions) and the natural logarithms of their probabilities (n,)."""
+        logits, codes, total = np.tile(self.bias, (n, 1)), np.zeros((n, len(self.lengths)), dtype=np.int64), np.zeros(n)
+        for d, length in enumerate(self.lengths):
+            p = _softmax(logits[:, self.starts[d] : self.starts[d + 1]])
+            codes[:, d] = np.minimum((p.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1), length - 1)
+            total += np.log(p[np.arange(n), codes[:, d]])
+            logits += self.weights[self.starts[d] + codes[:, d]]
+        return codes, total
+
+    def log_probs(self, codes: NDArray[np.int64]) -> Floats:
+        """Natural logarithms of the probabilities of encodings (N, decisions), (N,)."""
+        rows = self.one_hot(codes)
+        return np.asarray((np.log(self.probabilities(rows) + 1e-300) * rows).sum(axis=1))
 
     def one_hot(self, codes: NDArray[np.int64]) -> Floats:
         """Encodings (N, decisions) as rows of zeros and ones (N, choices of all decisions)."""
@@ -101,9 +105,9 @@ class Reinforce(Algorithm):
         space: SearchSpace,
         seed: int = 0,
         *,
-        learning_rate: float = 0.1,
+        learning_rate: float = 0.05,
         batch: int = 5,
-        entropy: float = 0.01,
+        entropy: float = 0.05,
         autoregressive: bool = True,
         baseline_decay: float = 0.95,
         **settings: Any,
@@ -117,17 +121,26 @@ class Reinforce(Algorithm):
         )
         self.learning_rate, self.batch, self.entropy, self.decay = learning_rate, batch, entropy, baseline_decay
         self.controller = Controller([len(d.choices) for d in space.decisions], autoregressive)
+        self.told_codes: set[bytes] = set()
         self.waiting: list[_Sample] = []
         self.weight, self.mean, self.square = 0.0, 0.0, 0.0  # moving sums of 1, reward and its square
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
-        for _ in range(_DRAWS):
-            code, log_prob = self.controller.sample(rng)
-            if self.space.allowed(code[None])[0]:
-                return Proposal(self.space.decode(code), self.name, notes={"log_prob": log_prob})
-        return Proposal(self.space.sample(rng), f"{self.name}.random")
+        codes, log_probs = self.controller.sample(_DRAWS, rng)
+        allowed = self.space.allowed(codes)
+        old = {*self.told_codes, *(self.space.encode(p.architecture).tobytes() for p in self.pending.values())}
+        for code, log_prob in zip(codes[allowed], log_probs[allowed], strict=True):
+            if self.repeats or code.tobytes() not in old:
+                return Proposal(self.space.decode(code), self.name, notes={"log_prob": float(log_prob)})
+        if not allowed.any():
+            return Proposal(self.space.sample(rng), f"{self.name}.random")
+        # The policy repeats itself: a neighbour of what it wants, at the probability it has.
+        architecture = self.space.mutate(self.space.decode(codes[allowed][0]), rng)
+        log_prob = self.controller.log_probs(self.space.encode(architecture)[None])[0]
+        return Proposal(architecture, f"{self.name}.mutation", notes={"log_prob": float(log_prob)})
 
     def _learn(self, trial: Trial) -> None:
+        self.told_codes.add(self.space.encode(trial.architecture).tobytes())
         reward = score(trial)
         if reward is None:
             return
@@ -194,5 +207,5 @@ def _softmax(logits: Floats) -> Floats:
     return np.asarray(p / p.sum(axis=-1, keepdims=True))
 
 
-_DRAWS = 200
+_DRAWS = 32
 _LARGEST_LOG_RATIO = math.log(10)  # one stale, once unlikely trial must not outweigh its batch

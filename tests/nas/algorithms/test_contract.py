@@ -138,17 +138,16 @@ def test_trials_nobody_asked_for_are_learned_from(name):
         algorithm.tell(Trial(foreign, "ok", reward=1.0))
 
 
-def test_the_reward_improves_on_random(name):
-    """On a smooth problem the best of 60 trials is at least as good as random search's, within a small margin."""
-    best = {}
-    for which in (name, "random"):
-        rewards = []
-        for seed in range(3):
-            log = run(ALGORITHMS[which](SPACE, seed=seed), 60, in_flight=1)
-            rewards.append(max(t.reward for t in log if t.reward is not None))
-        best[which] = np.mean(rewards)
-    # nsga2 spreads over the whole front instead of climbing the reward.
-    assert best[name] >= best["random"] - (0.03 if name == "nsga2" else 0.003)
+def test_it_learns(name):
+    """On a smooth problem the last proposals of 80 are better than random ones on average; for three seeds each."""
+    if name in ("random", "nsga2"):
+        pytest.skip("random does not learn; nsga2 spreads over a front instead of climbing the reward")
+    late, early = [], []
+    for seed in range(3):
+        rewards = [t.reward for t in run(ALGORITHMS[name](SPACE, seed=seed), 80, in_flight=1) if t.reward is not None]
+        late += rewards[-20:]
+        early += [t.reward for t in run(ALGORITHMS["random"](SPACE, seed=seed), 80) if t.reward is not None]
+    assert np.mean(late) > np.mean(early) + 2 * np.std(early) / len(late) ** 0.5
 
 
 BAD_SETTINGS = {
