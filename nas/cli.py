@@ -18,6 +18,8 @@ EXAMPLES = """examples:
   nas trials runs/digits --format csv > trials.csv      every trial, one column per decision
   nas scale runs/digits --to m,l                        grow the winner
   nas profile efficientnetv2_s --image-size 224         params, MACs, step time, memory
+  nas train ARCH experiments/configs/train/FILE.yaml    train it in full, or go on with it
+  nas export runs/FOLDER --to timm,onnx --out DIR       for other tools
 
 ARCH is a published name (efficientnetv2_s), a JSON file, block strings (r2_k3_s1_e1_i24_o24_c1,...) or a run folder
 (its best)."""
@@ -161,6 +163,15 @@ def _training_parsers(commands: Any) -> None:
     sub.add_argument("--test", action="store_true", help="evaluate the final weights on the test split, once")
     sub.add_argument("--dry-run", action="store_true", help="print the schedule and do nothing")
 
+    sub = _command(commands, "export", "write a trained network for other tools", _export)
+    sub.add_argument("what", metavar="CHECKPOINT", help="file, folder of a training (its best), or ARCH (untrained)")
+    sub.add_argument("--to", default="json", metavar="A,B", help="of json, timm, onnx, torchscript (default: json)")
+    sub.add_argument("--out", type=Path, default=Path("exports"), metavar="DIR", help="default: exports")
+    sub.add_argument("--name", default="model", help="of the files, without ending (default: model)")
+    sub.add_argument("--image-size", type=_count, metavar="PX", help="default: what it was evaluated at")
+    sub.add_argument("--num-classes", type=_count, metavar="N", help="of an ARCH (default: 1000)")
+    sub.add_argument("--in-channels", type=_count, metavar="N", help="of an ARCH (default: 3)")
+
 
 def _preparing_parsers(commands: Any) -> None:
     space = commands.add_parser("space", help="look at a search space").add_subparsers(required=True, metavar="VERB")
@@ -264,6 +275,12 @@ def _train(a: argparse.Namespace) -> int:
     from nas.commands.train import train_command
 
     return train_command(a.arch, a.config, a.progressive, a.out, a.epochs, a.start_from, a.test, a.dry_run)
+
+
+def _export(a: argparse.Namespace) -> int:
+    from nas.commands.export import export_command
+
+    return export_command(a.what, a.to.split(","), a.out, a.name, a.image_size, a.num_classes, a.in_channels)
 
 
 def _space_size(a: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from nas.training.progressive import Strengths, at
 from nas.training.step import autocast_dtype
 from nas.training.train import Progression, TrainResult, train
 from search_space import yaml_text
+from search_space.architecture import Architecture
 from search_space.network import Network, build_network
 
 CONFIG, METRICS, RESULT = "train.yaml", "metrics.jsonl", "result.json"
@@ -100,6 +101,20 @@ def start_from(network: Network, path: Path) -> dict[str, Any]:
         "new_head": given["classifier.weight"] is own["classifier.weight"],
         "run_id": about["provenance"]["run_id"],
     }
+
+
+def network_of(path: Path) -> tuple[Network, TrainingState, dict[str, Any]]:
+    """Build the network of a checkpoint with its weights (the averaged ones if it has them), on the CPU.
+
+    Returns: network, state, and what the checkpoint says beside it: `config`, `provenance`, `data`, ...
+    Raises: ValueError as `load_checkpoint` does.
+    """
+    state, about = load_checkpoint(path)
+    architecture = Architecture.from_dict(about["config"]["architecture"])
+    drop_path = about["config"]["training"]["drop_path"]
+    network = build_network(architecture, about["num_classes"], about["in_channels"], drop_path=drop_path)
+    network.load_state_dict(state.weights)
+    return network, state, about
 
 
 def _begin(

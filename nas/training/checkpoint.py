@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -108,11 +109,13 @@ def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, Any]]:
 
     Raises: ValueError if the file cannot be read, is no checkpoint of ours or of another format.
     """
+    if path.is_file() and not zipfile.is_zipfile(path):  # torch would take it for a pickle and fail in any way
+        raise ValueError(f"{path} is no checkpoint")
     try:
         record = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (RuntimeError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} is no checkpoint: {str(error).splitlines()[0]}") from None
     if not isinstance(record, dict) or not {"format", "state", "about"} <= set(record):
         raise ValueError(f"{path} is no checkpoint of `nas train`")

@@ -1,0 +1,92 @@
+"""`nas export`: a trained network, or an architecture, for use elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.architectures import find_architecture
+from nas.commands.terminal import console
+from nas.config import with_hint
+
+if TYPE_CHECKING:
+    from search_space.network import Network
+
+# Files of a training's folder in the order they are looked for.
+_CHECKPOINTS = ("best.pt", "last.pt")
+
+
+def export_command(
+    what: str,
+    to: Sequence[str],
+    out: Path,
+    name: str,
+    image_size: int | None,
+    num_classes: int | None,
+    in_channels: int | None,
+) -> int:
+    """Write a checkpoint's averaged weights, or an architecture with weights as drawn, in one format or several.
+
+    Args:
+        what: a checkpoint, the folder of a training (its best), or an architecture as `find_architecture` takes it.
+        image_size: pixels; default: what the checkpoint was evaluated at, the architecture's, else 224.
+        num_classes, in_channels: of an architecture; a checkpoint has its own.
+    Raises: ValueError for whatever the user can fix.
+    """
+    path = _checkpoint(Path(what))
+    if path is not None and (num_classes is not None or in_channels is not None):
+        raise ValueError("a checkpoint has its own classes and channels: no --num-classes or --in-channels with one")
+    from nas.export.export import EXPORTS, export_network
+
+    for form in to:
+        if form not in EXPORTS:
+            raise ValueError(f"unknown export {with_hint(form, tuple(EXPORTS))}")
+
+    if path is None:
+        network, recipe, provenance = _drawn(what, num_classes or 1000, in_channels or 3)
+        size = image_size or network.architecture.image_size or 224
+        if set(to) != {"json"}:
+            console(stderr=True).print(f"{what} has no trained weights: these are as drawn", soft_wrap=True)
+    else:
+        network, recipe, provenance = _trained(path)
+        size = image_size or recipe["eval_image_size"]
+    for form in to:
+        kept = {"name": name, "recipe": recipe, "provenance": provenance, "image_size": size}
+        for written in export_network(network, form, out, **kept):
+            console().print(str(written), soft_wrap=True)
+    return 0
+
+
+def _checkpoint(path: Path) -> Path | None:
+    """The checkpoint that is meant, or None where an architecture is."""
+    if path.is_dir():
+        return next((path / name for name in _CHECKPOINTS if (path / name).exists()), None)
+    return path if path.is_file() and path.suffix == ".pt" else None
+
+
+def _trained(path: Path) -> tuple[Network, dict[str, Any], dict[str, Any]]:
+    from nas.commands.train_run import network_of
+
+    network, state, about = network_of(path)
+    provenance = {key: value for key, value in about.items() if key != "config"}
+    last = state.curve[-1]
+    provenance |= {
+        "checkpoint": str(path),
+        "weights": "trained" if state.ema is None else "trained, exponential moving average",
+        "epochs": len(state.curve),
+        "minival_accuracy": last["accuracy"],
+    }
+    return network, about["config"], provenance
+
+
+def _drawn(what: str, num_classes: int, in_channels: int) -> tuple[Network, dict[str, Any], dict[str, Any]]:
+    import torch
+
+    from nas.search.run import provenance
+    from search_space.network import build_network
+
+    architecture = find_architecture(what)
+    torch.manual_seed(0)
+    network = build_network(architecture, num_classes, in_channels)
+    return network, {}, {**provenance(), "architecture_from": what, "weights": "untrained, seed 0"}
