@@ -69,7 +69,7 @@ def _trained(path: Path) -> tuple[Network, dict[str, Any], dict[str, Any]]:
     from nas.commands.train_run import network_of
 
     network, state, about = network_of(path)
-    provenance = {key: value for key, value in about.items() if key != "config"}
+    provenance = {**about["provenance"], **{k: v for k, v in about.items() if k not in ("config", "provenance")}}
     last = state.curve[-1]
     provenance |= {
         "checkpoint": str(path),
