@@ -58,14 +58,20 @@ class Algorithm(ABC):
             `space.sample` does.
         """
         rng = np.random.default_rng((self.seed, self.told + len(self.pending)))
-        for _ in range(_TRIES):
-            proposal = self._propose(rng)
-            if self.repeats or proposal.architecture.arch_id not in self.seen:
-                break
-        else:
-            proposal = self._unseen(rng)
+        proposal = self._new(rng) or self._unseen(rng)
         self.assume(proposal)
         return proposal.architecture
+
+    def _new(self, rng: np.random.Generator) -> Proposal | None:
+        """The algorithm's own proposal, or None if it keeps to what was seen or finds nothing to change."""
+        for _ in range(_TRIES):
+            try:
+                proposal = self._propose(rng)
+            except Infeasible:
+                return None
+            if self.repeats or proposal.architecture.arch_id not in self.seen:
+                return proposal
+        return None
 
     def assume(self, proposal: Proposal) -> None:
         """Take a proposal as asked and in flight: how a resumed search hands back what was running."""

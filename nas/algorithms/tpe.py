@@ -72,7 +72,19 @@ class TPE(Algorithm):
         code = np.array([asked.params[d.name] for d in self.space.decisions], dtype=np.int64)
         if not self.space.allowed(code[None])[0]:
             return Proposal(self.space.sample(rng), "tpe.random")
-        return Proposal(self.space.decode(code), "tpe")
+        architecture = self.space.decode(code)
+        if architecture.arch_id in self.seen and not self.repeats:
+            # Its densities peak where it has been; asking it again costs as much and mostly says the same.
+            return Proposal(self._mutated(architecture, rng), "tpe.mutation", (architecture.arch_id,))
+        return Proposal(architecture, "tpe")
+
+    def _mutated(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+        """A random walk from the architecture to the first one not seen, of 100 steps at most."""
+        for _ in range(100):
+            architecture = self.space.mutate(architecture, rng)
+            if architecture.arch_id not in self.seen:
+                break
+        return architecture
 
     def _learn(self, trial: Trial) -> None:
         reward = score(trial)

@@ -1,5 +1,7 @@
 """Every entry of ALGORITHMS passes one contract."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -102,6 +104,16 @@ def test_a_small_space_is_exhausted(name):
         asked.append(algorithm.ask())
         algorithm.tell(trial_of(algorithm, asked[-1]))
     assert {a.arch_id for a in asked} == {a.arch_id for a in TINY}
+    with pytest.raises(Exhausted):
+        algorithm.ask()
+
+
+def test_a_space_of_one_is_exhausted_after_one(name):
+    """Where nothing can be changed the second ask says that nothing is left, not that the space is impossible."""
+    only = SearchSpace(8, (StageChoices(("mbconv",), (1,), (3,), (1, 4), (8,), (2,)),), 16, image_size=32)
+    only = replace(only, constraints=Constraints(params_max=count(only.decode([0]), 32).params, image_size=32))
+    algorithm = ALGORITHMS[name](only)
+    algorithm.tell(trial_of(algorithm, algorithm.ask()))
     with pytest.raises(Exhausted):
         algorithm.ask()
 
