@@ -29,7 +29,7 @@ def on_drawn(target: Tensor, drawn: Tensor, change: Callable[..., Tensor], *inpu
 
 
 def _rows(target: Tensor, drawn: Tensor, change: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> Tensor:
-    portion = max(1, CACHE_VALUES // max(t[:1].numel() for t in (target, *inputs)))
+    portion = max(1, CACHE_VALUES // max(1, *(t[:1].numel() for t in (target, *inputs))))
     for rows in _portions(drawn, portion):
         if isinstance(rows, slice):
             target[rows] = change(*(t[rows] for t in inputs))
