@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import time
@@ -88,6 +89,7 @@ def machine() -> dict[str, str]:
         "numpy": np.__version__,
         "torch": torch.__version__,
         "threads": str(torch.get_num_threads()),
+        "load": f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
     }
 
 
@@ -97,7 +99,7 @@ def report(rows: list[dict[str, Any]], on: dict[str, str]) -> str:
         "# Counting parameters, MACs and activations",
         "",
         f"Architectures per second of one core at {IMAGE_SIZE} pixels: median of the rounds, slowest to fastest round.",
-        f"{on['cpu']}; Python {on['python']}, numpy {on['numpy']}, torch {on['torch']}, one thread.",
+        f"{on['cpu']}; Python {on['python']}, numpy {on['numpy']}, torch {on['torch']}, one thread; load average {on['load']}.",
         "`python -m experiments.benchmarks.cost`",
         "",
         "| space | way | per CPU second | rounds | per wall second |",
@@ -125,11 +127,12 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = [measure(way, name, n, arguments.rounds) for name in SPACES for way, n in WAYS.items()]
-    text = report(rows, machine())
+    on = machine()
+    text = report(rows, on)
     print(text, end="")
     if arguments.out:
         stem = f"{datetime.now(UTC):%Y-%m-%d}-cost"
-        record = {"image_size": IMAGE_SIZE, "machine": machine(), "rows": rows}
+        record = {"image_size": IMAGE_SIZE, "machine": on, "rows": rows}
         (arguments.out / f"{stem}.json").write_text(json.dumps(record, indent=2) + "\n")
         (arguments.out / f"{stem}.md").write_text(text)
 
