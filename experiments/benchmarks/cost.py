@@ -99,7 +99,8 @@ def report(rows: list[dict[str, Any]], on: dict[str, str]) -> str:
         "# Counting parameters, MACs and activations",
         "",
         f"Architectures per second of one core at {IMAGE_SIZE} pixels: median of the rounds, slowest to fastest round.",
-        f"{on['cpu']}; Python {on['python']}, numpy {on['numpy']}, torch {on['torch']}, one thread; load average {on['load']}.",
+        f"{on['cpu']}; Python {on['python']}, numpy {on['numpy']}, torch {on['torch']}, one thread; "
+        f"load average {on['load']}.",
         "`python -m experiments.benchmarks.cost`",
         "",
         "| space | way | per CPU second | rounds | per wall second |",
