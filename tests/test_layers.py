@@ -23,6 +23,8 @@ DOORS = {
     "fvcore": ("search_space/layer_table.py",),
     "datasets": ("nas/data/sources/tables.py",),
     "optuna": ("nas/algorithms/tpe.py",),
+    "onnx": ("nas/export/onnx.py",),
+    "onnxruntime": ("nas/export/onnx.py",),
     "matplotlib": ("nas/analysis/plots.py",),
     "pydantic": ("nas/config.py",),
 }
