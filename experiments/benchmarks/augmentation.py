@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import random
 import statistics
@@ -218,7 +219,14 @@ def machine(device: torch.device) -> dict[str, Any]:
 
         versions["kornia"] = kornia.__version__
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-    return {"device": name, "threads": torch.get_num_threads(), "python": platform.python_version(), **versions}
+    load = f"{os.getloadavg()[1]:.1f} on {os.cpu_count()} cores"
+    return {
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "load": load,
+        "python": platform.python_version(),
+        **versions,
+    }
 
 
 def processor() -> str:
@@ -247,6 +255,7 @@ def main() -> None:
         for name in arguments.cases
         for r in measure(name, size, arguments.batch, arguments.rounds, device)
     ]
+    # After the run, so that the load is that of the machine during it.
     header = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds"), **machine(device)}
     text = table(records, "cpu" if device.type == "cpu" else "wall")
     print(json.dumps(header), text, sep="\n\n")

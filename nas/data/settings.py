@@ -54,9 +54,9 @@ class DataSettings:
 
     @property
     def cache(self) -> Path:
-        """The folder that holds decoded images."""
+        """The folder that holds decoded images, absolute, so that workers elsewhere find it."""
         given = self.cache_dir or os.environ.get("NAS_CACHE") or "~/.cache/training-aware-nas"
-        return Path(given).expanduser()
+        return Path(given).expanduser().absolute()
 
 
 @dataclass(frozen=True)

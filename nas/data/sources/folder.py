@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,8 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".t
 
 def identity(settings: DataSettings) -> dict[str, Any]:
     """Tell which files there are. Raises: ValueError if there are none."""
-    paths = [path for path in (settings.path, settings.test_path) if path]
-    files = (file for path in paths for name in _classes(path) for file in _images_below(path, name))
-    return {"paths": [settings.path, settings.test_path], "files": stamp(files)}
+    paths = {"train": settings.path, "test": settings.test_path}
+    return {part: stamp(_files(path)) for part, path in paths.items() if path}
 
 
 def read(settings: DataSettings, scratch: Path, progress: bool) -> Source:
@@ -44,6 +43,10 @@ def _classes(path: str) -> tuple[str, ...]:
     if {"train", "test", "val", "valid", "validation"} >= set(names):
         raise ValueError(f"{path} has the folders {some(names)}: give those as path and test_path")
     return names
+
+
+def _files(path: str) -> Iterator[str]:
+    return (file for name in _classes(path) for file in _images_below(path, name))
 
 
 def _images_below(path: str, name: str) -> list[str]:

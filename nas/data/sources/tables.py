@@ -21,9 +21,9 @@ def identity(settings: DataSettings) -> dict[str, Any]:
         builder = _builder(settings)
         revision = [settings.path, builder.config.name, str(builder.config.version), builder.hash]
         return {"columns": columns, "revision": revision, "splits": [settings.train_split, settings.test_split]}
-    paths = [path for path in (settings.path, settings.test_path) if path]
-    files = (str(file) for path in paths for file in _parquet_files(path))
-    return {"columns": columns, "paths": [settings.path, settings.test_path], "files": stamp(files)}
+    paths = {"train": settings.path, "test": settings.test_path}
+    files = {part: stamp(str(file) for file in _parquet_files(path)) for part, path in paths.items() if path}
+    return {"columns": columns, "files": files}
 
 
 def read(settings: DataSettings, scratch: Path, progress: bool) -> Source:

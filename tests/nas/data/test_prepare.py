@@ -115,6 +115,14 @@ def test_changed_file_is_noticed(folder: DataSettings, pictures: Pictures) -> No
     assert prepare(folder, 8).train == first.train + 1
 
 
+def test_the_same_files_by_another_path_are_the_same(folder: DataSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path finds what an absolute one decoded; swapping train and test does not."""
+    first = prepare(folder, 8)
+    monkeypatch.chdir(Path(folder.path).parent)
+    assert prepare(replace(folder, path="train", test_path="test"), 8) == first
+    assert prepare(replace(folder, path="test", test_path="train", minival=0), 8).folder != first.folder
+
+
 def test_prepared_is_small_to_send(digits: Prepared) -> None:
     """What workers are sent is a few hundred bytes that survive pickling, never the images."""
     sent = pickle.dumps(digits)

@@ -44,9 +44,10 @@ def test_bad_augment_settings(given: dict[str, Any], message: str) -> None:
 
 
 def test_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The setting goes before the environment, and that before the home folder."""
+    """The setting goes before the environment, and that before the home folder; workers elsewhere find it too."""
     monkeypatch.delenv("NAS_CACHE", raising=False)
     assert DataSettings().cache == Path.home() / ".cache/training-aware-nas"
     monkeypatch.setenv("NAS_CACHE", "/scratch/nas")
     assert DataSettings().cache == Path("/scratch/nas")
     assert DataSettings(cache_dir="/mine").cache == Path("/mine")
+    assert DataSettings(cache_dir="here").cache == Path.cwd() / "here"
