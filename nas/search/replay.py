@@ -1,4 +1,4 @@
-"""Finished logs put to use: algorithms compared on them offline, and their rewards computed anew."""
+"""Search algorithms compared offline, on a finished log."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from nas.algorithms import ALGORITHMS
 from nas.algorithms.algorithm import Exhausted
 from nas.search.table import TableEvaluator
 from nas.trial import Trial
-from rewards import reward, reward_settings
-from rewards.measurement import Measurement
 from search_space.space import SearchSpace
 
 
@@ -155,46 +153,3 @@ def write_replay(records: Iterable[Replayed], folder: Path) -> list[Path]:
         writer.writeheader()
         writer.writerows(rows)
     return paths
-
-
-def rescore(trials: Sequence[Trial], name: str = "weighted_product", **settings: float) -> list[Trial]:
-    """Score finished trials by another reward, or with other exponents, without training anything again.
-
-    Args:
-        name: a key of REWARDS.
-        settings: the reward's own, such as w and v, or target.
-    Returns: the trials in their order with `reward`, `reward_name`, `w` and `v` replaced (None where the reward has no
-        such setting); one that was not finished, or lacks a number the reward needs, has reward None.
-    Raises: ValueError for an unknown reward or setting.
-    """
-    used = {**reward_settings(name), **settings}
-    if unknown := set(settings) - set(reward_settings(name)):
-        raise ValueError(
-            f"unknown setting {min(unknown)!r} of reward {name}; known: {', '.join(reward_settings(name))}"
-        )
-    return [
-        replace(t, reward=_rescored(t, name, used), reward_name=name, w=used.get("w"), v=used.get("v")) for t in trials
-    ]
-
-
-def _rescored(trial: Trial, name: str, settings: Mapping[str, float]) -> float | None:
-    if trial.status != "ok":
-        return None
-    measurement = Measurement(
-        accuracy=_or_nan(trial.accuracy),
-        step_time=_or_nan(trial.s_normalised),
-        params=_or_nan(trial.p_normalised),
-        step_time_s=_or_nan(trial.step_time_ms) / 1000,
-        reference_step_time_s=_or_nan(trial.reference_step_time_ms) / 1000,
-        params_count=_or_nan(trial.params),
-        macs=_or_nan(trial.macs),
-        peak_memory_mb=_or_nan(trial.peak_memory_mb),
-    )
-    try:
-        return reward(name, measurement, settings)
-    except ValueError:
-        return None
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else float(value)

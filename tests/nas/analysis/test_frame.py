@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nas.analysis import best, load, load_epochs, load_trials, pareto, save
+from nas.analysis import best, load, load_epochs, load_trials, pareto, rescore, save
 from search_space.architecture import Architecture
 
 
@@ -75,6 +75,19 @@ def test_pareto_rows_are_beaten_by_none_and_all_others_are(run):
     assert set(pareto(frame, ["-accuracy"])["trial_id"]) == {ok.loc[ok["accuracy"].idxmin(), "trial_id"]}
     with pytest.raises(ValueError, match=r"no column .speed.; numeric columns: .*accuracy"):
         pareto(frame, ["speed"])
+
+
+def test_rewards_are_computed_anew_without_training(run):
+    """Other exponents give the reward their formula gives; trials without an answer stay unscored."""
+    frame = load(run)
+    again = rescore(frame, "weighted_product", {"w": -0.14, "v": 0.0})
+    ok = frame["status"] == "ok"
+    expected = frame["accuracy"] * frame["s_normalised"] ** -0.14
+    assert again.loc[ok, "reward"].to_numpy() == pytest.approx(expected[ok].to_numpy())
+    assert again.loc[~ok, "reward"].isna().all()
+    assert (again["w"] == -0.14).all()
+    with pytest.raises(ValueError, match="unknown setting 'x' of reward weighted_product; known: w, v"):
+        rescore(frame, "weighted_product", {"x": 1.0})
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])

@@ -8,7 +8,7 @@ import pytest
 
 from nas.algorithms import Proposal
 from nas.analysis.plots import replays
-from nas.search.replay import replay, rescore, write_replay
+from nas.search.replay import replay, write_replay
 from nas.search.table import TableEvaluator, read_trials
 from nas.trial import Trial
 from search_space.cost import count
@@ -138,21 +138,3 @@ def test_a_run_folder_and_its_log_read_alike(log, tmp_path):
     assert read_trials(tmp_path) == read_trials(tmp_path / "trials.jsonl") == log
     with pytest.raises(ValueError, match="does not exist"):
         read_trials(tmp_path / "other")
-
-
-def test_rescoring_follows_the_formulas(log):
-    """Other exponents and other rewards are computed from the numbers in the log; what cannot be is None."""
-    failed = trial_of(log[0].architecture, status="oom", reward=None)
-    untimed = trial_of(log[1].architecture, s_normalised=None)
-    changed = rescore([log[0], failed, untimed], w=-0.14, v=0.0)
-    assert changed[0].reward == pytest.approx(log[0].accuracy * log[0].s_normalised ** -0.14)
-    assert (changed[0].w, changed[0].v) == (-0.14, 0.0)
-    assert changed[1].reward is None
-    assert changed[2].reward is None
-    hard = rescore(log, "mnasnet_hard", target=1e9)
-    assert [t.reward for t in hard] == pytest.approx([t.accuracy for t in log])
-    assert hard[0].w is None
-    with pytest.raises(ValueError, match="unknown reward"):
-        rescore(log, "speed")
-    with pytest.raises(ValueError, match="unknown setting 'z'"):
-        rescore(log, z=1.0)
