@@ -121,7 +121,7 @@ def _begin(
     folder: Path, config: TrainConfig, prepared: Prepared, device: torch.device
 ) -> tuple[TrainingState | None, dict[str, Any]]:
     """Take up what the folder holds, or make it a training's; give the state and what checkpoints say beside it."""
-    resolved, data = config.to_dict(), {"fingerprint": prepared.fingerprint, "classes": prepared.class_names}
+    resolved = json.loads(json.dumps(config.to_dict()))  # tuples become lists, as they are when read
     if (folder / LAST).exists():
         state, about = load_checkpoint(folder / LAST)
         changed = changed_settings(about["config"], resolved)
@@ -135,10 +135,15 @@ def _begin(
             )
         return state, about
     about = {
-        "config": json.loads(json.dumps(resolved)),  # tuples become lists, as they are when read
+        "config": resolved,
         "num_classes": prepared.num_classes,
         "in_channels": prepared.channels,
-        "data": {**data, "mean": list(prepared.mean), "std": list(prepared.std)},
+        "data": {
+            "fingerprint": prepared.fingerprint,
+            "class_names": prepared.class_names and list(prepared.class_names),
+            "mean": list(prepared.mean),
+            "std": list(prepared.std),
+        },
         "provenance": {**provenance(), "device_name": device_name(device)},
     }
     (folder / RESULT).unlink(missing_ok=True)  # of a training whose checkpoints were removed
