@@ -52,8 +52,8 @@ def export_command(
         network, recipe, provenance = _trained(path)
         size = image_size or recipe["eval_image_size"]
     for form in to:
-        kept = {"name": name, "recipe": recipe, "provenance": provenance, "image_size": size}
-        for written in export_network(network, form, out, **kept):
+        files = export_network(network, form, out, name=name, recipe=recipe, provenance=provenance, image_size=size)
+        for written in files:
             console().print(str(written), soft_wrap=True)
     return 0
 

@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from nas.cli import main
+from nas.commands.train_record import Record
 from nas.train_config import changed_settings, load_training, parse_training, training_stages
-from nas.training.checkpoint import load_checkpoint
+from nas.training.checkpoint import TrainingState, load_checkpoint
 from search_space import yaml_text
 from search_space.architecture import from_block_strings
 from search_space.families import published
@@ -254,3 +256,41 @@ def test_what_cannot_be_exported_is_one_line(tmp_path, capsys, arguments, messag
     assert message in err
     assert err.count("\n") == 1
     assert not (tmp_path / "exports").exists()
+
+
+def test_the_best_of_the_kept_epochs_is_kept(tmp_path):
+    """With `checkpoint_every: 2`, last.pt and best.pt are of even epochs and the last; a worse one is not the best."""
+    from nas.commands.train_run import keep
+
+    state = TrainingState({}, {}, None, 0, None, {}, (), 0.0, 0.0)
+    curve, kept = (), []
+    for epoch, accuracy in enumerate((0.9, 0.4, 0.8, 0.5, 0.3, 0.45, 0.2)):
+        curve = (*curve, {"epoch": epoch, "accuracy": accuracy})
+        keep(tmp_path, replace(state, curve=curve), {}, 2, 7)
+        kept.append([len(load_checkpoint(path)[0].curve) for path in sorted(tmp_path.glob("*.pt"))])
+    assert kept == [[], [2, 2], [2, 2], [4, 4], [4, 4], [4, 6], [4, 7]]
+
+
+def test_the_metrics_follow_the_checkpoint(tmp_path):
+    """Lines of an epoch that is repeated, or torn ones, go; a line that was never written comes: one line an epoch."""
+    metrics, curve = tmp_path / "metrics.jsonl", [{"epoch": 0, "accuracy": 0.5}, {"epoch": 1, "accuracy": 0.6}]
+    stages = training_stages(parse_training(CONFIG, from_block_strings(ARCH.split(","))))
+    for before in ("", '{"epoch":0}\n', '{"epoch":0}\n{"epoch":1}\n{"epoch":2}\n{"ep'):
+        metrics.write_text(before)
+        with Record(tmp_path, metrics.name, stages, 256, curve):
+            assert [json.loads(line) for line in metrics.read_text().splitlines()] == curve
+
+
+def test_a_schedule_from_a_file(tmp_path, cache, capsys):
+    """`--progressive FILE` goes before the configuration's, and `none` turns it off."""
+    config = write_config(tmp_path / "c.yaml", cache, image_size=10)
+    (tmp_path / "p.yaml").write_text("stages: 2\nimage_size: [7, 11]\n")
+    _, out, _ = nas_train(capsys, ARCH, config, "--progressive", tmp_path / "p.yaml", "--dry-run")
+    sizes = [line.split()[4] for line in out.splitlines() if line.strip()[:1].isdigit()]
+    assert sizes == ["7", "11"]
+    _, out, _ = nas_train(capsys, ARCH, config, "--progressive", "none", "--dry-run")
+    assert [line.split()[4] for line in out.splitlines() if line.strip()[:1].isdigit()] == ["10"]
+    (tmp_path / "p.yaml").write_text("stags: 2\n")
+    status, _, err = nas_train(capsys, ARCH, config, "--progressive", tmp_path / "p.yaml", "--dry-run")
+    assert status == 2
+    assert "did you mean 'stages'?" in err
