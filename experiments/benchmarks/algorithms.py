@@ -2,8 +2,8 @@ r"""Compare search algorithms on the synthetic landscapes: how much of the way f
 
 g(N) = (true reward of the looked-best after N trials - random search's mean of it) / (optimum - that mean).
 
-    python -m experiments.benchmarks.algorithms --algorithm predictor,evolution --trials 200 --seeds 20 --noise 0,0.003 \
-        --out runs.jsonl
+    python -m experiments.benchmarks.algorithms --algorithm predictor,evolution --trials 200 --seeds 20 \
+        --noise 0,0.003 --out runs.jsonl
 """
 
 from __future__ import annotations
