@@ -46,7 +46,9 @@ def mix(
     half = len(images) // 2
     blended, their_labels = mixup(images[:half], labels[:half], mixup_alpha, generator)
     pasted, other_labels = cutmix(images[half:], labels[half:], cutmix_alpha, generator)
-    return torch.cat([blended, pasted.to(torch.float32)]), torch.cat([their_labels, other_labels])
+    mixed = torch.empty_like(images, dtype=torch.float32)
+    mixed[:half], mixed[half:] = blended, pasted
+    return mixed, torch.cat([their_labels, other_labels])
 
 
 def mixup(images: Tensor, labels: Tensor, alpha: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
