@@ -18,7 +18,7 @@ class RewardSettings:
 class AlgorithmSettings:
     """Which search algorithm, its seed and its own settings."""
 
-    name: str = "evolution"
+    name: str = "predictor"
     seed: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
 
