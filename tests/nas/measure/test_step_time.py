@@ -29,14 +29,6 @@ SMALL = Architecture(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Time:
     """The clock of a world in which networks take as long as they say, times what the machine makes of it."""
 
