@@ -22,7 +22,7 @@ KILLS = int(os.environ.get("NAS_TEST_KILLS", "4"))
 CONFIG = """
 space: {name: small, image_size: 8}
 image_size: 8
-algorithm: {name: evolution, population: 4, sample_size: 2}
+algorithm: {name: random, seed: 10}  # its first 20 candidates are of every kind
 search: {trials: TRIALS, workers: 2, time_limit_s: 1, max_attempts: 2, evaluator: "misbehaving:evaluate"}
 device: cpu
 """
