@@ -75,8 +75,20 @@ MAY_CHANGE = {"data.cache_dir", "training.time_limit_s"}
 
 
 def load_config(path: Path) -> Config:
-    """Read and check a YAML file. Raises ValueError: one line with the path of the key, its value, what is allowed."""
-    return load(path, parse)
+    """Read and check a YAML file; paths of data are made absolute, for workers may run in another folder.
+
+    Raises: ValueError: one line with the path of the key, its value and what is allowed.
+    """
+    config = load(path, parse)
+    data = config.data
+    if data.source not in ("folder", "parquet"):
+        return config
+    paths = {name: str(Path(value).expanduser().absolute()) if value else "" for name, value in _paths(data).items()}
+    return dataclasses.replace(config, data=dataclasses.replace(data, **paths))
+
+
+def _paths(data: DataSettings) -> dict[str, str]:
+    return {"path": data.path, "test_path": data.test_path}
 
 
 def load(path: Path, read: Callable[[Any], Settings]) -> Settings:

@@ -79,6 +79,15 @@ def test_constraints_are_counted_at_the_image_size_of_the_search():
     assert parse(SMALL | {"space": space}).space.constraints.image_size == 64
 
 
+def test_paths_of_data_mean_the_same_to_every_worker(tmp_path, monkeypatch):
+    """A relative path is relative to where the command runs, and absolute from then on."""
+    monkeypatch.chdir(tmp_path)
+    text = "space: {name: small}\nimage_size: 32\ndata: {source: parquet, path: a/*.parquet}\n"
+    (tmp_path / "c.yaml").write_text(text)
+    data = load_config(tmp_path / "c.yaml").data
+    assert (data.path, data.test_path) == (str(tmp_path / "a" / "*.parquet"), "")
+
+
 def test_yaml_numbers_and_words_are_what_they_look_like(tmp_path):
     """`1e-5` is a number, and a file that is not YAML is said to be so, with its line."""
     file = tmp_path / "c.yaml"
