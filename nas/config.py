@@ -83,12 +83,8 @@ def load_config(path: Path) -> Config:
     data = config.data
     if data.source not in ("folder", "parquet"):
         return config
-    paths = {name: str(Path(value).expanduser().absolute()) if value else "" for name, value in _paths(data).items()}
-    return dataclasses.replace(config, data=dataclasses.replace(data, **paths))
-
-
-def _paths(data: DataSettings) -> dict[str, str]:
-    return {"path": data.path, "test_path": data.test_path}
+    path, test_path = (str(Path(p).expanduser().absolute()) if p else "" for p in (data.path, data.test_path))
+    return dataclasses.replace(config, data=dataclasses.replace(data, path=path, test_path=test_path))
 
 
 def load(path: Path, read: Callable[[Any], Settings]) -> Settings:

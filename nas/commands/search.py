@@ -206,13 +206,17 @@ def _run(folder: Path, config: Config, algorithm: Algorithm, earlier: Sequence[T
     settings = config.search
     with contextlib.ExitStack() as stack:
         display = Display(settings.trials)
+        known = folder.exists()
+        if known:  # before anything slow
+            stack.enter_context(locked(folder))
         stack.enter_context(_noise_to(Path(os.devnull)))
         display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
         resources = connect(address)
         stack.callback(disconnect)
         at_once = slots(settings, resources, elastic=address is not None)
         run_id = open_run(folder, config)
-        stack.enter_context(locked(folder))
+        if not known:
+            stack.enter_context(locked(folder))
         stack.enter_context(_noise_to(folder / "ray.log"))
         if earlier:
             remember(folder, earlier)
