@@ -83,8 +83,8 @@ def load_config(path: Path) -> Config:
     data = config.data
     if data.source not in ("folder", "parquet"):
         return config
-    path, test_path = (str(Path(p).expanduser().absolute()) if p else "" for p in (data.path, data.test_path))
-    return dataclasses.replace(config, data=dataclasses.replace(data, path=path, test_path=test_path))
+    train, test = (str(Path(p).expanduser().absolute()) if p else "" for p in (data.path, data.test_path))
+    return dataclasses.replace(config, data=dataclasses.replace(data, path=train, test_path=test))
 
 
 def load(path: Path, read: Callable[[Any], Settings]) -> Settings:
