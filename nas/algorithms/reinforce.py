@@ -7,6 +7,7 @@ Sources: Zoph and Le 2017 (arXiv:1611.01578); Schulman et al. 2017 (arXiv:1707.0
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,6 +95,7 @@ class Reinforce(Algorithm):
         entropy: weight of the entropy bonus.
         autoregressive: whether a decision looks at the earlier ones; otherwise decisions are independent.
         baseline_decay: of the moving mean and spread of rewards.
+        memory: latest scored trials that an update learns from, >= batch: older ones weigh by the probability ratio.
     Raises: ValueError for a setting out of range.
     """
 
@@ -105,11 +107,12 @@ class Reinforce(Algorithm):
         space: SearchSpace,
         seed: int = 0,
         *,
-        learning_rate: float = 0.05,
+        learning_rate: float = 0.1,
         batch: int = 5,
-        entropy: float = 0.05,
-        autoregressive: bool = True,
+        entropy: float = 0.02,
+        autoregressive: bool = False,
         baseline_decay: float = 0.95,
+        memory: int = 50,
         **settings: Any,
     ) -> None:
         super().__init__(space, seed, **settings)
@@ -118,11 +121,13 @@ class Reinforce(Algorithm):
             batch=(batch, 1, 10**4),
             entropy=(entropy, 0, 100),
             baseline_decay=(baseline_decay, 0, 1 - 1e-9),
+            memory=(memory, batch, 10**5),
         )
         self.learning_rate, self.batch, self.entropy, self.decay = learning_rate, batch, entropy, baseline_decay
         self.controller = Controller([len(d.choices) for d in space.decisions], autoregressive)
         self.told_codes: set[bytes] = set()
-        self.waiting: list[_Sample] = []
+        self.recent: deque[_Sample] = deque(maxlen=memory)
+        self.waiting = 0  # scored since the last update
         self.weight, self.mean, self.square = 0.0, 0.0, 0.0  # moving sums of 1, reward and its square
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
@@ -146,16 +151,16 @@ class Reinforce(Algorithm):
             return
         uniform = -sum(math.log(length) for length in self.controller.lengths)
         log_prob = trial.proposal.get("log_prob", uniform)
-        self.waiting.append(_Sample(self.space.encode(trial.architecture), float(log_prob), reward))
-        if len(self.waiting) >= self.batch:
-            self._update(self.waiting)
-            self.waiting = []
+        self.recent.append(_Sample(self.space.encode(trial.architecture), float(log_prob), reward))
+        self.weight = self.decay * self.weight + 1
+        self.mean = self.decay * self.mean + reward
+        self.square = self.decay * self.square + reward**2
+        self.waiting += 1
+        if self.waiting >= self.batch:
+            self._update(list(self.recent))
+            self.waiting = 0
 
     def _advantages(self, rewards: Floats) -> Floats:
-        for reward in rewards:
-            self.weight = self.decay * self.weight + 1
-            self.mean = self.decay * self.mean + reward
-            self.square = self.decay * self.square + reward**2
         mean = self.mean / self.weight
         spread = math.sqrt(max(0.0, self.square / self.weight - mean**2))
         return np.asarray((rewards - mean) / (spread + 1e-9))
@@ -195,7 +200,7 @@ class PPO(Reinforce):
     name = "ppo"
 
     def __init__(
-        self, space: SearchSpace, seed: int = 0, *, epochs: int = 6, clip: float = 0.3, **settings: Any
+        self, space: SearchSpace, seed: int = 0, *, epochs: int = 6, clip: float = 1.0, **settings: Any
     ) -> None:
         super().__init__(space, seed, **settings)
         check_settings(epochs=(epochs, 1, 1000), clip=(clip, 1e-6, 10))

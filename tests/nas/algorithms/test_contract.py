@@ -166,7 +166,7 @@ BAD_SETTINGS = {
     "random": {},
     "evolution": {"population": 0, "sample_size": 99, "crossover": 1.5, "mutations": 0.5, "warm_up": 0},
     "local": {"warm_up": 0, "kick": 1},
-    "reinforce": {"learning_rate": 0.0, "batch": 0, "entropy": -1.0, "baseline_decay": 1.0},
+    "reinforce": {"learning_rate": 0.0, "batch": 0, "memory": 4, "entropy": -1.0, "baseline_decay": 1.0},
     "ppo": {"learning_rate": -1.0, "epochs": 0, "clip": 0.0},
     "tpe": {"startup": 0, "candidates": 0},
     "nsga2": {"population": 1, "crossover": -0.1, "objectives": ("speed",)},
