@@ -37,6 +37,7 @@ from search_space import cost
 from search_space.architecture import Architecture
 from search_space.families import published
 from search_space.network import build_network
+from search_space.space import SearchSpace
 from search_space.spaces import efficientnetv2, small
 
 CONTESTANTS = {
@@ -72,21 +73,23 @@ class Options:
 
 
 def workloads(device: torch.device) -> list[Workload]:
-    def one(space: Any) -> Architecture:
-        return space.sample(np.random.default_rng(0))  # type: ignore[no-any-return]
+    def drawn(space: SearchSpace, n: int = 1) -> list[Architecture]:
+        rng = np.random.default_rng(0)
+        return [space.sample(rng) for _ in range(n)]
 
+    candidates = list(enumerate(drawn(small(), 3), start=1))
     v2_s = published("efficientnetv2_s")
     if device.type == "cuda":
         return [
-            Workload("small space, 32 px", one(small()), 32, 512, 200, 60),
-            Workload("EfficientNetV2 space, 128 px", one(efficientnetv2()), 128, 256, 40, 50),
+            *(Workload(f"small space, candidate {n}, 32 px", each, 32, 512, 200, 60) for n, each in candidates),
+            Workload("EfficientNetV2 space, 128 px", *drawn(efficientnetv2()), 128, 256, 40, 50),
             Workload("EfficientNetV2-S, 128 px", v2_s, 128, 256, 40, 50),
             Workload("EfficientNetV2-S, 300 px", v2_s, 300, 128, 30, 50),
         ]
     return [
-        Workload("small space, 32 px", one(small()), 32, 128, 8, 4),
-        Workload("small space with stem stride 2, 128 px", one(small(stem_stride=2)), 128, 64, 6, 4),
-        Workload("EfficientNetV2-S, 128 px", v2_s, 128, 32, 3, 3),
+        *(Workload(f"small space, candidate {n}, 32 px", each, 32, 128, 6, 3) for n, each in candidates),
+        Workload("small space with stem stride 2, 128 px", *drawn(small(stem_stride=2)), 128, 32, 5, 3),
+        Workload("EfficientNetV2-S, 128 px", v2_s, 128, 16, 3, 3),
     ]
 
 
@@ -266,6 +269,7 @@ def main() -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "torch_version": torch.__version__,
         **asdict(options),
+        "data": "/".join(Path(options.data).parts[-2:]) if options.data else "scikit-learn digits",
     }
     records = []
     for workload in workloads(device):

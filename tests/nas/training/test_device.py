@@ -40,8 +40,9 @@ def test_the_processor_has_a_name() -> None:
 
 def test_threads_are_limited() -> None:
     """A worker computes on as many threads as it was given, and none is an error."""
-    devices.limit_threads(1)
-    assert torch.get_num_threads() == 1
+    for threads in (2, 1):
+        devices.limit_threads(threads)
+        assert torch.get_num_threads() == threads
     with pytest.raises(ValueError, match="threads"):
         devices.limit_threads(0)
 

@@ -28,7 +28,7 @@ def test_a_network_learns_digits(make_network: Build, digits: Digits, optimizer:
     assert result.accuracy is not None
     assert result.accuracy > 0.8
     losses = [epoch["train_loss"] for epoch in result.curve]
-    assert losses[-1] < 0.7 * losses[0]
+    assert 0.5 < losses[-1] < 0.7 * losses[0] < 0.7 * 2.5  # between what smoothed labels leave and chance
     assert [epoch["epoch"] for epoch in result.curve] == [0, 1, 2, 3]
     assert (result.curve[-1]["accuracy"], result.curve[-1]["loss"]) == (result.accuracy, result.loss)
     assert all(epoch["image_size"] == 8 and epoch["images_per_s"] > 0 for epoch in result.curve)
