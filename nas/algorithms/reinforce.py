@@ -107,7 +107,7 @@ class Reinforce(Algorithm):
         space: SearchSpace,
         seed: int = 0,
         *,
-        learning_rate: float = 0.1,
+        learning_rate: float = 0.2,
         batch: int = 5,
         entropy: float = 0.02,
         autoregressive: bool = False,
