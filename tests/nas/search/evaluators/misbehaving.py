@@ -1,6 +1,7 @@
 """Candidates that do to a worker process whatever candidates do; which one does what follows from its arch_id."""
 
 import ctypes
+import os
 import time
 import zlib
 
@@ -14,7 +15,7 @@ def kind(arch_id):
 
 def evaluate(architecture, seed, task, report):
     what = kind(architecture.arch_id)
-    time.sleep(0.3)
+    time.sleep(float(os.environ.get("MISBEHAVING_S", "0.3")))
     if what == "raise":
         raise ValueError("this candidate raises")
     if what == "memory":
