@@ -154,13 +154,17 @@ def _training_parsers(commands: Any) -> None:
     sub = _command(commands, "train", "train one architecture in full; the same command again goes on with it", _train)
     sub.add_argument("arch", metavar="ARCH", help="see `nas --help`")
     sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see experiments/configs/train")
-    sub.add_argument("--progressive", metavar="P", help="preset such as paper_s or official_m, a YAML file, or none")
+    sub.add_argument("--progressive", metavar="P", help="s, m, l, another preset, a YAML file, or none")
     sub.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME of the CONFIG file-arch_id")
     sub.add_argument("--epochs", type=_count, metavar="N", help="instead of the CONFIG's")
     sub.add_argument(
         "--from", type=Path, metavar="FILE", dest="start_from", help="checkpoint to start from (fine-tune)"
     )
     sub.add_argument("--test", action="store_true", help="evaluate the final weights on the test split, once")
+    sub.add_argument(
+        "--workers", type=_count, default=1, metavar="N", help="train together with Ray Train (default: 1)"
+    )
+    sub.add_argument("--address", metavar="A", help="Ray cluster of the workers (default: this machine)")
     sub.add_argument("--dry-run", action="store_true", help="print the schedule and do nothing")
 
     sub = _command(commands, "export", "write a trained network for other tools", _export)
@@ -274,7 +278,9 @@ def _profile(a: argparse.Namespace) -> int:
 def _train(a: argparse.Namespace) -> int:
     from nas.commands.train import train_command
 
-    return train_command(a.arch, a.config, a.progressive, a.out, a.epochs, a.start_from, a.test, a.dry_run)
+    return train_command(
+        a.arch, a.config, a.progressive, a.out, a.epochs, a.start_from, a.test, a.dry_run, a.workers, a.address
+    )
 
 
 def _export(a: argparse.Namespace) -> int:

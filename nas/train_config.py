@@ -142,6 +142,11 @@ def training_stages(config: TrainConfig) -> list[Stage]:
     ]
 
 
+def largest_image_size(config: TrainConfig) -> int:
+    """Give the size that images must be decoded at for a training and its evaluation, pixels."""
+    return max([config.eval_image_size, *(stage.strengths.image_size for stage in training_stages(config))])
+
+
 def changed_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Say what of two resolved configurations keeps the one from going on with the other's training."""
     return changes(old, new, _MAY_CHANGE)

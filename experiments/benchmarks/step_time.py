@@ -4,11 +4,12 @@ Networks of nearly equal MACs are timed in three conditions: on the device as it
 train on it without asking (`loaded`), and beside three trainers that share the device lock (`together`). Goals: rms
 error at most 2 % idle and 3 % loaded with at most 30 pairs, Kendall's tau at least 0.97 and 0.92.
 
-The truth is measured apart from the method that is judged: all networks take turns in random order, each with a few
-steps in a row, for many rounds, half of them before and half after everything else. Plain timing is 30 steps of a
-network in a row after 3 to warm up, in wall time; as it knows no unit of its own, its mean error is taken off first.
+The truth is measured apart from the method that is judged: all networks take turns in random order, the reference
+thrice, each with a few steps in a row of which the fastest counts, for many rounds, half of them before and half after
+everything else. Plain timing is 30 steps of a network in a row after 3 to warm up, in wall time; as it knows no unit of
+its own, its mean error is taken off first.
 
-    python -m experiments.benchmarks.step_time --device cpu --out experiments/results     # about 20 minutes if idle
+    python -m experiments.benchmarks.step_time --device cpu --out experiments/results     # about half an hour
 """
 
 from __future__ import annotations
@@ -100,15 +101,16 @@ def block_s(step: TrainingStep, batch: tuple[torch.Tensor, torch.Tensor], clock:
 
 
 def long_reference(steps: list[TrainingStep], batch: Any, rounds: int, seed: int) -> np.ndarray:
-    """Give the logarithms of each network's block time over the last one's: (rounds, networks - 1)."""
+    """Give the logarithms of each network's time over the last one's in the same round: (rounds, networks - 1)."""
     clock, rng = choose_clock("auto", steps[0].device)[1], np.random.default_rng(seed)
     for step in steps:
         block_s(step, batch, clock, 5)
-    logs = np.zeros((rounds, len(steps)))
+    turns = [*range(len(steps)), len(steps) - 1, len(steps) - 1]  # the reference's errors are in every ratio
+    logs = np.zeros((rounds, len(turns)))
     for row in logs:
-        for index in rng.permutation(len(steps)):
-            row[index] = math.log(median(block_s(steps[index], batch, clock, 4)[1:]))
-    return logs[:, :-1] - logs[:, -1:]
+        for turn in rng.permutation(len(turns)):
+            row[turn] = math.log(min(block_s(steps[turns[turn]], batch, clock, 4)[1:]))
+    return logs[:, : len(steps) - 1] - logs[:, len(steps) - 1 :].mean(axis=1, keepdims=True)
 
 
 # ---- what competes for the device
@@ -168,8 +170,8 @@ def ours(candidate: Architecture, reference: Architecture, chosen: Set, device: 
     measured = step_time(*networks, TIMING, TRAINING, **shape, batch_size=chosen.batch_size, device=device, clock=noted)
     result = {f"pairs, {name} clock": math.log(measured.ratio), "measured": asdict(measured)}
     if name != "wall" and "retaken" not in measured.marks:
-        moments = walls[-4 * measured.n :]
-        times = np.reshape([end - start for start, end in zip(moments[::2], moments[1::2], strict=True)], (-1, 2))
+        moments = np.reshape(walls[-4 * TIMING.turn * measured.n :], (-1, 2, TIMING.turn, 2))
+        times = (moments[..., 1] - moments[..., 0]).min(axis=2)
         times[1::2] = times[1::2, ::-1]  # every second pair began with the reference
         result["pairs, wall clock"] = math.log(centre(times[:, 0] / times[:, 1], TIMING.confidence).ratio)
     return result
@@ -237,7 +239,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--networks", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3, help="measurements of each network in each condition")
-    parser.add_argument("--rounds", type=int, default=20, help="rounds of each half of the long reference measurement")
+    parser.add_argument("--rounds", type=int, default=30, help="rounds of each half of the long reference measurement")
     parser.add_argument("--conditions", nargs="+", default=list(GOALS), choices=list(GOALS))
     parser.add_argument("--out", type=Path, help="folder for the results; default: print only")
     arguments = parser.parse_args()

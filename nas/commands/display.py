@@ -17,8 +17,8 @@ from nas.commands.terminal import duration
 from nas.trial import Trial
 
 if TYPE_CHECKING:
+    from nas.cluster.searcher import Event
     from nas.search.ledger import Ledger
-    from nas.search.tune.searcher import Event
 
 _PIPE_INTERVAL_S = 30.0
 

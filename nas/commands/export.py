@@ -66,7 +66,7 @@ def _checkpoint(path: Path) -> Path | None:
 
 
 def _trained(path: Path) -> tuple[Network, dict[str, Any], dict[str, Any]]:
-    from nas.commands.train_run import network_of
+    from nas.commands.train_folder import network_of
 
     network, state, about = network_of(path)
     provenance = {**about["provenance"], **{k: v for k, v in about.items() if k not in ("config", "provenance")}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from nas.commands.display import Display
 from nas.commands.read import show_ranking, show_winner
 from nas.commands.terminal import console, short
 from nas.config import Config, load_config
-from nas.search.run import check_run, git_commit, locked, open_run
+from nas.search.run import check_run, git_commit, locked, noise_to, open_run
 from nas.search.task import Task
 from nas.search.warm_start import earlier_trials, recall, remember
 from nas.trial import Trial
@@ -199,9 +199,9 @@ def _task(config: Config) -> Task:
 
 
 def _run(folder: Path, config: Config, algorithm: Algorithm, earlier: Sequence[Trial], address: str | None) -> int:
+    from nas.cluster.connection import connect, disconnect, slots
+    from nas.cluster.engine import Stopped, run
     from nas.search.ledger import Ledger
-    from nas.search.tune.connection import connect, disconnect, slots
-    from nas.search.tune.engine import Stopped, run
 
     settings = config.search
     with contextlib.ExitStack() as stack:
@@ -209,7 +209,7 @@ def _run(folder: Path, config: Config, algorithm: Algorithm, earlier: Sequence[T
         known = folder.exists()
         if known:  # before anything slow
             stack.enter_context(locked(folder))
-        stack.enter_context(_noise_to(Path(os.devnull)))
+        stack.enter_context(noise_to(Path(os.devnull)))
         display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
         resources = connect(address)
         stack.callback(disconnect)
@@ -217,7 +217,7 @@ def _run(folder: Path, config: Config, algorithm: Algorithm, earlier: Sequence[T
         run_id = open_run(folder, config)
         if not known:
             stack.enter_context(locked(folder))
-        stack.enter_context(_noise_to(folder / "ray.log"))
+        stack.enter_context(noise_to(folder / "ray.log"))
         if earlier:
             remember(folder, earlier)
         for trial in (warm := recall(folder, config.space)):
@@ -249,10 +249,3 @@ def _run(folder: Path, config: Config, algorithm: Algorithm, earlier: Sequence[T
     if any(trial.reward is not None for trial in ledger.trials):
         show_winner(winner(folder))
     return 0
-
-
-@contextlib.contextmanager
-def _noise_to(path: Path) -> Iterator[None]:
-    """Send what Ray prints in this process to a file: the terminal belongs to the search."""
-    with path.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-        yield

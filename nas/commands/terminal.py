@@ -83,6 +83,15 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
+def bars(values: Sequence[float]) -> str:
+    """A bar for each value, from the lowest for nothing to the highest for the largest of them."""
+    largest = max([*values, 0.0])
+    return "".join(_BARS[round(value / largest * (len(_BARS) - 1))] if largest else _BARS[0] for value in values)
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
 def _missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and not math.isfinite(value))
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architectures import find_architecture
-from nas.commands.terminal import Column, console, fixed, table
+from nas.commands.terminal import Column, bars, console, fixed, table
 from nas.config import load
 from nas.search.run import locked
-from nas.train_config import Stage, TrainConfig, load_training, read_progressive, training_stages
+from nas.train_config import Stage, TrainConfig, largest_image_size, load_training, read_progressive, training_stages
 from nas.training.progressive import PRESETS
 from nas.training.schedules import learning_rate
 
@@ -29,6 +30,8 @@ def train_command(
     start_from: Path | None,
     test: bool,
     dry_run: bool,
+    workers: int = 1,
+    address: str | None = None,
 ) -> int:
     """Train, or go on with a training that was stopped; give the exit status: 1 where it ended without a result.
 
@@ -36,6 +39,8 @@ def train_command(
         progressive: a preset, `none` or a YAML file of ProgressiveSettings; None = what the configuration says.
         start_from: a checkpoint of ours to take the first weights from.
         test: evaluate the final weights on the test split, once.
+        workers: processes that train together, each with its share of the batch.
+        address: of a Ray cluster for several workers; None = this machine.
     Raises: ValueError for whatever the user can fix.
     """
     config = load_training(path, find_architecture(arch), _changed(progressive, epochs, start_from))
@@ -43,21 +48,26 @@ def train_command(
         return describe(config)
     folder = out or Path("runs") / f"{path.stem}-{config.architecture.arch_id}"
     _check_folder(folder)
-    from nas.commands.train_run import run
+    _check_workers(workers, config)
     from nas.data.prepare import prepare
 
-    largest = max([config.eval_image_size, *(stage.strengths.image_size for stage in training_stages(config))])
-    prepared = prepare(config.data, largest, progress=True)
+    prepared = prepare(config.data, largest_image_size(config), progress=True)
     _check_data(prepared, config, test)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, "training"):
-        return run(folder, config, prepared, test)
+        if workers == 1 and address is None:
+            from nas.commands.train_run import run
+
+            return run(folder, config, prepared, test)
+        from nas.commands.train_workers import run_with_workers
+
+        return run_with_workers(folder, config, prepared, test, workers, address)
 
 
 def describe(config: TrainConfig) -> int:
     """Print the schedule of a training, without data, devices or torch."""
     training, last = config.training, config.training.epochs
-    rows = [_stage_row(config, number, stage) for number, stage in enumerate(training_stages(config), start=1)]
+    rows = [_stage_row(number, stage) for number, stage in enumerate(training_stages(config), start=1)]
     epochs = f"{last} epochs, {training.optimizer}, {training.schedule}, batch {training.batch_size}"
     ema = "no EMA" if training.ema_decay is None else f"EMA {training.ema_decay:g}"
     lines = {
@@ -70,40 +80,53 @@ def describe(config: TrainConfig) -> int:
     for name, text in lines.items():
         console().print(f"{name:<12}  {text}", soft_wrap=True)
     console().print(table(rows, _STAGES))
+    console().print()
+    for name, first, shape, final in _curves(config):
+        console().print(f"{name:<12} {first:>8} {shape} {final}")
     return 0
 
 
 _STAGES = (
     Column("stage", "stage"),
     Column("epochs", "epochs"),
-    Column("image_size", "image px"),
-    Column("randaugment_magnitude", "RandAugment", fixed(1)),
+    Column("image_size", "px"),
+    Column("randaugment_magnitude", "RandAug", fixed(1)),
     Column("mixup_alpha", "Mixup", fixed(2)),
     Column("cutmix_alpha", "CutMix", fixed(2)),
     Column("dropout", "dropout", fixed(3)),
-    Column("drop_path", "drop path", fixed(2)),
+    Column("drop_path", "path", fixed(2)),
     Column("batch_size", "batch"),
-    Column("lr_first", "lr, first", "{:.3g}".format),
-    Column("lr_last", "lr, last", "{:.3g}".format),
 )
+_WIDTH = 48  # of the curves, characters
+_CURVES = {"image_size": "image px", "randaugment_magnitude": "RandAugment", "mixup_alpha": "Mixup"} | {
+    "cutmix_alpha": "CutMix", "dropout": "dropout", "drop_path": "drop path", "batch_size": "batch"
+}  # fmt: skip
 _FINE = 10_000  # steps an epoch, where the real number is not known: the rate is printed to three digits
 
 
-def _stage_row(config: TrainConfig, number: int, stage: Stage) -> dict[str, Any]:
-    settings = replace(config.training, batch_size=stage.batch_size)
-    end = stage.first_epoch + stage.epochs
-    first, last = (
-        learning_rate(step, settings.epochs * _FINE, _FINE, settings)
-        for step in (stage.first_epoch * _FINE, end * _FINE - 1)
-    )
+def _stage_row(number: int, stage: Stage) -> dict[str, Any]:
     return {
         "stage": number,
         **asdict(stage.strengths),
-        "epochs": f"{stage.first_epoch + 1} to {end}",
+        "epochs": f"{stage.first_epoch + 1} to {stage.first_epoch + stage.epochs}",
         "batch_size": stage.batch_size,
-        "lr_first": first,
-        "lr_last": last,
     }
+
+
+def _curves(config: TrainConfig) -> Iterator[tuple[str, str, str, str]]:
+    """Give each schedule that is not the same throughout: its name, first value, course over the training, last."""
+    epochs, parts = config.training.epochs, training_stages(config)
+    moments = [(column + 0.5) / _WIDTH * epochs for column in range(_WIDTH)]  # epochs
+    at = [next(part for part in reversed(parts) if part.first_epoch <= moment) for moment in moments]
+    for key, name in _CURVES.items():
+        values = [{**asdict(part.strengths), "batch_size": part.batch_size}[key] for part in at]
+        if len(set(values)) > 1:
+            yield name, f"{values[0]:.4g}", bars(values), f"{values[-1]:.4g}"
+    rates = [
+        learning_rate(int(moment * _FINE), epochs * _FINE, _FINE, replace(config.training, batch_size=part.batch_size))
+        for moment, part in zip(moments, at, strict=True)
+    ]
+    yield "lr", f"{rates[0]:.3g}", bars(rates), f"{rates[-1]:.3g}"
 
 
 def _compute_line(config: TrainConfig) -> str:
@@ -137,6 +160,16 @@ def _progressive(text: str) -> Any:
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not (folder / RUN).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists and is not a training's folder; choose another with --out")
+
+
+def _check_workers(workers: int, config: TrainConfig) -> None:
+    if workers < 1:
+        raise ValueError(f"--workers must be >= 1, got {workers}")
+    for stage in training_stages(config):
+        if stage.batch_size % workers:
+            raise ValueError(f"a batch of {stage.batch_size} cannot be shared evenly by {workers} workers")
+    if workers > 1 and config.training.time_limit_s is not None:
+        raise ValueError("training.time_limit_s is for one worker; several would not stop at the same step")
 
 
 def _check_data(prepared: Prepared, config: TrainConfig, test: bool) -> None:

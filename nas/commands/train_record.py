@@ -23,45 +23,65 @@ _PIPE_INTERVAL_S = 30.0
 _SCALARS = ("train_loss", "loss", "accuracy", "learning_rate", "image_size", "images_per_s")
 
 
-class Record:
-    """Records each epoch and shows how far a training is, with the time left.
+class Metrics:
+    """Writes down each epoch: a JSON line, and for TensorBoard if tensorboardX is installed.
+
+    Args:
+        path: of the JSON lines; TensorBoard's files go into `tensorboard` beside it.
+        curve: epochs that are done already: the file is made to hold these, no more and no less.
+    """
+
+    def __init__(self, path: Path, curve: Sequence[Mapping[str, Any]]) -> None:
+        write_whole(path, "".join(json.dumps(epoch, separators=(",", ":")) + "\n" for epoch in curve))
+        self.lines = JsonLines(path)
+        self.board = _board(path.parent / "tensorboard", len(curve))
+
+    def append(self, epoch: EpochResult) -> None:
+        """Write down an epoch that is done, and its checkpoint written."""
+        self.lines.append(asdict(epoch))
+        if self.board is not None:
+            for name in _SCALARS:
+                if getattr(epoch, name) is not None:
+                    self.board.add_scalar(name, getattr(epoch, name), epoch.epoch + 1)
+            self.board.flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        self.lines.close()
+        if self.board is not None:
+            self.board.close()
+
+
+class TrainDisplay:
+    """Shows how far a training is: a bar with the time left, or lines where there is no terminal.
 
     The time left counts pixels: an epoch of twice the image size takes four times as long.
 
     Args:
-        folder, name: where the metrics go; TensorBoard's files go into `tensorboard` there, if tensorboardX is
-            installed.
+        folder: of the training.
         stages: of the training.
         images: training images an epoch.
-        curve: epochs that are done already: the metrics are made to hold these, no more and no less.
+        done: epochs that are done already.
     """
 
-    def __init__(
-        self, folder: Path, name: str, stages: Sequence[Stage], images: int, curve: Sequence[Mapping[str, Any]]
-    ) -> None:
-        self.folder, self.done = folder, len(curve)
+    def __init__(self, folder: Path, stages: Sequence[Stage], images: int, done: int) -> None:
+        self.folder, self.done = folder, done
         by_epoch = [stage for stage in stages for _ in range(stage.epochs)]
         self.work = [stage.strengths.image_size**2 for stage in by_epoch]  # of each epoch
         self.steps = [max(1, images // stage.batch_size) for stage in by_epoch]
         self.console = console(stderr=True)
         self.state, self.step = "", 0
         self.began, self.last_line, self.before = time.monotonic(), 0.0, self._worked()
-        write_whole(folder / name, "".join(json.dumps(epoch, separators=(",", ":")) + "\n" for epoch in curve))
-        self.metrics = JsonLines(folder / name)
-        self.board = _board(folder / "tensorboard", self.done)
         columns = (BarColumn(bar_width=24), TextColumn("{task.fields[state]}"))
         self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
         self.task = self.bar.add_task("", total=sum(self.work), state="")
 
-    def __enter__(self) -> Record:
+    def __enter__(self) -> TrainDisplay:
         self.bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.bar.stop()
-        self.metrics.close()
-        if self.board is not None:
-            self.board.close()
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -77,17 +97,11 @@ class Record:
         self.step += 1
         self._show()
 
-    def on_epoch(self, epoch: EpochResult) -> None:
-        """Record an epoch that is done, and its checkpoint written."""
-        self.metrics.append(asdict(epoch))
-        if self.board is not None:
-            for name in _SCALARS:
-                if getattr(epoch, name) is not None:
-                    self.board.add_scalar(name, getattr(epoch, name), epoch.epoch + 1)
-            self.board.flush()
-        self.done, self.step = self.done + 1, 0
-        accuracy = "" if epoch.accuracy is None else f", accuracy {epoch.accuracy:.4f}"
-        self.state = f"train loss {epoch.train_loss:.4f}{accuracy}, {epoch.image_size} px"
+    def on_epoch(self, epoch: Mapping[str, Any]) -> None:
+        """Show an epoch that is done, the fields of EpochResult."""
+        self.done, self.step = epoch["epoch"] + 1, 0
+        accuracy = "" if epoch["accuracy"] is None else f", accuracy {epoch['accuracy']:.4f}"
+        self.state = f"train loss {epoch['train_loss']:.4f}{accuracy}, {epoch['image_size']} px"
         self._show()
         if self.console.is_terminal:
             return

@@ -25,7 +25,7 @@ class Batches:
     Args:
         prepared: the data set.
         split_name: train, minival or test.
-        batch_size: images a batch.
+        batch_size: images a batch, of all shares together.
         device: where batches are wanted.
         augment: what is done to images; None = nothing.
         image_size: height and width wanted, at most that of `prepared`; None = that.
@@ -34,7 +34,9 @@ class Batches:
         channels_last: memory format of the images.
         resident: whether the split's images are held on the device; None = on a GPU that has room, never on a CPU.
             What is not resident stays mapped from disk.
-    Raises: ValueError if the split is empty, `image_size` too large, or shuffling would leave no whole batch.
+        share: (i, n): only the i-th, counted from 0, of n parts of every batch, for one of n processes.
+    Raises: ValueError if the split is empty, `image_size` too large, shuffling would leave no whole batch, or the batch
+        cannot be shared evenly.
     """
 
     def __init__(
@@ -50,10 +52,12 @@ class Batches:
         shuffle: bool | None = None,
         channels_last: bool = True,
         resident: bool | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         split = load_split(prepared, split_name)
         self.prepared, self.split_name, self.device = prepared, split_name, device
         self.batch_size, self.augment, self.seed, self.channels_last = batch_size, augment, seed, channels_last
+        self.share = share
         self.image_size = prepared.image_size if image_size is None else image_size
         self.shuffle = split_name == "train" if shuffle is None else shuffle
         self._check(len(split.labels))
@@ -81,11 +85,11 @@ class Batches:
         Yields: images (N, C, H, W) float32, normalised by the data set's mean and deviation; labels (N,) int64, or
             (N, classes) float32 where `augment` mixes.
         """
-        generator = torch.Generator(self.device).manual_seed(_seed(self.seed, number))
+        generator = torch.Generator(self.device).manual_seed(_seed(self.seed, number, self.share[0]))
         order = torch.arange(len(self._labels))
         if self.shuffle:
             order = torch.from_numpy(np.random.default_rng(_seed(self.seed, number)).permutation(len(order)))
-        order = order[: len(self) * self.batch_size]
+        order = self._shared(order[: len(self) * self.batch_size])
         labels = self._labels[order].to(self.device)
         loaded = self._load(self._rows[order])
         for part in self._parts(len(order)):
@@ -101,9 +105,18 @@ class Batches:
             raise ValueError(f"image_size {self.image_size} is not in 1..{self.prepared.image_size}, the size prepared")
         if self.shuffle and count < self.batch_size:
             raise ValueError(f"batch_size {self.batch_size} is larger than {self.split_name}, {count} images")
+        if self.batch_size % self.share[1]:
+            raise ValueError(f"batch_size {self.batch_size} cannot be shared evenly by {self.share[1]} processes")
+
+    def _shared(self, order: Tensor) -> Tensor:
+        """This process's rows: of each batch a run of neighbours, as a micro-batch is one."""
+        mine, shares = self.share
+        starts = range(0, len(order), self.batch_size)
+        return torch.cat([order[start : start + self.batch_size].tensor_split(shares)[mine] for start in starts])
 
     def _parts(self, count: int) -> Iterator[slice]:
-        return (slice(start, start + self.batch_size) for start in range(0, count, self.batch_size))
+        size = self.batch_size // self.share[1]
+        return (slice(start, start + size) for start in range(0, count, size))
 
     def _load(self, rows: Tensor) -> Iterator[Tensor]:
         """Batches (N, H, W, C) uint8 on the device of the images at `rows`."""
@@ -144,8 +157,8 @@ class Batches:
         return normalised if self.channels_last else normalised.contiguous(), labels
 
 
-def _seed(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0])
+def _seed(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0])
 
 
 def _has_room(device: torch.device, needed: int) -> bool:

@@ -58,20 +58,27 @@ def take_pairs(
 ) -> Pairs:
     """Take pairs until the ratio's interval is as narrow as the settings ask, or there are `max_pairs`.
 
+    A pair is a turn of each. A turn is `turn` steps in a row, and its time the fastest one's: what interrupts a step only
+    ever makes it longer.
+
     Args:
-        time_candidate, time_reference: do one and give its seconds.
+        time_candidate, time_reference: do one step and give its seconds.
         disturbed: asked after each pair, names what disturbed it. Such a pair is taken again, at most `retakes` times
             in all; after that it counts, and the names go into `marks`.
     """
+
+    def turn(time_step: Callable[[], float]) -> float:
+        return min(time_step() for _ in range(settings.turn))
+
     mine: list[float] = []
     theirs: list[float] = []
     marks: set[str] = set()
     retakes, converged = settings.retakes, False
     while len(mine) < settings.max_pairs and not converged:
         if len(mine) % 2 == 0:
-            candidate_s, reference_s = time_candidate(), time_reference()
+            candidate_s, reference_s = turn(time_candidate), turn(time_reference)
         else:
-            reference_s, candidate_s = time_reference(), time_candidate()
+            reference_s, candidate_s = turn(time_reference), turn(time_candidate)
         names = disturbed()
         if names and retakes:
             retakes -= 1

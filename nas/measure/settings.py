@@ -10,16 +10,16 @@ from typing import Literal
 class StepTimeSettings:
     """How the training step is timed beside the reference network's.
 
-    Pairs of steps are taken until the confidence interval of the median ratio is narrow enough, or `max_pairs` is
-    reached. Raises: ValueError that names a field out of range and what is allowed.
+    Pairs of turns, one of the candidate and one of the reference network, are taken until the confidence interval of the
+    median ratio is narrow enough, or `max_pairs` is reached. Raises: ValueError that names a field out of range and what is allowed.
     """
 
-    reference: str = "backbone"  # a published name; "backbone" = the backbone of the search space
     batch_size: int | None = None  # images per step; None = the training's batch
     image_size: int | None = None  # pixels; None = the training's image size
     warmup: int = 3  # steps of each network that come before anything is timed
     min_pairs: int = 10
     max_pairs: int = 30
+    turn: int = 3  # steps in a row of one network, of which the fastest counts
     interval: float = 0.01  # stop at this half-width of the median ratio's confidence interval, relative to the median
     confidence: float = 0.95  # of that interval
     retakes: int = 10  # disturbed pairs (foreign process, throttled clock) that are taken again; later ones are kept
@@ -27,7 +27,14 @@ class StepTimeSettings:
     lock: bool = True  # have the device to itself while timing; others pause between two training steps
 
     def __post_init__(self) -> None:
-        for name, lowest in (("batch_size", 1), ("image_size", 1), ("warmup", 1), ("min_pairs", 1), ("retakes", 0)):
+        for name, lowest in (
+            ("batch_size", 1),
+            ("image_size", 1),
+            ("warmup", 1),
+            ("min_pairs", 1),
+            ("turn", 1),
+            ("retakes", 0),
+        ):
             value = getattr(self, name)
             if value is not None and value < lowest:
                 raise ValueError(f"{name} must be >= {lowest}, got {value!r}")

@@ -52,10 +52,10 @@ class StepTime:
     ratio_high: float
     ratio_p10: float  # of the pairs
     ratio_p90: float
-    step_time_s: float  # median of the candidate's step
+    step_time_s: float  # median of the candidate's turns
     step_time_p10_s: float
     step_time_p90_s: float
-    reference_step_time_s: float  # median of the reference network's step
+    reference_step_time_s: float  # median of the reference network's turns
     n: int  # pairs
     forward_s: float  # parts of `step_time_s`, in the proportion of a few steps timed part by part
     backward_s: float

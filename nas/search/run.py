@@ -74,13 +74,27 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, what: str = "search") -> Iterator[None]:
-    """Hold the run for writing. Raises ValueError if another process holds it; a killed one holds nothing."""
-    with (folder / ".lock").open("w") as file:
+def locked(folder: Path, what: str = "search", *, name: str = ".lock", wait: bool = False) -> Iterator[None]:
+    """Hold the run for writing; a killed process holds nothing.
+
+    Args:
+        what: runs there, for the message.
+        name: of the lock, a file in `folder`.
+        wait: for the process that holds it.
+    Raises: ValueError if another process holds it, unless `wait`.
+    """
+    with (folder / name).open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:
             raise ValueError(f"another {what} is running in {folder}") from None
+        yield
+
+
+@contextlib.contextmanager
+def noise_to(path: Path) -> Iterator[None]:
+    """Send what Ray prints in this process to a file: the terminal belongs to the command."""
+    with path.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         yield
 
 

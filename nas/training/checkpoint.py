@@ -15,19 +15,18 @@ from torch import Tensor
 
 from nas.training.step import TrainingStep
 
-FORMAT = 1  # of the files
+FORMAT = 2  # of the files
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Everything that the next epoch depends on, after a whole epoch; batches depend on seed and epoch alone."""
+    """Everything that the next epoch depends on, after a whole epoch; batches and dropout depend on seed and epoch."""
 
     network: dict[str, Tensor]
     optimizer: dict[str, Any]
     ema: dict[str, Tensor] | None  # the averaged network, None without EMA
     ema_updates: int
     micro_batch: int | None
-    rng: dict[str, Tensor]  # device type -> state of its generator
     curve: tuple[dict[str, Any], ...]  # the fields of EpochResult, per finished epoch
     seconds: float  # of training and evaluation so far
     data_wait_s: float
@@ -42,16 +41,12 @@ def state_of(
     step: TrainingStep, curve: tuple[dict[str, Any], ...], seconds: float, data_wait_s: float
 ) -> TrainingState:
     """Take the state of a training between two epochs. Its tensors are the training's own: use it before going on."""
-    rng = {"cpu": torch.get_rng_state()}
-    if step.device.type == "cuda":
-        rng["cuda"] = torch.cuda.get_rng_state(step.device)
     return TrainingState(
         network=step.network.state_dict(),
         optimizer=step.optimizer.state_dict(),
         ema=None if step.ema is None else step.ema.network.state_dict(),
         ema_updates=0 if step.ema is None else step.ema.updates,
         micro_batch=step.micro_batch,
-        rng=rng,
         curve=curve,
         seconds=seconds,
         data_wait_s=data_wait_s,
@@ -79,9 +74,6 @@ def restore(step: TrainingStep, state: TrainingState) -> None:
     for group, own in zip(step.optimizer.param_groups, options, strict=True):
         group.update(own)
     step.micro_batch = state.micro_batch
-    torch.set_rng_state(state.rng["cpu"])
-    if step.device.type == "cuda" and "cuda" in state.rng:
-        torch.cuda.set_rng_state(state.rng["cuda"], step.device)
 
 
 def save_checkpoint(path: Path, state: TrainingState, about: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Progressive learning: image size and regularisation that grow together. Pure functions; no torch, no network.
 
-For a loop of one's own: `strengths = at(PRESETS["paper_s"], progress)` with progress in [0, 1), whenever it changes.
+For a loop of one's own: `strengths = at(PRESETS["s"], progress)` with progress in [0, 1), whenever it changes.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ PRESETS: dict[str, ProgressiveSettings] = {
     "official_m": ProgressiveSettings(4, (192, 384), (5, 15), (0, 0.2), (0, 0.2), (0.3, 0.3)),
     "official_l": ProgressiveSettings(4, (192, 384), (5, 20), (0, 0.5), (0, 0.5), (0.4, 0.4)),
 }
+PRESETS |= {size: PRESETS[f"paper_{size}"] for size in ("s", "m", "l")}
 
 
 def at(settings: ProgressiveSettings, progress: float) -> Strengths:

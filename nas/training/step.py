@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from nas.training import device as devices
 from nas.training.cuda_graph import CapturedStep, CaptureError
@@ -14,13 +16,20 @@ from nas.training.ema import ExponentialMovingAverage
 from nas.training.optimizers import make_optimizer
 from nas.training.schedules import learning_rate
 from nas.training.settings import BN_MOMENTUM, TrainSettings
+from nas.training.workers import ALONE, Workers
 from search_space.network import set_regularisation
 
 logger = logging.getLogger(__name__)
 
 
 def make_step(
-    network: nn.Module, settings: TrainSettings, *, device: torch.device, total_steps: int, steps_per_epoch: int = 1
+    network: nn.Module,
+    settings: TrainSettings,
+    *,
+    device: torch.device,
+    total_steps: int,
+    steps_per_epoch: int = 1,
+    workers: Workers = ALONE,
 ) -> TrainingStep:
     """Prepare a network for training on a device and give the step that trains it.
 
@@ -31,6 +40,7 @@ def make_step(
         device: as `resolve_device` gives it.
         total_steps: updates of the whole training, for the learning rate.
         steps_per_epoch: updates per epoch, for the learning rate.
+        workers: those that take this step together, each with its share of the batch.
     """
     devices.set_up(device)
     network.to(device)
@@ -41,7 +51,7 @@ def make_step(
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = BN_MOMENTUM[settings.bn_momentum]
     network.train()
-    return TrainingStep(network, settings, device, total_steps, steps_per_epoch)
+    return TrainingStep(network, settings, device, total_steps, steps_per_epoch, workers)
 
 
 def autocast_dtype(settings: TrainSettings, device: torch.device) -> torch.dtype | None:
@@ -84,9 +94,15 @@ class TrainingStep:
     """
 
     def __init__(
-        self, network: nn.Module, settings: TrainSettings, device: torch.device, total_steps: int, steps_per_epoch: int
+        self,
+        network: nn.Module,
+        settings: TrainSettings,
+        device: torch.device,
+        total_steps: int,
+        steps_per_epoch: int,
+        workers: Workers,
     ) -> None:
-        self.network, self.settings, self.device = network, settings, device
+        self.network, self.settings, self.device, self.workers = network, settings, device, workers
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
         self.micro_batch = settings.micro_batch
         self.index = 0
@@ -95,7 +111,8 @@ class TrainingStep:
         self.autocast_dtype = autocast_dtype(settings, device)
         self.precision = precision_name(settings, device)
         self.memory_format = memory_format_name(settings)
-        self._graphs_allowed = device.type == "cuda" and settings.cuda_graph != "off"
+        self._module = workers.synchronised(network)
+        self._graphs_allowed = device.type == "cuda" and settings.cuda_graph != "off" and workers.count == 1
         self._captured: dict[tuple[object, ...], CapturedStep] = {}
         self._updating = False
         self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -137,7 +154,7 @@ class TrainingStep:
         # Without the cache: a weight is cast once per forward anyway, and casts must not outlive a captured graph.
         dtype = self.autocast_dtype
         with torch.autocast(self.device.type, dtype, enabled=dtype is not None, cache_enabled=False):
-            logits = self.network(images)
+            logits = self._module(images)
             loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
         return loss if share == 1 else loss * share
 
@@ -214,17 +231,25 @@ class TrainingStep:
 
     def _accumulate(self, images: Tensor, labels: Tensor) -> Tensor:
         total: Tensor | None = None
-        for part, part_labels, share in self.micro_batches(images, labels):
-            loss = self.forward(part, part_labels, share)
-            self.backward(loss)
+        parts = list(self.micro_batches(images, labels))
+        for number, (part, part_labels, share) in enumerate(parts, start=1):
+            with nullcontext() if number == len(parts) else self._apart():
+                loss = self.forward(part, part_labels, share)
+                self.backward(loss)
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None
         return total
 
+    def _apart(self) -> AbstractContextManager[None]:
+        """While this holds, gradients stay with this worker: they are exchanged with the last micro-batch's."""
+        module = self._module
+        return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
+
     def _halve_micro_batch(self, batch_size: int, error: BaseException) -> None:
         size = min(self.micro_batch or batch_size, batch_size)
-        if self._updating or size == 1 or not devices.is_out_of_memory(error):
-            # An update needs the same memory whatever the micro-batch, and half an update cannot be repeated.
+        if self._updating or size == 1 or self.workers.count > 1 or not devices.is_out_of_memory(error):
+            # An update needs the same memory whatever the micro-batch, and half an update cannot be repeated; nor can
+            # one worker repeat what the others have gone through.
             raise error
         self.micro_batch = (size + 1) // 2
         self.optimizer.zero_grad(set_to_none=True)

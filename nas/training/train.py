@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +19,7 @@ from nas.training.evaluate import evaluate
 from nas.training.progressive import Strengths, stage_batch_size
 from nas.training.settings import TrainSettings
 from nas.training.step import TrainingStep, make_step, memory_format_name, precision_name
+from nas.training.workers import ALONE, Workers
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +102,7 @@ def train(
     between_steps: Callable[[], None] | None = None,
     on_state: Callable[[TrainingState], None] | None = None,
     resume: TrainingState | None = None,
+    workers: Workers = ALONE,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainResult:
     """Train a network in place.
@@ -119,14 +122,18 @@ def train(
         on_state: given the training's state after every epoch, before `on_epoch`; to be saved at once, if at all.
         resume: a state to go on from, with the same arguments otherwise: the result is that of an uninterrupted
             training, and so are the times, added up.
+        workers: those that train together: each calls this with the same arguments, but with its share of the batches.
+            Status, curve and weights are the same in all of them.
         clock: seconds.
     Returns: TrainResult; a loss that is not finite, memory that runs out and the time limit are statuses, not errors.
-    Raises: ValueError if there are no batches, or `resume` is of another network.
+    Raises: ValueError if there are no batches, `resume` is of another network, or several workers have a time limit.
+        RuntimeError if memory runs out in one of several workers: the others would wait for it.
     """
+    if workers.count > 1 and settings.time_limit_s is not None:
+        raise ValueError("time_limit_s is for one worker; several would not stop at the same step")
     device = device or next(network.parameters()).device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        training = _Training(network, settings, device, on_epoch, between_steps, on_state, clock)
+        training = _Training(network, settings, device, seed, on_epoch, between_steps, on_state, workers, clock)
         return training.run(train_batches, eval_batches, resume)
 
 
@@ -159,12 +166,14 @@ class _Training:
         network: nn.Module,
         settings: TrainSettings,
         device: torch.device,
+        seed: int,
         on_epoch: Callable[[EpochResult], bool | None] | None,
         between_steps: Callable[[], None] | None,
         on_state: Callable[[TrainingState], None] | None,
+        workers: Workers,
         clock: Callable[[], float],
     ) -> None:
-        self.network, self.settings, self.device = network, settings, device
+        self.network, self.settings, self.device, self.seed, self.workers = network, settings, device, seed, workers
         self.on_epoch, self.between_steps, self.on_state, self.clock = on_epoch, between_steps, on_state, clock
         self.step: TrainingStep | None = None
         self.curve: list[EpochResult] = []
@@ -193,7 +202,7 @@ class _Training:
         except _Stop as stop:
             return stop.status, str(stop)
         except (RuntimeError, MemoryError) as error:
-            if not devices.is_out_of_memory(error):
+            if self.workers.count > 1 or not devices.is_out_of_memory(error):
                 raise
             return "oom", f"{type(error).__name__}: {error}".splitlines()[0]
         return "ok", None
@@ -208,7 +217,10 @@ class _Training:
                 self._begin(settings, batches, epoch)
                 current = batches
             assert self.step is not None
+            torch.manual_seed(_seed(self.seed, epoch, self.workers.rank))
             result = self._epoch(self.step, epoch, batches)
+            for network in (self.network, *((self.step.ema.network,) if self.step.ema else ())):
+                self.workers.average_buffers(network)
             if (epoch + 1) % self.settings.eval_every == 0 or epoch + 1 == self.settings.epochs:
                 result = self._evaluate(self.step, result, eval_batches)
             self.curve.append(result)
@@ -236,7 +248,14 @@ class _Training:
             raise ValueError("there are no batches to train on; is the batch size larger than the split?")
         total = steps * settings.epochs
         if self.step is None:
-            self.step = make_step(self.network, settings, device=self.device, total_steps=total, steps_per_epoch=steps)
+            self.step = make_step(
+                self.network,
+                settings,
+                device=self.device,
+                total_steps=total,
+                steps_per_epoch=steps,
+                workers=self.workers,
+            )
             self.step.index = epoch * steps
         else:
             self.step.restart(settings, index=epoch * steps, total_steps=total, steps_per_epoch=steps)
@@ -251,12 +270,12 @@ class _Training:
             total += step(images, labels)
             images_done, image_size = images_done + len(images), images.shape[-1]
             if number % self.check_steps == 0:
-                self._check_finite(total.item(), epoch)
+                self._check_finite(self.workers.mean(total).item(), epoch)
             self._check_time()
-        train_loss = total.item() / number
+        train_loss = self.workers.mean(total).item() / number
         self._check_finite(train_loss, epoch)
         seconds = self._now() - start
-        rate = images_done / seconds if seconds > 0 else math.nan
+        rate = images_done * self.workers.count / seconds if seconds > 0 else math.nan
         return EpochResult(epoch, train_loss, None, None, lr, image_size, seconds, rate)
 
     def _evaluate(self, step: TrainingStep, result: EpochResult, batches: Batches) -> EpochResult:
@@ -265,6 +284,7 @@ class _Training:
             self._timed(batches.epoch(result.epoch)),
             dtype=step.autocast_dtype,
             channels_last=self.settings.channels_last,
+            workers=self.workers,
         )
         self._check_finite(evaluated.loss, result.epoch)
         return replace(result, loss=evaluated.loss, accuracy=evaluated.accuracy)
@@ -323,3 +343,7 @@ class _Training:
             precision=precision_name(settings, self.device),
             memory_format=memory_format_name(settings),
         )
+
+
+def _seed(seed: int, epoch: int, rank: int) -> int:
+    return int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1, np.uint64)[0])

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from nas.cli import main
-from nas.commands.train_record import Record
+from nas.commands.train_record import Metrics
 from nas.train_config import changed_settings, load_training, parse_training, training_stages
 from nas.training.checkpoint import TrainingState, load_checkpoint
 from search_space import yaml_text
@@ -128,7 +129,7 @@ def test_fine_tuning_takes_the_body_and_a_new_head(tmp_path, cache, capsys):
     config = write_config(tmp_path / "c.yaml", cache, training=one)
     assert nas_train(capsys, ARCH, config, "--out", tmp_path / "first")[0] == 0
     state, about = load_checkpoint(tmp_path / "first" / "last.pt")
-    from nas.commands.train_run import start_from
+    from nas.commands.train_folder import start_from
     from search_space.network import build_network
 
     five = build_network(from_block_strings(ARCH.split(",")), 5, 1)
@@ -178,7 +179,11 @@ sys.exit(status)
     assert [row[4] for row in rows] == ["128", "185", "242", "300"]
     assert [row[5] for row in rows] == ["5.0", "8.3", "11.7", "15.0"]
     assert rows[-1][3] == "350"
-    assert max(map(len, done.stdout.splitlines())) <= 120
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    curves = {line.split()[0]: line.split()[-3:] for line in done.stdout.splitlines() if line.endswith(" 300")}
+    first, course, last = curves["image"]
+    assert (first, last) == ("128", "300")
+    assert [course.count(bar) for bar in dict.fromkeys(course)] == [12, 12, 12, 12], "four stages of equal length"
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
@@ -260,9 +265,9 @@ def test_what_cannot_be_exported_is_one_line(tmp_path, capsys, arguments, messag
 
 def test_the_best_of_the_kept_epochs_is_kept(tmp_path):
     """With `checkpoint_every: 2`, last.pt and best.pt are of even epochs and the last; a worse one is not the best."""
-    from nas.commands.train_run import keep
+    from nas.commands.train_folder import keep
 
-    state = TrainingState({}, {}, None, 0, None, {}, (), 0.0, 0.0)
+    state = TrainingState({}, {}, None, 0, None, (), 0.0, 0.0)
     curve, kept = (), []
     for epoch, accuracy in enumerate((0.9, 0.4, 0.8, 0.5, 0.3, 0.45, 0.2)):
         curve = (*curve, {"epoch": epoch, "accuracy": accuracy})
@@ -274,10 +279,9 @@ def test_the_best_of_the_kept_epochs_is_kept(tmp_path):
 def test_the_metrics_follow_the_checkpoint(tmp_path):
     """Lines of an epoch that is repeated, or torn ones, go; a line that was never written comes: one line an epoch."""
     metrics, curve = tmp_path / "metrics.jsonl", [{"epoch": 0, "accuracy": 0.5}, {"epoch": 1, "accuracy": 0.6}]
-    stages = training_stages(parse_training(CONFIG, from_block_strings(ARCH.split(","))))
     for before in ("", '{"epoch":0}\n', '{"epoch":0}\n{"epoch":1}\n{"epoch":2}\n{"ep'):
         metrics.write_text(before)
-        with Record(tmp_path, metrics.name, stages, 256, curve):
+        with closing(Metrics(metrics, curve)):
             assert [json.loads(line) for line in metrics.read_text().splitlines()] == curve
 
 

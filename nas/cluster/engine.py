@@ -13,12 +13,12 @@ from typing import Any
 import ray
 from ray import tune
 
+from nas.cluster.connection import connect, slots
+from nas.cluster.searcher import Callbacks, Event, LedgerSearcher, make_scheduler
+from nas.cluster.worker import run_candidate
 from nas.search.ledger import Ledger
 from nas.search.settings import SearchSettings
 from nas.search.signals import stop_signals
-from nas.search.tune.connection import connect, slots
-from nas.search.tune.searcher import Callbacks, Event, LedgerSearcher, make_scheduler
-from nas.search.tune.worker import run_candidate
 
 logger = logging.getLogger(__name__)
 

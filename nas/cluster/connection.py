@@ -9,8 +9,8 @@ from typing import Any
 
 import ray
 
+from nas.cluster import ENVIRONMENT
 from nas.search.settings import SearchSettings
-from nas.search.tune import ENVIRONMENT
 
 
 def connect(address: str | None) -> dict[str, float]:

@@ -1,0 +1,149 @@
+"""What a training's folder keeps: checkpoints, where they came from, the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nas.commands.train import RUN
+from nas.data.prepare import Prepared
+from nas.search.run import provenance, write_whole
+from nas.train_config import TrainConfig, changed_settings
+from nas.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from nas.training.train import TrainResult
+from search_space import yaml_text
+from search_space.architecture import Architecture
+from search_space.network import Network, build_network
+
+CONFIG, METRICS, RESULT = "train.yaml", "metrics.jsonl", "result.json"
+LAST, BEST = "last.pt", "best.pt"
+
+About = dict[str, Any]  # what a checkpoint says beside the state: config, provenance, data, ...
+
+
+def kept_state(folder: Path, config: TrainConfig, prepared: Prepared) -> tuple[TrainingState, About] | None:
+    """Read what the folder's training would go on from; None if it has not come so far.
+
+    Raises: ValueError if `config` or the data would change the training.
+    """
+    if not (folder / LAST).exists():
+        return None
+    state, about = load_checkpoint(folder / LAST)
+    changed = changed_settings(about["config"], _resolved(config))
+    if about["data"]["fingerprint"] != prepared.fingerprint:
+        changed.append("the images or their split")
+    if changed:
+        shown = "; ".join(changed[:5]) + (f"; and {len(changed) - 5} more" if len(changed) > 5 else "")
+        raise ValueError(
+            f"{folder} holds a training that would not go on as it began: {shown}. "
+            "Choose another --out or undo the change"
+        )
+    return state, about
+
+
+def begin(folder: Path, config: TrainConfig, prepared: Prepared, device: str) -> About:
+    """Make the folder a training's; give what its checkpoints say beside the state.
+
+    Args:
+        device: what it trains on, in words.
+    """
+    about = {
+        "config": _resolved(config),
+        "num_classes": prepared.num_classes,
+        "in_channels": prepared.channels,
+        "data": {
+            "fingerprint": prepared.fingerprint,
+            "class_names": prepared.class_names and list(prepared.class_names),
+            "mean": list(prepared.mean),
+            "std": list(prepared.std),
+        },
+        "provenance": {**provenance(), "device_name": device},
+    }
+    (folder / RESULT).unlink(missing_ok=True)  # of a training whose checkpoints were removed
+    write_whole(folder / RUN, json.dumps(about["provenance"], indent=2) + "\n")
+    write_whole(folder / CONFIG, yaml_text.dump(about["config"]))
+    return about
+
+
+def keep(folder: Path, state: TrainingState, about: Mapping[str, Any], every: int, epochs: int) -> None:
+    """Write the checkpoints that are due after an epoch: the last one and, if no kept one was more accurate, the best.
+
+    The best is written first: whoever is killed between the two repeats the epoch and writes it again.
+    """
+    done = len(state.curve)
+    if done % every and done != epochs:
+        return
+    earlier = [e["accuracy"] for e in state.curve[:-1] if (e["epoch"] + 1) % every == 0 and e["accuracy"] is not None]
+    accuracy = state.curve[-1]["accuracy"]
+    if accuracy is not None and accuracy > max(earlier, default=-1.0):
+        save_checkpoint(folder / BEST, state, about)
+    save_checkpoint(folder / LAST, state, about)
+
+
+def start_from(network: Network, path: Path) -> dict[str, Any]:
+    """Load a checkpoint's weights (the averaged ones if it has them), but for the head where the classes differ.
+
+    Returns: what the weights are, for the provenance.
+    Raises: ValueError that names the first weight that is missing or has another shape.
+    """
+    state, about = load_checkpoint(path)
+    own, given = network.state_dict(), dict(state.weights)
+    if given.get("classifier.weight", own["classifier.weight"]).shape != own["classifier.weight"].shape:
+        given |= {name: own[name] for name in ("classifier.weight", "classifier.bias")}
+    for name in (*own, *given):
+        if name not in own or name not in given or own[name].shape != given[name].shape:
+            shapes = [tuple(weights[name].shape) if name in weights else "missing" for weights in (given, own)]
+            raise ValueError(f"{path} is of another network: {name} is {shapes[0]} there, {shapes[1]} here")
+    network.load_state_dict(given)
+    return {
+        "checkpoint": str(path),
+        "epochs": len(state.curve),
+        "accuracy": state.curve[-1]["accuracy"],
+        "new_head": given["classifier.weight"] is own["classifier.weight"],
+        "run_id": about["provenance"]["run_id"],
+    }
+
+
+def network_of(path: Path) -> tuple[Network, TrainingState, dict[str, Any]]:
+    """Build the network of a checkpoint with its weights (the averaged ones if it has them), on the CPU.
+
+    Returns: network, state, and what the checkpoint says beside it: `config`, `provenance`, `data`, ...
+    Raises: ValueError as `load_checkpoint` does.
+    """
+    state, about = load_checkpoint(path)
+    architecture = Architecture.from_dict(about["config"]["architecture"])
+    drop_path = about["config"]["training"]["drop_path"]
+    network = build_network(architecture, about["num_classes"], about["in_channels"], drop_path=drop_path)
+    network.load_state_dict(state.weights)
+    return network, state, about
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """Give what the result says; nothing if there is none."""
+    path = folder / RESULT
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def write_result(folder: Path, result: TrainResult, test: Mapping[str, Any] | None) -> None:
+    """Write what came out.
+
+    Args:
+        test: how the final weights do on the test split, if that was asked.
+    """
+    best = best_epoch(result)
+    summary = {key: value for key, value in asdict(result).items() if key != "curve"}
+    record = {**summary, "best_accuracy": best["accuracy"], "best_epoch": best["epoch"], "test": test}
+    write_whole(folder / RESULT, json.dumps(record, indent=2) + "\n")
+
+
+def best_epoch(result: TrainResult) -> dict[str, Any]:
+    """Give the most accurate epoch, the first of equals."""
+    return max(result.curve, key=lambda epoch: epoch["accuracy"] or 0)
+
+
+def _resolved(config: TrainConfig) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(json.dumps(config.to_dict()))  # tuples become lists, as they are when read
+    return record
