@@ -65,7 +65,7 @@ class Set:
 
 
 SETS = {
-    "cpu": Set("small", {}, 32, 32),
+    "cpu": Set("small", {}, 32, 16),
     "cuda": Set("efficientnetv2", {"backbone": "efficientnet_b0"}, 128, 128),
 }
 

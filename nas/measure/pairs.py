@@ -58,8 +58,8 @@ def take_pairs(
 ) -> Pairs:
     """Take pairs until the ratio's interval is as narrow as the settings ask, or there are `max_pairs`.
 
-    A pair is a turn of each. A turn is `turn` steps in a row, and its time the fastest one's: what interrupts a step only
-    ever makes it longer.
+    A pair is a turn of each. A turn is `turn` steps in a row, and its time the fastest one's: what interrupts a step
+    only ever makes it longer.
 
     Args:
         time_candidate, time_reference: do one step and give its seconds.

@@ -10,8 +10,9 @@ from typing import Literal
 class StepTimeSettings:
     """How the training step is timed beside the reference network's.
 
-    Pairs of turns, one of the candidate and one of the reference network, are taken until the confidence interval of the
-    median ratio is narrow enough, or `max_pairs` is reached. Raises: ValueError that names a field out of range and what is allowed.
+    Pairs of turns, one of the candidate and one of the reference network, are taken until the confidence interval of
+    the median ratio is narrow enough, or `max_pairs` is reached. Raises: ValueError that names a field out of range and
+    what is allowed.
     """
 
     batch_size: int | None = None  # images per step; None = the training's batch
