@@ -140,7 +140,7 @@ def main() -> None:
             "",
             f"`python -m experiments.benchmarks.progressive {options}`,",
             f"torch {torch.__version__}, {time.monotonic() - start:.0f} s. A network of {cost.params:,} parameters and",
-            f"{cost.macs / 1e6:.1f}M MACs at {SIZES[1]} px; {STAGES} stages, {SIZES[0]} to {SIZES[1]} px. At the end of all:",
+            f"{cost.macs / 1e6:.1f}M MACs at {SIZES[1]} px; {STAGES} stages, {SIZES[0]} to {SIZES[1]} px. All end with",
             ", ".join(f"{name} {value:g}" for name, value in FINAL.items()) + ".",
             f"{arguments.seeds} seeds: mean and standard deviation.",
             "",
