@@ -142,9 +142,15 @@ def test_fine_tuning_takes_the_body_and_a_new_head(tmp_path, cache, capsys):
     assert not torch.equal(state.ema["conv_stem.weight"], state.network["conv_stem.weight"])
     with pytest.raises(ValueError, match=r"is of another network: conv_stem.weight is \(8, 1, 3, 3\) there"):
         start_from(build_network(from_block_strings(ARCH.split(",")), 10, 3), tmp_path / "first" / "last.pt")
+    larger = write_config(
+        tmp_path / "larger.yaml", cache, training=one, progressive="none", image_size=18, eval_image_size=20
+    )
     again = ["--from", tmp_path / "first" / "last.pt", "--out", tmp_path / "second"]
-    assert nas_train(capsys, ARCH, config, *again)[0] == 0
-    assert load_checkpoint(tmp_path / "second" / "last.pt")[1]["started_from"]["new_head"] is False
+    assert nas_train(capsys, ARCH, larger, *again)[0] == 0
+    tuned, about = load_checkpoint(tmp_path / "second" / "last.pt")
+    assert about["started_from"]["new_head"] is False
+    assert tuned.curve[0]["image_size"] == 18, "fine-tuned at another image size"
+    assert tuned.curve[0]["accuracy"] > state.curve[-1]["accuracy"]
 
 
 def test_the_test_split_is_used_once_and_said(tmp_path, cache, capsys):
