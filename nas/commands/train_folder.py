@@ -13,7 +13,7 @@ from nas.data.prepare import Prepared
 from nas.search.run import provenance, write_whole
 from nas.train_config import TrainConfig, changed_settings
 from nas.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
-from nas.training.train import TrainResult
+from nas.training.result import TrainResult
 from search_space import yaml_text
 from search_space.architecture import Architecture
 from search_space.network import Network, build_network

@@ -17,7 +17,7 @@ from nas.commands.terminal import console, duration
 from nas.search.log import JsonLines
 from nas.search.run import write_whole
 from nas.train_config import Stage
-from nas.training.train import EpochResult
+from nas.training.result import EpochResult
 
 _PIPE_INTERVAL_S = 30.0
 _SCALARS = ("train_loss", "loss", "accuracy", "learning_rate", "image_size", "images_per_s")

@@ -30,8 +30,9 @@ from nas.training.checkpoint import TrainingState
 from nas.training.device import device_name, resolve_device
 from nas.training.evaluate import evaluate
 from nas.training.progressive import Strengths, at
+from nas.training.result import EpochResult, TrainResult
 from nas.training.step import autocast_dtype
-from nas.training.train import EpochResult, Progression, TrainResult, train
+from nas.training.train import Progression, train
 from nas.training.workers import ALONE, Workers
 from search_space.network import Network, build_network
 

@@ -20,7 +20,7 @@ from nas.commands.train_run import conclude, train_in
 from nas.data.prepare import Prepared, prepare
 from nas.search.run import locked, noise_to
 from nas.train_config import TrainConfig, largest_image_size, training_stages
-from nas.training.train import TrainResult
+from nas.training.result import TrainResult
 from nas.training.workers import Workers
 
 RESTARTS = 8  # of all workers after one died

@@ -22,8 +22,9 @@ from nas.search.answer import Report
 from nas.search.scoring import score
 from nas.search.task import Task
 from nas.training.device import device_name, limit_threads, resolve_device, set_up
+from nas.training.result import EpochResult, TrainResult
 from nas.training.settings import TrainSettings
-from nas.training.train import EpochResult, TrainResult, train
+from nas.training.train import train
 from rewards import reward_settings
 from search_space import cost
 from search_space.architecture import Architecture

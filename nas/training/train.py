@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,13 +17,13 @@ from nas.training import device as devices
 from nas.training.checkpoint import TrainingState, restore, state_of
 from nas.training.evaluate import evaluate
 from nas.training.progressive import Strengths, stage_batch_size
+from nas.training.result import EpochResult, Status, TrainResult
 from nas.training.settings import TrainSettings
 from nas.training.step import TrainingStep, make_step, memory_format_name, precision_name
 from nas.training.workers import ALONE, Workers
 
 logger = logging.getLogger(__name__)
 
-Status = Literal["ok", "nan", "oom", "timeout", "pruned"]
 CHECK_STEPS = 32  # on a GPU the loss is looked at this often, since looking waits for the device
 
 
@@ -35,38 +35,6 @@ class Batches(Protocol):
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Give the batches of an epoch, counted from 0: images (N, C, H, W); labels (N,) or soft (N, classes)."""
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """One epoch: a line of the training curve. None = not evaluated in this epoch."""
-
-    epoch: int  # counted from 0
-    train_loss: float  # mean over the epoch's batches, as trained: with label smoothing and augmentation
-    loss: float | None  # on the evaluation batches
-    accuracy: float | None  # top-1 on the evaluation batches, [0, 1]
-    learning_rate: float  # of the last update
-    image_size: int  # pixels
-    seconds: float  # training alone, without the evaluation and pauses
-    images_per_s: float
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What became of a training. The last evaluated epoch gives accuracy and loss; None where none was evaluated."""
-
-    status: Status
-    error: str | None  # the reason, where the status is not ok
-    accuracy: float | None  # top-1, [0, 1]; of the averaged weights if EMA is on
-    loss: float | None
-    curve: tuple[dict[str, Any], ...]  # the fields of EpochResult, per finished epoch
-    epochs_done: int
-    micro_batch: int  # images per forward; below the batch size, batch norm saw fewer images than the update
-    seconds: float  # wall time of everything, evaluation included
-    data_wait_s: float  # of it, waiting for the next batch
-    peak_memory_mb: float | None  # most that tensors took of the GPU, MiB; None on a CPU, where nothing counts it
-    precision: str
-    memory_format: str
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nas.training.result import EpochResult, TrainResult
 from nas.training.settings import TrainSettings
-from nas.training.train import EpochResult, TrainResult, train
+from nas.training.train import train
 
 Build = Callable[..., nn.Module]
 Digits = Callable[..., tuple]
