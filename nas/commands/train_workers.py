@@ -54,6 +54,8 @@ def run_with_workers(
                 work = functools.partial(_work, folder.resolve(), config, test)
                 with _followed(folder / METRICS, display):
                     result = run_workers(work, count, use_gpu=gpu, threads=threads, restarts=RESTARTS)
+                if result is None:
+                    raise ValueError(f"the nodes do not all see {folder}; --out must be on storage that they share")
             except RuntimeError as error:
                 display.say(f"ended: {error}. The checkpoints are in {folder}")
                 return 1
@@ -62,13 +64,17 @@ def run_with_workers(
         return conclude(folder, result, test, display)
 
 
-def _work(folder: Path, config: TrainConfig, test: bool, workers: Workers, device: torch.device) -> TrainResult:
-    """Train in one of the workers, from what the folder keeps."""
+def _work(folder: Path, config: TrainConfig, test: bool, workers: Workers, device: torch.device) -> TrainResult | None:
+    """Train in one of the workers, from what the folder keeps; None if the workers do not all see the same folder."""
     prepared = prepare(config.data, largest_image_size(config))
     # Workers whose command was killed may live on for a moment: whoever writes waits for the one that wrote before.
     with locked(folder, name=".writer.lock", wait=True) if workers.rank == 0 else contextlib.nullcontext():
         workers.wait()
-        return train_in(folder, config, prepared, test, device, kept_state(folder, config, prepared), workers=workers)
+        kept = kept_state(folder, config, prepared) if folder.is_dir() else None
+        seen = torch.tensor([0.0 if kept is None else len(kept[0].curve), folder.is_dir()], device=device)
+        if not torch.equal(workers.sum(seen), seen * workers.count) or not seen[1]:
+            return None
+        return train_in(folder, config, prepared, test, device, kept, workers=workers)
 
 
 @contextlib.contextmanager
