@@ -83,6 +83,7 @@ def step_time(
     num_classes: int,
     batch_size: int,
     device: torch.device,
+    reference_image_size: int | None = None,
     clock: Clock | None = None,
     disturbed: Callable[[], frozenset[str]] | None = None,
 ) -> StepTime:
@@ -97,6 +98,7 @@ def step_time(
         image_size: height and width of the images, pixels; `settings.image_size` goes first.
         batch_size: images per step; `settings.batch_size` goes first.
         device: as `resolve_device` gives it.
+        reference_image_size: of the reference network's images; default: the candidate's.
         clock: default: the clock of the settings.
         disturbed: names what disturbs the device at the moment; default: what NVML tells of a GPU.
     Raises: StepOutOfMemory if not even one image fits. ValueError for a clock that cannot be had on the device.
@@ -106,10 +108,12 @@ def step_time(
     clock, disturbed = clock or chosen_clock, disturbed or watch(device)
     alone = DeviceLock(device).timing() if settings.lock else nullcontext()
     with alone, _random_numbers_kept(device), _out_of_memory_named("the candidate beside the reference network"):
-        batch = make_batch(shape, num_classes, train_settings, device)
-        steps = _prepare(candidate, reference, train_settings, settings.warmup, batch, clock)
+        batch = their_batch = make_batch(shape, num_classes, train_settings, device)
+        if reference_image_size is not None:
+            their_batch = make_batch((*shape[:2], *(reference_image_size,) * 2), num_classes, train_settings, device)
+        steps = _prepare(candidate, reference, train_settings, settings.warmup, (batch, their_batch), clock)
         time_candidate = partial(_timed, steps.candidate, batch, clock)
-        time_reference = partial(_timed, steps.reference, batch, clock)
+        time_reference = partial(_timed, steps.reference, their_batch, clock)
         pairs = take_pairs(time_candidate, time_reference, settings, disturbed)
     result = _record(pairs, steps, batch, clock_name, settings)
     del steps, time_candidate, time_reference
@@ -130,16 +134,22 @@ class _Steps:
 
 
 def _prepare(
-    candidate: nn.Module, reference: nn.Module, train_settings: TrainSettings, warmup: int, batch: Batch, clock: Clock
+    candidate: nn.Module,
+    reference: nn.Module,
+    train_settings: TrainSettings,
+    warmup: int,
+    batches: tuple[Batch, Batch],
+    clock: Clock,
 ) -> _Steps:
+    """Both steps, captured where they can be; the batches are the candidate's and the reference network's."""
     # A learning rate of nothing: random labels must not drive weights to infinity, or gradients to numbers so small
     # that a CPU computes with them slowly.
     train_settings = replace(train_settings, learning_rate=1e-9, schedule="constant")
     eager = replace(train_settings, cuda_graph="off")
-    if batch[0].device.type == "cpu" or train_settings.cuda_graph == "off":
-        return _warmed_up(candidate, reference, eager, warmup, batch, clock)
+    if batches[0][0].device.type == "cpu" or train_settings.cuda_graph == "off":
+        return _warmed_up(candidate, reference, eager, warmup, batches, clock)
     try:
-        steps = _warmed_up(candidate, reference, train_settings, warmup, batch, clock)
+        steps = _warmed_up(candidate, reference, train_settings, warmup, batches, clock)
         if {steps.candidate.micro_batch, steps.reference.micro_batch} == {train_settings.micro_batch}:
             return steps
         del steps
@@ -149,20 +159,26 @@ def _prepare(
     # fault. Without graphs they are.
     logger.info("no room for two captured steps: timing eager ones")
     torch.cuda.empty_cache()
-    return replace(_warmed_up(candidate, reference, eager, warmup, batch, clock), marks=frozenset({EAGER}))
+    return replace(_warmed_up(candidate, reference, eager, warmup, batches, clock), marks=frozenset({EAGER}))
 
 
 def _warmed_up(
-    candidate: nn.Module, reference: nn.Module, train_settings: TrainSettings, warmup: int, batch: Batch, clock: Clock
+    candidate: nn.Module,
+    reference: nn.Module,
+    train_settings: TrainSettings,
+    warmup: int,
+    batches: tuple[Batch, Batch],
+    clock: Clock,
 ) -> _Steps:
+    batch, their_batch = batches
     with _out_of_memory_named("the candidate"):
         mine = _first_steps(candidate, train_settings, warmup, batch)
         parts, peak = _look_inside(mine, batch, clock)  # eager steps, while nothing is captured yet
     with _out_of_memory_named("the reference network"):
-        theirs = _first_steps(reference, train_settings, warmup, batch)
+        theirs = _first_steps(reference, train_settings, warmup, their_batch)
     for _ in range(1 if train_settings.cuda_graph == "off" else 1 + WARM_UP_STEPS):
         mine(*batch)
-        theirs(*batch)
+        theirs(*their_batch)
     return _Steps(mine, theirs, parts, peak)
 
 

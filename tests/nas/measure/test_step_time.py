@@ -108,6 +108,25 @@ def test_the_record_says_how_it_was_measured():
     assert step_time(network, network, QUICK, TrainSettings(precision="bf16"), **SHAPE).precision == "bf16"
 
 
+class PerPixel(Costing):
+    """A network whose forward takes `seconds` for each pixel of the image's height."""
+
+    def forward(self, x):
+        self.time.now += self.seconds * x.shape[-1]
+        return self.linear(x.mean((2, 3)))
+
+
+def test_the_reference_may_have_images_of_its_own_size():
+    """A network at 24 px beside itself at 8 px takes three times as long; without the word, both have 24."""
+    time = Time()
+    network = PerPixel(time, 1.0)
+    shape = SHAPE | {"image_size": 24, "clock": time}
+    measured = step_time(network, network, QUICK, TrainSettings(), reference_image_size=8, **shape)
+    assert measured.ratio == pytest.approx(3)
+    assert (measured.image_size, measured.step_time_s, measured.reference_step_time_s) == (24, 24, 8)
+    assert step_time(network, network, QUICK, TrainSettings(), **shape).ratio == pytest.approx(1)
+
+
 def test_timing_leaves_networks_and_random_numbers_as_they_were():
     """Weights, batch norm statistics, gradients, modes and the generator are the same bits before and after."""
     networks = [build_network(SMALL, 10).eval() for _ in range(2)]
