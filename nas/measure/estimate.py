@@ -1,0 +1,131 @@
+"""What a network would cost that nobody measured: a fit over measured ones. No torch.
+
+A training step is a sum over layers, so the fit is one, too: closed-form costs times weights that are not negative. It
+cannot fall where a network grows, and beyond what was measured it goes on in proportion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from search_space.architecture import OP_CODES, Architecture
+from search_space.cost import count, stage_cost, stage_inputs
+
+Floats = NDArray[np.float64]
+
+FEWEST = 8  # measured architectures
+_FOLDS = 50  # up to as many architectures, each is held out alone
+_TOTALS = ("macs", "activations", "params")
+# What the fits to choose from add up; every one has a constant, too.
+TERMS: dict[str, tuple[str, ...]] = {
+    "MACs": ("macs",),
+    "MACs and activations": ("macs", "activations"),
+    "MACs, activations and params": _TOTALS,
+    "MACs, activations, params and layers": (*_TOTALS, "layers"),
+    "MACs, activations and layers by op, params": (
+        *(f"{name}_{op}" for op in OP_CODES for name in ("macs", "activations", "layers")),
+        "params",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted sum, and how far it was off where it could be checked. Errors are relative: 0.1 = 10 %."""
+
+    terms: str  # a key of TERMS
+    weights: tuple[float, ...]  # of the constant and of each term
+    measured: int  # architectures
+    error: float  # root mean square, each architecture (or fold of them) predicted by a fit of the others
+    error_beyond: float  # the third with the most MACs, predicted by a fit of the smaller ones
+    macs_max: int  # the most MACs that were measured
+    num_classes: int
+    in_channels: int
+
+    def predict(self, architecture: Architecture, image_size: int) -> float:
+        """Predict, in the unit of what was measured, at `image_size` pixels, height and width."""
+        costs = named_costs(architecture, image_size, self.num_classes, self.in_channels)
+        return float(np.dot(self.weights, [1.0, *(costs[name] for name in TERMS[self.terms])]))
+
+
+def fit(
+    architectures: Sequence[Architecture],
+    measured: Sequence[float],
+    image_size: int,
+    num_classes: int,
+    in_channels: int,
+) -> Fit:
+    """Fit each of TERMS, and keep the one that predicts what it has not seen best.
+
+    Args:
+        architectures: measured at one image size and batch size; of one measured twice, the median counts.
+        measured: of each, > 0: step time, memory or whatever adds up over layers.
+        image_size: pixels, height and width.
+    Raises: ValueError for fewer than FEWEST architectures, or a measured value that is not positive and finite.
+    """
+    if not all(0 < value < np.inf for value in measured):
+        raise ValueError(f"measured values must be positive and finite, got {min(measured)} to {max(measured)}")
+    values: dict[Architecture, list[float]] = {}
+    for architecture, value in zip(architectures, measured, strict=True):
+        values.setdefault(architecture, []).append(value)
+    if len(values) < FEWEST:
+        raise ValueError(f"an estimate needs {FEWEST} or more measured architectures, there are {len(values)}")
+    costs = [named_costs(each, image_size, num_classes, in_channels) for each in values]
+    target = np.array([float(np.median(several)) for several in values.values()])
+    matrices = {name: np.array([[1.0, *(c[term] for term in terms)] for c in costs]) for name, terms in TERMS.items()}
+    errors = {name: _held_out(matrix, target) for name, matrix in matrices.items()}
+    best = min(errors, key=lambda name: errors[name])
+    macs = np.array([c["macs"] for c in costs])
+    return Fit(
+        terms=best,
+        weights=tuple(map(float, _weights(matrices[best], target))),
+        measured=len(target),
+        error=errors[best],
+        error_beyond=_beyond(matrices[best], target, macs),
+        macs_max=int(macs.max()),
+        num_classes=num_classes,
+        in_channels=in_channels,
+    )
+
+
+def named_costs(architecture: Architecture, image_size: int, num_classes: int, in_channels: int) -> dict[str, float]:
+    """Give everything that TERMS name: totals for one image, and sums over the stages of each op."""
+    costs: dict[str, float] = dict(count(architecture, image_size, num_classes, in_channels)._asdict())
+    costs["layers"] = sum(stage.layers for stage in architecture.stages)
+    costs |= {f"{name}_{op}": 0.0 for op in OP_CODES for name in ("macs", "activations", "layers")}
+    for stage, channels, size in stage_inputs(architecture, image_size):
+        cost = stage_cost(stage, channels, size)
+        for name, value in (("macs", cost.macs), ("activations", cost.activations), ("layers", stage.layers)):
+            costs[f"{name}_{stage.op}"] += value
+    return costs
+
+
+def _weights(matrix: Floats, target: Floats) -> Floats:
+    """Least squares of relative errors. Columns are brought to one size, for their numbers differ by 10**9."""
+    largest = np.maximum(matrix.max(axis=0), 1e-300)
+    return np.asarray(nnls(matrix / largest / target[:, None], np.ones(len(target)))[0] / largest)
+
+
+def _held_out(matrix: Floats, target: Floats) -> float:
+    fold = np.arange(len(target)) % _FOLDS
+    predicted = np.empty(len(target))
+    for number in range(min(_FOLDS, len(target))):
+        out = fold == number
+        predicted[out] = matrix[out] @ _weights(matrix[~out], target[~out])
+    return _error(predicted, target)
+
+
+def _beyond(matrix: Floats, target: Floats, macs: Floats) -> float:
+    order = np.argsort(macs, kind="stable")
+    inside, out = np.split(order, [2 * len(order) // 3])
+    return _error(matrix[out] @ _weights(matrix[inside], target[inside]), target[out])
+
+
+def _error(predicted: Floats, target: Floats) -> float:
+    """Root mean square of the logarithms' differences: twice too much and half are equally wrong."""
+    return float(np.sqrt(np.mean(np.log(np.maximum(predicted / target, 1e-9)) ** 2)))
