@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,11 @@ class Member:
     architecture: Architecture
     params: int
     macs: int | None  # at the architecture's image size
+    dial: float | None = None  # of the rule: where between its sizes; 0 is its first
+    step_time: float | None = None  # of training, over that of the start; each at the image size it trains at
     step_time_ms: float | None = None
-    step_time_is_estimate: bool | None = None
-    peak_memory_mb: float | None = None
+    peak_memory_mb: float | None = None  # of a training step
+    is_estimate: bool | None = None  # whether step time and memory come from a fit; None = there are none
     notes: Mapping[str, Any] = field(default_factory=dict)  # JSON: e.g. the target and what was reached
 
     def __post_init__(self) -> None:
@@ -45,9 +47,10 @@ class Member:
             "train_image_size": a.train_image_size,
             "layers": sum(stage.layers for stage in a.stages),
             "dropout": a.dropout,
+            "step_time": self.step_time,
             "step_time_ms": self.step_time_ms,
-            "step_time_is_estimate": self.step_time_is_estimate,
             "peak_memory_mb": self.peak_memory_mb,
+            "is_estimate": self.is_estimate,
         }
 
 
@@ -65,7 +68,12 @@ def family(
     in_channels: int = 3,
 ) -> list[Member]:
     """Give the members of those sizes, with their costs, in the order asked. Raises ValueError for an unknown size."""
-    return [member(size, scale(architecture, size, rule), num_classes, in_channels) for size in sizes]
+    return [
+        replace(
+            member(size, scale(architecture, size, rule), num_classes, in_channels), dial=float(rule.names.index(size))
+        )
+        for size in sizes
+    ]
 
 
 def write_family(folder: Path, members: Sequence[Member], provenance: Mapping[str, Any] | None = None) -> None:
@@ -119,4 +127,6 @@ def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -45,6 +45,13 @@ def grow(architecture: Architecture, growth: Growth, rule: Rule) -> Architecture
     )
 
 
+def with_train_size(architecture: Architecture, rule: Rule) -> Architecture:
+    """Give the architecture with the image size it trains at: its own, else what the rule makes of its image size."""
+    if architecture.train_image_size is not None:
+        return architecture
+    return replace(architecture, train_image_size=_image_sizes(architecture, 1, rule)[1])
+
+
 def at_dial(architecture: Architecture, dial: float, rule: Rule) -> Architecture:
     """Grow to any setting of the rule's dial: 0 is its first size, 1 its second; beyond the last, `Rule.beyond`.
 

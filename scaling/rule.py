@@ -135,4 +135,10 @@ UNIFORM = Rule(
         Growth("xl", 2.3 / 1.4, 4.0 / 1.8, image_size=512 / 384, dropout=0.2),
     )
 )
+# FROM_BASE without what it does to the late stages: plain compound scaling of the base.
+_UNIFORM_FROM_BASE = replace(
+    FROM_BASE, sizes=tuple(replace(growth, late_depth=1.0, split=0.0) for growth in FROM_BASE.sizes)
+)
 RULES: dict[str, Rule] = {"late_growth": LATE_GROWTH, "from_base": FROM_BASE, "uniform": UNIFORM}
+# Of each rule, plain compound scaling with the same coefficients, for comparison.
+PLAIN: dict[str, Rule] = {"late_growth": UNIFORM, "from_base": _UNIFORM_FROM_BASE, "uniform": UNIFORM}

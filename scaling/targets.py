@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scaling.grow import at_dial
@@ -12,6 +12,10 @@ from search_space.architecture import Architecture
 from search_space.cost import count
 
 _STEPS = 2**16  # settings of the dial, from the rule's smallest size to twice beyond its largest
+
+
+class OutOfReach(ValueError):
+    """No setting of the rule's dial comes to the target."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ def scale_to(
         architecture: the winner, or the base that the rule starts from.
         params, macs, step_time: the target; exactly one. MACs are counted at the image size each size gets.
         estimate_step_time: step time of an architecture in the unit of the target; needed for that target. It is asked
-            some ten to twenty times, from small to large and never far beyond the target, so it may be a measurement.
+            some ten to twenty times, from small to large and never far beyond the target. Where it has to be measured,
+            `scale_by_measuring` asks less.
     Raises: ValueError if not exactly one target is given, it is not positive, it is out of the rule's reach, or what it
         needs is missing.
     """
@@ -76,6 +81,66 @@ def scale_to(
     return Reached(grown, dial, quantity, target, reached)
 
 
+def scale_by_measuring(
+    architecture: Architecture,
+    step_time: float,
+    measure: Callable[[Architecture], float],
+    guess: Callable[[Architecture], float],
+    *,
+    rule: Rule = LATE_GROWTH,
+    tolerance: float = 0.02,
+    most: int = 6,
+) -> Reached:
+    """Turn the rule's dial to a step time that has to be measured, with few measurements.
+
+    Each is taken where the guess, corrected by what was measured before, puts the target.
+
+    Args:
+        architecture: the start.
+        step_time: the target, over the start's.
+        measure: step time of an architecture over the start's.
+        guess: something that grows about in proportion to the step time, such as MACs at the training image size.
+        tolerance: relative; what is as near as that ends the search.
+        most: measurements, >= 1.
+    Returns: the nearest of what was measured.
+    Raises: OutOfReach (a ValueError) if the guess already says so; ValueError for a bad target.
+    """
+    if not (step_time > 0 and math.isfinite(step_time)):
+        raise ValueError(f"target step_time must be positive and finite, got {step_time!r}")
+    known = [(math.log(guess(architecture)), 0.0)]  # logarithms of guess and step time; the start's is 1
+    tried: dict[str, Reached] = {}
+    for _ in range(most):
+        corrected = _scaled(guess, step_time / math.exp(_where(known, math.log(step_time))))
+        try:
+            dial, grown, _ = _search(architecture, rule, corrected, "step_time", step_time)
+        except OutOfReach:
+            if tried:
+                break
+            raise
+        if grown.arch_id in tried:
+            break
+        found = Reached(grown, dial, "step_time", step_time, measure(grown))
+        tried[grown.arch_id] = found
+        if abs(found.error) <= tolerance:
+            break
+        known.append((math.log(guess(grown)), math.log(found.reached)))
+    return min(tried.values(), key=lambda found: abs(math.log(found.reached / step_time)))
+
+
+def _scaled(guess: Callable[[Architecture], float], factor: float) -> Callable[[Architecture], float]:
+    return lambda architecture: factor * guess(architecture)
+
+
+def _where(known: Sequence[tuple[float, float]], wanted: float) -> float:
+    """The x at which y is `wanted`: between the nearest points below and above, else at slope 1 from the nearest."""
+    below = max((point for point in known if point[1] <= wanted), key=lambda point: point[1], default=None)
+    above = min((point for point in known if point[1] > wanted), key=lambda point: point[1], default=None)
+    if below and above:
+        return below[0] + (above[0] - below[0]) * (wanted - below[1]) / (above[1] - below[1])
+    x, y = below or above or (0.0, 0.0)
+    return x + wanted - y
+
+
 def _search(
     architecture: Architecture, rule: Rule, value: Callable[[Architecture], float], quantity: str, target: float
 ) -> tuple[float, Architecture, float]:
@@ -92,10 +157,10 @@ def _search(
 
     low, high = 0, 1
     if target < at(low) * (1 - 1e-9):
-        raise ValueError(f"target {quantity} {target:g} is out of reach: the rule gives {at(low):g} or more")
+        raise OutOfReach(f"target {quantity} {target:g} is out of reach: the rule gives {at(low):g} or more")
     while at(high) < target:
         if high == _STEPS:
-            raise ValueError(f"target {quantity} {target:g} is out of reach: the rule gives {at(high):g} or less")
+            raise OutOfReach(f"target {quantity} {target:g} is out of reach: the rule gives {at(high):g} or less")
         low, high = high, min(2 * high, _STEPS)
     while high - low > 1:
         middle = (low + high) // 2

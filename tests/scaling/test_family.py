@@ -24,6 +24,11 @@ def test_a_family_knows_its_costs():
     assert family(published("efficientnetv2_b0"), ["l"], FROM_BASE)[0].params == 118515272
 
 
+def test_sizes_know_their_place_on_the_dial():
+    """S, M, L and XL are 0, 1, 2 and 3, in whatever order they are asked for."""
+    assert [one.dial for one in family(S, ["l", "s", "xl", "m"])] == [2, 0, 3, 1]
+
+
 def test_macs_of_no_image_are_unknown():
     """Not 0, and not those of some other size."""
     assert member("s", dataclasses.replace(S, image_size=None)).macs is None
@@ -32,7 +37,9 @@ def test_macs_of_no_image_are_unknown():
 def test_a_family_folder_can_be_read_by_people_spreadsheets_and_the_toolkit(tmp_path):
     """One JSON per size that is an architecture, the table twice, and the whole with its provenance."""
     members = family(S, ["s", "m"])
-    members[1] = dataclasses.replace(members[1], step_time_ms=12.5, step_time_is_estimate=True, notes={"target": 3})
+    members[1] = dataclasses.replace(
+        members[1], step_time=1.5, step_time_ms=12.5, is_estimate=True, notes={"target": 3}
+    )
     folder = tmp_path / "new" / "family"
     write_family(folder, members, {"winner": S.arch_id})
     assert Architecture.from_json((folder / "m.json").read_text()) == members[1].architecture
@@ -41,7 +48,9 @@ def test_a_family_folder_can_be_read_by_people_spreadsheets_and_the_toolkit(tmp_
     with (folder / "family.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["params"] for row in rows] == ["21458488", str(members[1].params)]
+    assert [row["step_time"] for row in rows] == ["", "1.5"]
     assert [row["step_time_ms"] for row in rows] == ["", "12.5"]
+    assert [row["is_estimate"] for row in rows] == ["", "True"]
     assert [row["image_size"] for row in rows] == ["384", "480"]
     table = (folder / "family.md").read_text().splitlines()
     assert len(table) == 4

@@ -1,6 +1,7 @@
 """The rules against the published family, and what any winner may expect of them."""
 
 import dataclasses
+import math
 import subprocess
 import sys
 from itertools import pairwise
@@ -11,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling import scale
-from scaling.grow import at_dial, grow
+from scaling.grow import at_dial, grow, with_train_size
 from scaling.residuals import explain
-from scaling.rule import FROM_BASE, LATE_GROWTH, RULES, UNIFORM, Growth, Rule
+from scaling.rule import FROM_BASE, LATE_GROWTH, PLAIN, RULES, UNIFORM, Growth, Rule
 from search_space.architecture import Architecture, Stage
 from search_space.cost import count
 from search_space.families import PUBLISHED, published
@@ -86,6 +87,27 @@ def test_from_s_alone_late_growth_yields_the_published_depths_and_nearly_the_cos
     assert all(abs(error) < 0.07 for error in errors(LATE_GROWTH, size))
     assert layers(scale(S, size, UNIFORM)) != LAYERS[size][:6]
     assert errors(UNIFORM, size)[0] < -0.3
+
+
+def test_plain_compound_scaling_stands_beside_each_rule():
+    """Plain is the same for late stages as for early ones: from the base, all layers times 1.8, 2.2 or 3.1."""
+    for size, depth in (("s", 1.8), ("m", 2.2), ("l", 3.1)):
+        plain = scale(BASE, size, PLAIN["from_base"])
+        assert layers(plain) == [math.ceil(round(n * depth, 9)) for n in (1, 2, 2, 3, 5, 8)]
+        assert plain.image_size == scale(BASE, size, FROM_BASE).image_size
+    assert PLAIN["late_growth"] is PLAIN["uniform"] is UNIFORM
+
+
+def test_the_image_size_a_start_trains_at():
+    """Its own if it has one, else a fifth below what it is evaluated at, within the cap; nothing else changes."""
+    assert with_train_size(S, LATE_GROWTH) == S
+    bare = dataclasses.replace(S, train_image_size=None)
+    assert with_train_size(bare, LATE_GROWTH) == dataclasses.replace(S, train_image_size=308)  # 0.8 * 384, in fours
+    b7 = published("efficientnet_b7")
+    assert with_train_size(b7, LATE_GROWTH) == dataclasses.replace(b7, train_image_size=384)  # 0.8 * 480
+    no_size = dataclasses.replace(bare, image_size=None)
+    assert with_train_size(no_size, LATE_GROWTH) == no_size
+    assert scale(bare, "s") == with_train_size(bare, LATE_GROWTH)
 
 
 def test_xl_is_near_but_for_one_depth():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scaling.grow import at_dial, scale
 from scaling.rule import FROM_BASE, LATE_GROWTH
-from scaling.targets import scale_to
+from scaling.targets import OutOfReach, scale_by_measuring, scale_to
 from search_space.cost import count
 from search_space.families import published
 
@@ -65,6 +65,55 @@ def test_step_time_by_the_users_estimate_in_few_calls():
     assert abs(reached.error) < 0.05
     assert len(asked) <= 22
     assert max(asked) < 5 * target
+
+
+def train_macs(architecture):
+    return float(count(architecture, architecture.train_image_size).macs)
+
+
+@pytest.mark.parametrize("target", [1.0, 1.4, 3.0, 7.0])
+@pytest.mark.parametrize("power", [0.6, 1.0, 1.3])
+def test_a_measured_step_time_is_met_in_few_measurements(target, power):
+    """Step times that follow MACs to another power than guessed are met as nearly as layers allow, by six or fewer."""
+    asked = []
+
+    def measure(architecture):
+        asked.append(architecture)
+        return (train_macs(architecture) / train_macs(S)) ** power
+
+    reached = scale_by_measuring(S, target, measure, train_macs)
+    assert abs(reached.error) < 0.05
+    assert reached.reached == measure(reached.architecture)
+    assert reached.architecture == at_dial(S, reached.dial, LATE_GROWTH)
+    assert len(asked) <= 7  # the last is this test's own
+    assert len(set(asked[:-1])) == len(asked) - 1
+
+
+def test_measured_step_times_that_jump_end_the_search():
+    """Where the clock knows two times only, the nearer is taken, after as many measurements as allowed or fewer."""
+    asked = []
+
+    def measure(architecture):
+        asked.append(train_macs(architecture) / train_macs(S))
+        return 2.0 if asked[-1] < 4 else 5.0
+
+    reached = scale_by_measuring(S, 3.0, measure, train_macs, most=4)
+    assert (reached.reached, reached.quantity, reached.target) == (2.0, "step_time", 3.0)
+    assert len(asked) <= 4
+
+
+def test_a_measured_target_out_of_reach_is_said_before_anything_is_measured():
+    """Half of the start's step time would be a smaller network than the rule's smallest."""
+    with pytest.raises(OutOfReach, match=r"target step_time 0.5 is out of reach: the rule gives 1 or more"):
+        scale_by_measuring(S, 0.5, lambda a: pytest.fail("measured"), train_macs)
+    with pytest.raises(ValueError, match="target step_time must be positive and finite, got -1"):
+        scale_by_measuring(S, -1, lambda a: pytest.fail("measured"), train_macs)
+
+
+def test_noise_below_the_smallest_size_is_no_error():
+    """The start measured against itself may come out at 1.05: it is still the nearest to 1."""
+    reached = scale_by_measuring(S, 1.0, lambda a: 1.05 * train_macs(a) / train_macs(S), train_macs)
+    assert (reached.architecture, reached.reached) == (S, 1.05)
 
 
 def test_another_rule_has_another_reach():
