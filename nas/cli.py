@@ -135,9 +135,18 @@ def _architecture_parsers(commands: Any) -> None:
     sub.add_argument("--to", default="m,l", metavar="SIZES", help="comma-separated, of s, m, l, xl (default: m,l)")
     sub.add_argument("--params", metavar="N,...", help="grow to these parameters instead, such as 50M,120M")
     sub.add_argument("--macs", metavar="N,...", help="grow to these MACs instead, such as 8G")
+    sub.add_argument(
+        "--step-time", metavar="N,...", help="grow to these multiples of its own training step time: 2x,4x"
+    )
+    sub.add_argument(
+        "--measure", action="store_true", help="measure step times and memory (default: estimate from a log)"
+    )
+    sub.add_argument("--device", help="to measure on: auto, cpu, cuda or cuda:N (default: auto)")
+    sub.add_argument("--batch", type=_count, metavar="N", help="images per measured step (default: the run's, or 32)")
+    sub.add_argument("--image-size", type=_count, metavar="PX", help="that ARCH is evaluated at (default: its own)")
     sub.add_argument("--rule", default="late_growth", help="late_growth, from_base or uniform (default: %(default)s)")
     sub.add_argument("--explain", action="store_true", help="what the rule misses of the published family")
-    sub.add_argument("--out", type=Path, metavar="DIR", help="write the family there: a JSON file a size, and a table")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="write there: architectures, table, picture, recipes")
     sub.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
 
     sub = _command(commands, "profile", "params, MACs, measured step time and memory of architectures", _profile)
@@ -264,9 +273,21 @@ def _replay(a: argparse.Namespace) -> int:
 
 def _scale(a: argparse.Namespace) -> int:
     from nas.commands.scale import scale_command
+    from nas.commands.step_cost import Measuring
 
-    targets = {"params": a.params, "macs": a.macs}
-    return scale_command(a.arch, a.to.split(","), a.rule, targets, a.explain, a.out, a.format)
+    if not a.measure and (a.device or a.batch):
+        raise ValueError("--device and --batch are of a measurement: add --measure")
+    return scale_command(
+        a.arch,
+        a.to.split(","),
+        a.rule,
+        {"params": a.params, "macs": a.macs, "step_time": a.step_time},
+        measuring=Measuring(a.device or "auto", a.batch) if a.measure else None,
+        image_size=a.image_size,
+        explained=a.explain,
+        out=a.out,
+        form=a.format,
+    )
 
 
 def _profile(a: argparse.Namespace) -> int:

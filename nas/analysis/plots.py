@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -15,6 +15,7 @@ from nas.analysis.frame import decision_columns, pareto
 
 if TYPE_CHECKING:
     from nas.search.replay import Replayed
+    from search_space.architecture import Architecture
 
 
 def progress(frame: pd.DataFrame) -> Figure:
@@ -84,6 +85,42 @@ def replays(records: Sequence[Replayed], best: float | None = None) -> Figure:
     if best is not None:
         axes.axhline(best, color="0.4", linestyle=":", linewidth=1, label="best of the log")
     axes.legend(frameon=False)
+    return figure
+
+
+def family(
+    members: Mapping[str, Architecture],
+    costs: Mapping[str, tuple[int, int]],
+    curves: Mapping[str, Sequence[tuple[int, int]]],
+) -> Figure:
+    """Layers and channels of every stage of each member, and MACs over parameters of members and of whole rules.
+
+    Args:
+        costs: params and MACs by member.
+        curves: params and MACs along a rule's dial, by name; the first is the members' own rule.
+    """
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
+    layers, channels, cost = figure.subplots(1, 3)
+    for size, architecture in members.items():
+        stages = range(1, len(architecture.stages) + 1)
+        layers.plot(stages, [stage.layers for stage in architecture.stages], "o-", markersize=4, label=size)
+        channels.plot(stages, [stage.channels for stage in architecture.stages], "o-", markersize=4, label=size)
+    for axes, what in ((layers, "layers"), (channels, "channels")):
+        axes.set(xlabel="stage", ylabel=what, ylim=(0, None))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    layers.legend(frameon=False)
+    scale, unit = (1e9, "G") if max((macs for _, macs in costs.values()), default=0) >= 1e9 else (1e6, "M")
+    for (name, curve), style in zip(curves.items(), ("-", "--"), strict=False):
+        points = [(params / 1e6, macs / scale) for params, macs in curve]
+        cost.plot(*zip(*points, strict=True), style, color="0.6", linewidth=1, label=name)
+    for size, (params, macs) in costs.items():
+        cost.plot(params / 1e6, macs / scale, "o", markersize=6)
+        cost.annotate(size, (params / 1e6, macs / scale), xytext=(7, -9), textcoords="offset points", fontsize=8)
+    cost.set(xlabel="parameters, M", ylabel=f"MACs at the evaluation size, {unit}")
+    if costs:
+        cost.legend(frameon=False, fontsize=8)
+    for axes in (layers, channels, cost):
+        axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

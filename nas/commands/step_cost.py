@@ -1,0 +1,183 @@
+"""What a training step of a larger architecture costs beside its start's: measured, or estimated from a log."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.architectures import winner
+from nas.measure.estimate import FEWEST, Fit, fit
+from nas.search.ledger import TRIALS
+from nas.search.log import read_lines
+from nas.search.run import read_config
+from nas.training.settings import TrainSettings
+from nas.trial import Trial
+from search_space.architecture import Architecture
+from search_space.cost import count
+
+if TYPE_CHECKING:
+    import torch
+
+    from nas.measure.step_time import StepTime
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """Of one training step, at the image size that the architecture trains at. None = not known."""
+
+    step_time: float  # over the start's
+    step_time_ms: float | None
+    peak_memory_mb: float | None
+
+
+@dataclass(frozen=True)
+class StepCosts:
+    """Where the costs of a family's training steps come from."""
+
+    of: Callable[[Architecture], StepCost]
+    is_estimate: bool
+    about: str  # a sentence: what was measured, on what; of an estimate also how far it may be off
+    macs_max: int | None = None  # the most that an estimate is based on, at the image size of training
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How `--measure` measures. Raises: ValueError for a batch below 1."""
+
+    device: str = "auto"
+    batch: int | None = None  # images per step; None = the run's, else 32
+
+    def __post_init__(self) -> None:
+        if self.batch is not None and self.batch < 1:
+            raise ValueError(f"batch must be >= 1, got {self.batch!r}")
+
+
+def estimated(run: Path, start: Architecture, classes: tuple[int, int]) -> StepCosts:
+    """Estimate from the trials of a run's log.
+
+    Args:
+        start: with the image size it trains at; its step time is 1.
+        classes: classes and image channels.
+    Raises: ValueError if too few trials were timed.
+    """
+    config = read_config(run)
+    timing, batch = config["step_time"], config["training"]["batch_size"]
+    size = timing["image_size"] or config["image_size"]
+    trials = [Trial.from_dict(record) for record in read_lines(run / TRIALS)]
+    timed = [trial for trial in trials if trial.s_normalised]
+    if len({trial.arch_id for trial in timed}) < FEWEST:
+        raise ValueError(f"{run} has too few timed trials for an estimate, which needs {FEWEST}: add --measure")
+    times = _fit(timed, "s_normalised", size, classes)
+    whole = [t for t in timed if t.peak_memory_mb and t.micro_batch in (None, t.batch_size)]
+    memory = _fit(whole, "peak_memory_mb", size, classes) if len({t.arch_id for t in whole}) >= FEWEST else None
+    device = winner(run).device_name
+    references = [t.reference_step_time_ms for t in timed if t.device_name == device and t.reference_step_time_ms]
+    reference_ms = statistics.median(references) if references else None
+    start_s = times.predict(start, _train_size(start))
+
+    def of(architecture: Architecture) -> StepCost:
+        pixels = _train_size(architecture)
+        s = times.predict(architecture, pixels)
+        ms = s * reference_ms if reference_ms else None
+        return StepCost(s / start_s, ms, memory.predict(architecture, pixels) if memory else None)
+
+    about = (
+        f"est.: estimated from {times.measured} trials timed at {size} px, batch {timing['batch_size'] or batch}, "
+        f"{device or 'device unknown'} ({times.terms}). On trials held out it is off by {_percent(times.error)}"
+        f"{f' (memory {_percent(memory.error)})' if memory else ''}, on the largest third, predicted from the smaller "
+        f"ones, by {_percent(times.error_beyond)}{f' (memory {_percent(memory.error_beyond)})' if memory else ''}."
+    )
+    return StepCosts(of, True, about, times.macs_max)
+
+
+def measured(
+    start: Architecture,
+    classes: tuple[int, int],
+    measuring: Measuring,
+    training: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> StepCosts:
+    """Measure beside the start, each at the image size it trains at, on a device.
+
+    Args:
+        start: with the image size it trains at.
+        training: fields of TrainSettings: whose step it is.
+        say: told of each measurement, which may take minutes.
+    Raises: ValueError for a device that is not there; the costs' `of` raises it where memory runs out.
+    """
+    from nas.training.device import device_name, limit_threads, resolve_device, set_up
+
+    device = resolve_device(measuring.device)
+    set_up(device)
+    if device.type == "cpu":
+        limit_threads(1)  # more threads than free cores make a step slower and its time meaningless
+    settings = TrainSettings(**training)
+    settings = replace(settings, batch_size=measuring.batch or settings.batch_size)
+    known: dict[str, StepCost] = {}
+
+    def of(architecture: Architecture) -> StepCost:
+        if architecture.arch_id not in known:
+            timing = _measure(architecture, start, classes, settings, device)
+            known[architecture.arch_id] = StepCost(timing.ratio, timing.step_time_s * 1e3, timing.peak_memory_mb)
+            params = count(architecture, timing.image_size, *classes).params
+            parts = f", in parts of {timing.micro_batch}" if timing.micro_batch < timing.batch_size else ""
+            say(
+                f"measured {params / 1e6:.3g}M params at {timing.image_size} px{parts}: {timing.ratio:.3f}x, "
+                f"interval {timing.ratio_low:.3f} .. {timing.ratio_high:.3f}"
+            )
+        return known[architecture.arch_id]
+
+    about = f"Measured on {device_name(device)}, batch {settings.batch_size}, {settings.optimizer}."
+    return StepCosts(of, False, about)
+
+
+def _measure(
+    architecture: Architecture,
+    start: Architecture,
+    classes: tuple[int, int],
+    settings: TrainSettings,
+    device: torch.device,
+) -> StepTime:
+    from nas.measure.settings import StepTimeSettings
+    from nas.measure.step_time import StepOutOfMemory, step_time
+    from nas.training.device import is_out_of_memory
+    from search_space.network import build_network
+
+    pixels = _train_size(architecture)
+    try:
+        return step_time(
+            build_network(architecture, *classes, drop_path=settings.drop_path),
+            build_network(start, *classes, drop_path=settings.drop_path),
+            StepTimeSettings(),
+            settings,
+            image_size=pixels,
+            reference_image_size=_train_size(start),
+            num_classes=classes[0],
+            in_channels=classes[1],
+            batch_size=settings.batch_size,
+            device=device,
+        )
+    except (StepOutOfMemory, RuntimeError, MemoryError) as error:
+        if not isinstance(error, StepOutOfMemory) and not is_out_of_memory(error):
+            raise
+        params = count(architecture, pixels, *classes).params
+        raise ValueError(
+            f"out of memory on {device}: a network of {params / 1e6:.3g}M params at {pixels} px cannot be measured: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
+
+
+def _fit(trials: Sequence[Trial], quantity: str, size: int, classes: tuple[int, int]) -> Fit:
+    return fit([t.architecture for t in trials], [getattr(t, quantity) for t in trials], size, *classes)
+
+
+def _train_size(architecture: Architecture) -> int:
+    assert architecture.train_image_size is not None  # members and start of a family with image sizes have one
+    return architecture.train_image_size
+
+
+def _percent(error: float) -> str:
+    return f"±{error:.0%}"

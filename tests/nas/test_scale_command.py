@@ -1,0 +1,353 @@
+"""`nas scale`, as a user types it: targets, step times, and the folder it writes."""
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from nas.architectures import find_architecture, winner
+from nas.cli import main
+from nas.train_config import load_training
+from nas.training.progressive import PRESETS
+from scaling import scale
+from scaling.family import read_family
+from scaling.grow import with_train_size
+from scaling.rule import LATE_GROWTH
+from search_space.cost import count
+
+BLOCKS = "r1_k3_s1_e1_i8_o8_c1,r2_k3_s2_e4_i8_o16_se0.25"
+MEASURED = ("--image-size", "20", "--measure", "--device", "cpu", "--batch", "4")
+
+
+def nas_scale(capsys, *arguments):
+    """Run the command in this process; give its exit status and what it printed on both streams."""
+    try:
+        status = main(["scale", *map(str, arguments)])
+    except SystemExit as stop:
+        status = stop.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def rows_of(capsys, *arguments):
+    status, out, err = nas_scale(capsys, *arguments, "--format", "json")
+    assert status == 0, err
+    return {row["size"]: row for row in json.loads(out)}
+
+
+def law(architecture, image_size):
+    """A step time by arithmetic, in milliseconds, for 10 classes and one channel."""
+    cost = count(architecture, image_size, 10, 1)
+    return 2 + cost.macs / 2e5 + cost.activations / 1e4
+
+
+@pytest.fixture
+def timed(run):
+    """The run, with step times that obey the law; the reference network's is 20 ms, and memory is 1000 activations."""
+    lines = (run / "trials.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    for record in records:
+        if record["status"] == "ok":
+            architecture = find_architecture_of(record)
+            ms = law(architecture, 16)
+            record |= {"step_time_ms": ms, "reference_step_time_ms": 20.0, "s_normalised": ms / 20}
+            record |= {"peak_memory_mb": count(architecture, 16, 10, 1).activations / 1000, "batch_size": 128}
+    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return run
+
+
+def find_architecture_of(record):
+    from search_space.architecture import Architecture
+
+    return Architecture.from_dict(record["architecture"])
+
+
+def classes_of(run, classes, channels):
+    """Let a run's configuration say how many classes and channels its images have, as a search does."""
+    text = (run / "config.yaml").read_text()
+    text = text.replace("num_classes: 1000", f"num_classes: {classes}")
+    (run / "config.yaml").write_text(text.replace("in_channels: 3", f"in_channels: {channels}"))
+
+
+# ---- step times
+
+
+def test_step_times_are_estimated_from_the_log_and_marked(timed, capsys):
+    """A law that the log obeys is found: times of the winner and its M, each at its own train px, and memory."""
+    classes_of(timed, 10, 1)
+    rows = rows_of(capsys, timed, "--to", "m")
+    start = with_train_size(winner(timed).architecture, LATE_GROWTH)
+    m = scale(start, "m")
+    assert (rows["start"]["train_image_size"], rows["m"]["train_image_size"]) == (12, m.train_image_size) == (12, 16)
+    assert rows["start"]["arch_id"] == winner(timed).arch_id
+    assert rows["start"]["step_time"] == pytest.approx(1)
+    assert rows["start"]["step_time_ms"] == pytest.approx(law(start, 12))
+    assert rows["m"]["step_time_ms"] == pytest.approx(law(m, 16))
+    assert rows["m"]["step_time"] == pytest.approx(law(m, 16) / law(start, 12))
+    assert rows["m"]["peak_memory_mb"] == pytest.approx(count(m, 16, 10, 1).activations / 1000)
+    assert all(row["is_estimate"] is True for row in rows.values())
+    _, out, _ = nas_scale(capsys, timed, "--to", "m,xl")
+    assert "est. step" in out
+    assert "est. MiB" in out
+    said = " ".join(out.split())
+    assert "estimated from 10 trials timed at 16 px, batch 128" in said
+    assert "On trials held out it is off by ±0% (memory ±0%)" in said
+    assert "Extrapolated beyond the MACs of the largest trial:" in said
+
+
+def test_a_target_of_step_time_is_over_the_starts_own(timed, capsys):
+    """`--step-time 3x` is three times what the winner itself takes, `1.5` is one and a half; both are reached about."""
+    classes_of(timed, 10, 1)
+    rows = rows_of(capsys, timed, "--step-time", "3x, 1.5")
+    start = with_train_size(winner(timed).architecture, LATE_GROWTH)
+    for size, target in (("step-time-3x", 3.0), ("step-time-1.5", 1.5)):
+        row = rows[size]
+        grown = find_architecture_of(row)
+        assert row["target"] == target
+        assert row["reached"] == pytest.approx(law(grown, grown.train_image_size) / law(start, 12))
+        assert row["step_time"] == row["reached"]
+        assert row["error"] == pytest.approx(row["reached"] / target - 1)
+        assert abs(row["error"]) < 0.15  # 16-pixel images grow in steps of 4
+    _, out, _ = nas_scale(capsys, timed, "--step-time", "3x")
+    assert f"step-time-3x (est. {rows['step-time-3x']['reached']:.3g}x of 3x, " in out
+
+
+def test_step_times_are_measured_beside_the_start(capsys):
+    """Real steps: the start beside itself is 1 within its noise, M takes longer; nothing is called an estimate."""
+    torch.set_num_threads(1)
+    rows = rows_of(capsys, BLOCKS, "--to", "l", *MEASURED)
+    assert rows["start"]["step_time"] == pytest.approx(1, abs=0.3)
+    assert rows["l"]["step_time"] > 1.2
+    for row in rows.values():
+        assert row["step_time_ms"] > 0
+        assert row["peak_memory_mb"] > 0
+        assert row["is_estimate"] is False
+    assert rows["l"]["peak_memory_mb"] > rows["start"]["peak_memory_mb"]
+    _, out, err = nas_scale(capsys, BLOCKS, "--to", "l", *MEASURED)
+    assert err.count("measured") == 2
+    assert "Measured on" in out
+    assert "batch 4" in out
+    assert "est." not in out
+
+
+def test_a_target_may_be_measured(capsys):
+    """What is printed as reached is what was measured of that very architecture; six measurements and the start's."""
+    torch.set_num_threads(1)
+    status, out, err = nas_scale(capsys, BLOCKS, "--step-time", "2x", *MEASURED, "--format", "json")
+    assert status == 0
+    start, grown = json.loads(out)
+    assert grown["reached"] == grown["step_time"]
+    assert grown["error"] == pytest.approx(grown["reached"] / 2 - 1)
+    assert grown["params"] > start["params"]
+    assert 2 <= err.count("measured") <= 7
+    assert f": {grown['reached']:.3f}x" in err
+
+
+def test_without_a_log_no_step_time_is_invented(run, capsys):
+    """Nothing measured, nothing to estimate from: the columns are empty, not 0; a run of too few trials says why."""
+    rows = rows_of(capsys, "efficientnetv2_s", "--to", "m")
+    assert [rows["m"][name] for name in ("step_time", "step_time_ms", "peak_memory_mb", "is_estimate")] == [None] * 4
+    (run / "trials.jsonl").write_text("".join((run / "trials.jsonl").read_text().splitlines(True)[:5]))
+    status, out, err = nas_scale(capsys, run, "--to", "m")
+    assert status == 0
+    assert "step" not in out
+    assert "no step times" in err
+    assert "add --measure" in err
+
+
+# ---- what is written
+
+
+def test_a_runs_family_folder_is_complete_and_trains(timed, capsys, tmp_path):
+    """One JSON and one recipe a size, table, picture; the search's data; a recipe really trains its network."""
+    classes_of(timed, 10, 1)
+    out = tmp_path / "family"
+    assert nas_scale(capsys, timed, "--to", "s,m", "--out", out)[0] == 0
+    names = {"family.csv", "family.json", "family.md", "family.png", "s.json", "s.yaml", "m.json", "m.yaml"}
+    assert {path.name for path in out.iterdir()} == names
+    assert (out / "family.png").read_bytes().startswith(b"\x89PNG")
+    table = list(csv.DictReader(io.StringIO((out / "family.csv").read_text())))
+    assert [row["is_estimate"] for row in table] == ["True", "True"]
+    assert all(float(row["step_time_ms"]) > 0 for row in table)
+    assert [one.dial for one in read_family(out)] == [0, 1]
+    said = json.loads((out / "family.json").read_text())["provenance"]
+    assert said["arch_id"] == winner(timed).arch_id
+    assert "estimated from 10 trials" in said["step_time"]
+    m = find_architecture(str(out / "m.json"))
+    config = load_training(out / "m.yaml", m, {})
+    assert config.data.source == "digits"
+    assert config.training.batch_size == 128
+    assert (config.eval_image_size, config.progressive.image_size) == (m.image_size, (5, 16))  # 128/300 of 12
+    assert f"nas train {out}/m.json {out}/m.yaml" in (out / "m.yaml").read_text()
+    train = ["train", out / "m.json", out / "m.yaml", "--epochs", "1", "--out", tmp_path / "trained"]
+    torch.set_num_threads(1)
+    assert main([str(word) for word in train]) == 0
+    assert json.loads((tmp_path / "trained" / "result.json").read_text())["accuracy"] > 0
+
+
+def test_recipes_of_s_m_and_l_have_the_papers_strengths(capsys, tmp_path):
+    """From the published S, recipes have the paper's schedule to the number, but M and L end at 384, not 380 px."""
+    assert nas_scale(capsys, "efficientnetv2_s", "--to", "s,m,l,xl", "--out", tmp_path)[0] == 0
+    schedules = {}
+    for size in ("s", "m", "l", "xl"):
+        config = load_training(tmp_path / f"{size}.yaml", find_architecture(str(tmp_path / f"{size}.json")), {})
+        schedules[size] = config.progressive
+        assert (config.training.optimizer, config.training.epochs, config.training.ema_decay) == (
+            "rmsprop",
+            350,
+            0.9999,
+        )
+        assert (config.training.batch_size, config.training.learning_rate) == (4096, 0.016)
+    assert schedules["s"] == PRESETS["paper_s"]
+    for size in ("m", "l"):
+        assert schedules[size].image_size == (128, 384)
+        assert vars(schedules[size]) | {"image_size": (128, 380)} == vars(PRESETS[f"paper_{size}"])
+    assert schedules["xl"] == schedules["l"]
+
+
+def test_a_size_between_has_strengths_between(capsys, tmp_path):
+    """Halfway between M and L on the dial, everything is halfway between the paper's M and L."""
+    from nas.commands.family import schedule
+
+    between = schedule(1.5, (100, 200))
+    assert between.image_size == (100, 200)
+    assert between.randaugment_magnitude == (5, 22.5)
+    assert between.mixup_alpha == (0, 0.35)
+    assert between.dropout == (0.1, 0.45)
+    assert nas_scale(capsys, "efficientnetv2_s", "--params", "80M", "--out", tmp_path)[0] == 0
+    grown = find_architecture(str(tmp_path / "params-80M.json"))
+    magnitude = load_training(tmp_path / "params-80M.yaml", grown, {}).progressive.randaugment_magnitude[1]
+    assert 20 < magnitude < 25
+
+
+def test_a_recipe_without_data_says_so(capsys, tmp_path):
+    """Of a published start no data is known: the recipe can be looked at, and training names the path to fill in."""
+    assert nas_scale(capsys, "efficientnetv2_s", "--to", "m", "--out", tmp_path / "f")[0] == 0
+    train = ["train", str(tmp_path / "f" / "m.json"), str(tmp_path / "f" / "m.yaml")]
+    assert main([*train, "--dry-run"]) == 0
+    capsys.readouterr()
+    assert main([*train, "--out", str(tmp_path / "t")]) == 2
+    err = capsys.readouterr().err
+    assert "no folder 'PATH-OF-TRAINING-IMAGES'" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "t").exists()
+
+
+def test_without_an_image_size_there_are_architectures_but_no_recipes(capsys, tmp_path):
+    """Block strings say no image size: what can be written is, what cannot is said; with --image-size all is."""
+    status, _, err = nas_scale(capsys, BLOCKS, "--to", "m", "--out", tmp_path / "a")
+    assert status == 0
+    assert "no training recipes" in err
+    assert not list((tmp_path / "a").glob("*.yaml"))
+    status, _, err = nas_scale(capsys, BLOCKS, "--to", "m", "--out", tmp_path / "b", "--image-size", "40")
+    assert "no training recipes" not in err
+    m = find_architecture(str(tmp_path / "b" / "m.json"))
+    assert (m.image_size, m.train_image_size) == (52, 40)  # 50 and 41.6 in fours; 40 and 32 were the start's
+    assert load_training(tmp_path / "b" / "m.yaml", m, {}).progressive.image_size == (14, 40)
+
+
+# ---- what is printed
+
+
+def test_tables_fit_eighty_columns(timed):
+    """In a terminal of 80 columns no cell is cut off, whatever the table holds."""
+    for arguments in (
+        [str(timed), "--step-time", "1.5x,2x"],
+        ["efficientnetv2_s", "--explain"],
+        ["efficientnetv2_b0", "--rule", "from_base", "--to", "s,m", "--explain"],
+    ):
+        text = in_terminal(["scale", *arguments], columns=80)
+        assert max(map(len, text.splitlines())) <= 80
+        assert "…" not in text
+
+
+def in_terminal(arguments, columns):
+    """What the command prints on a terminal so wide."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "dumb", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "nas.cli", *arguments]
+    process = subprocess.Popen(command, stdout=theirs, stderr=subprocess.STDOUT, env=environment)
+    os.close(theirs)
+    text = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # Linux's way to say that the other end is closed
+            break
+        if not part:
+            break
+        text += part
+    os.close(ours)
+    assert process.wait() == 0, text
+    return text.decode()
+
+
+def test_plain_compound_scaling_stands_beside_the_rule(capsys):
+    """`--explain` shows what plain compound scaling makes of the same start: a third of the parameters missing."""
+    _, out, _ = nas_scale(capsys, "efficientnetv2_s", "--to", "m", "--explain", "--format", "json")
+    by_name = {row["name"]: row for row in json.loads(out)}
+    assert by_name["params"]["share"] == pytest.approx(-0.048, abs=0.001)
+    assert by_name["params"]["plain_share"] == pytest.approx(-0.352, abs=0.001)
+    assert by_name["stage7_channels"]["plain"] is None
+
+
+# ---- what is refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["efficientnetv2_s", "--step-time", "3x"], "has no log to estimate step times from: add --measure, or give"),
+        (["RUN", "--step-time", "fast"], "--step-time takes numbers such as 3x or 1.5, got 'fast'"),
+        (["RUN", "--step-time", "-2x"], "--step-time takes numbers such as 3x or 1.5, got '-2x'"),
+        (["RUN", "--step-time", "3M"], "--step-time takes numbers such as 3x or 1.5, got '3M'"),
+        (["RUN", "--step-time", ""], "--step-time takes numbers such as 3x or 1.5, got ''"),
+        (["RUN", "--step-time", "0.5x"], "target step_time 0.5 is out of reach: the rule gives 1 or more"),
+        (["RUN", "--params", "3x"], "--params takes numbers such as 50M or 4.5G, got '3x'"),
+        (["RUN", "--params", "nan"], "--params takes numbers such as 50M or 4.5G, got 'nan'"),
+        (["RUN", "--step-time", "3x", "--params", "5M"], "one kind of target at a time, got params and step_time"),
+        (["RUN", "--step-time", "3x,3x"], "size '3x' is given twice"),
+        (["RUN", "--to", "m,l,m"], "size 'm' is given twice"),
+        (["RUN", "--step-time", "3x,fast"], "--step-time takes numbers such as 3x or 1.5, got 'fast'"),
+        ([BLOCKS, "--measure"], "says no image size, on which the step time depends: add --image-size"),
+        (["RUN", "--batch", "8"], "--device and --batch are of a measurement: add --measure"),
+        (["RUN", "--measure", "--device", "cuda:99"], "cuda:99"),
+        (["RUN", "--measure", "--batch", "0"], "must be a whole number >= 1, got '0'"),
+        (["RUN", "--image-size", "0"], "must be a whole number >= 1, got '0'"),
+        (["RUN", "--rule", "late"], "unknown rule 'late'; known: late_growth, from_base, uniform"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(timed, capsys, tmp_path, arguments, message):
+    """What the user can fix is one line and exit status 2; the folder does not come to be."""
+    words = [timed if word == "RUN" else word for word in arguments]
+    status, out, err = nas_scale(capsys, *words, "--out", tmp_path / "family")
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "family").exists()
+
+
+def test_a_file_is_no_folder(capsys, tmp_path):
+    """`--out` of a file is refused before anything is computed, and the file stays as it is."""
+    (tmp_path / "family").write_text("mine")
+    status, out, err = nas_scale(capsys, "efficientnetv2_s", "--out", tmp_path / "family")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "is no folder" in err
+    assert (tmp_path / "family").read_text() == "mine"
+
+
+def test_out_of_memory_is_one_line(capsys, tmp_path):
+    """A convolution with 288 TB of weights fits no machine: said in one line, with the size of the network."""
+    huge = "r1_k3_s1_e1_i8_o20000_c1,r1_k3_s1_e20000_i20000_o8_c1"
+    arguments = (huge, "--to", "s", *MEASURED, "--out", tmp_path / "family")
+    status, _, err = nas_scale(capsys, *arguments)
+    assert status == 2
+    assert "out of memory on cpu: a network of " in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "family").exists()
