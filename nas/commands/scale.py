@@ -211,12 +211,12 @@ def _reached(one: Member, mark: str) -> str:
 
 
 def _beyond(members: Sequence[Member], costs: StepCosts) -> str:
-    """Say which members are larger than anything that an estimate knows."""
-    if costs.macs_max is None:
+    """Say which members are larger than anything that the estimate knows."""
+    if costs.beyond is None:
         return ""
-    macs = {one.size: count(one.architecture, one.architecture.train_image_size or 1).macs for one in members}
-    beyond = [f"{size} ({n / costs.macs_max:.1f} times)" for size, n in macs.items() if n > costs.macs_max]
-    return f" Extrapolated beyond the MACs of the largest trial: {', '.join(beyond)}." if beyond else ""
+    times = {one.size: costs.beyond(one.architecture) for one in members}
+    beyond = [f"{size} ({n:.1f} times the largest trial)" for size, n in times.items() if n > 1]
+    return f" Extrapolated: {', '.join(beyond)}." if beyond else ""
 
 
 def _write(
@@ -263,7 +263,10 @@ def _explain(architecture: Architecture, sizes: Sequence[str], rule: str, form: 
         row = asdict(residual) | {"share": residual.share}
         if rule != "uniform":
             other = plain.get((residual.size, residual.name))
-            row |= {"plain": other.ours if other else residual.published, "plain_share": other.share if other else 0.0}
+            row |= {
+                "uniform": other.ours if other else residual.published,
+                "uniform_share": other.share if other else 0.0,
+            }
         rows.append(row)
     show(rows, form, _RESIDUALS)
     return 0
@@ -280,6 +283,6 @@ _RESIDUALS = (
     Column("ours", "this rule", _any),
     Column("published", "published", _any),
     Column("share", "off by", _SHARE),
-    Column("plain", "plain compound", _any),
-    Column("plain_share", "off by", _SHARE),
+    Column("uniform", "uniform", _any),
+    Column("uniform_share", "off by", _SHARE),
 )

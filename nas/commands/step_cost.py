@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architectures import winner
+from nas.commands.terminal import short
 from nas.measure.estimate import FEWEST, Fit, fit
 from nas.search.ledger import TRIALS
 from nas.search.log import read_lines
@@ -40,7 +41,7 @@ class StepCosts:
     of: Callable[[Architecture], StepCost]
     is_estimate: bool
     about: str  # a sentence: what was measured, on what; of an estimate also how far it may be off
-    macs_max: int | None = None  # the most that an estimate is based on, at the image size of training
+    beyond: Callable[[Architecture], float] | None = None  # of an estimate: see `Fit.beyond`
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def estimated(run: Path, start: Architecture, classes: tuple[int, int]) -> StepC
         f"{f' (memory {_percent(memory.error)})' if memory else ''}, on the largest third, predicted from the smaller "
         f"ones, by {_percent(times.error_beyond)}{f' (memory {_percent(memory.error_beyond)})' if memory else ''}."
     )
-    return StepCosts(of, True, about, times.macs_max)
+    return StepCosts(of, True, about, lambda architecture: times.beyond(architecture, _train_size(architecture)))
 
 
 def measured(
@@ -125,7 +126,7 @@ def measured(
             params = count(architecture, timing.image_size, *classes).params
             parts = f", in parts of {timing.micro_batch}" if timing.micro_batch < timing.batch_size else ""
             say(
-                f"measured {params / 1e6:.3g}M params at {timing.image_size} px{parts}: {timing.ratio:.3f}x, "
+                f"measured {short(params)} params at {timing.image_size} px{parts}: {timing.ratio:.3f}x, "
                 f"interval {timing.ratio_low:.3f} .. {timing.ratio_high:.3f}"
             )
         return known[architecture.arch_id]
@@ -165,7 +166,7 @@ def _measure(
             raise
         params = count(architecture, pixels, *classes).params
         raise ValueError(
-            f"out of memory on {device}: a network of {params / 1e6:.3g}M params at {pixels} px cannot be measured: "
+            f"out of memory on {device}: a network of {short(params)} params at {pixels} px cannot be measured: "
             f"{str(error).splitlines()[0]}"
         ) from None
 

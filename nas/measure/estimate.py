@@ -43,14 +43,22 @@ class Fit:
     measured: int  # architectures
     error: float  # root mean square, each architecture (or fold of them) predicted by a fit of the others
     error_beyond: float  # the third with the most MACs, predicted by a fit of the smaller ones
-    macs_max: int  # the most MACs that were measured
+    largest: tuple[float, ...]  # of each term, among what was measured
     num_classes: int
     in_channels: int
 
     def predict(self, architecture: Architecture, image_size: int) -> float:
         """Predict, in the unit of what was measured, at `image_size` pixels, height and width."""
+        return float(np.dot(self.weights, [1.0, *self._terms(architecture, image_size)]))
+
+    def beyond(self, architecture: Architecture, image_size: int) -> float:
+        """How many times the largest measured one's the architecture's terms are, the greatest of them; 1 = within."""
+        terms = zip(self._terms(architecture, image_size), self.largest, strict=True)
+        return max(term / largest if largest else np.inf for term, largest in terms if term)
+
+    def _terms(self, architecture: Architecture, image_size: int) -> list[float]:
         costs = named_costs(architecture, image_size, self.num_classes, self.in_channels)
-        return float(np.dot(self.weights, [1.0, *(costs[name] for name in TERMS[self.terms])]))
+        return [costs[name] for name in TERMS[self.terms]]
 
 
 def fit(
@@ -80,14 +88,13 @@ def fit(
     matrices = {name: np.array([[1.0, *(c[term] for term in terms)] for c in costs]) for name, terms in TERMS.items()}
     errors = {name: _held_out(matrix, target) for name, matrix in matrices.items()}
     best = min(errors, key=lambda name: errors[name])
-    macs = np.array([c["macs"] for c in costs])
     return Fit(
         terms=best,
         weights=tuple(map(float, _weights(matrices[best], target))),
         measured=len(target),
         error=errors[best],
-        error_beyond=_beyond(matrices[best], target, macs),
-        macs_max=int(macs.max()),
+        error_beyond=_beyond(matrices[best], target, np.array([c["macs"] for c in costs])),
+        largest=tuple(map(float, matrices[best][:, 1:].max(axis=0))),
         num_classes=num_classes,
         in_channels=in_channels,
     )

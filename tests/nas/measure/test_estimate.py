@@ -40,12 +40,22 @@ def test_a_law_by_op_is_found_and_holds_for_larger_networks_and_images():
     found = fit(architectures, [by_op(a) for a in architectures], *SHAPE)
     assert found.terms == "MACs, activations and layers by op, params"
     assert found.measured == 40
-    assert found.macs_max == max(count(a, *SHAPE).macs for a in architectures)
     assert found.error < 1e-6
     assert found.error_beyond < 1e-6
     for one in sample(5, seed=1):
         deeper = replace(one, stages=tuple(replace(stage, layers=3 * stage.layers) for stage in one.stages))
         assert found.predict(deeper, 48) == pytest.approx(by_op(deeper, 48), rel=1e-6)
+
+
+def test_what_is_beyond_the_measured_is_known():
+    """Within for what was measured; three times the layers of the deepest are three times the largest, if not more."""
+    architectures = sample(20)
+    found = fit(architectures, [by_op(a) for a in architectures], *SHAPE)
+    assert all(found.beyond(a, 32) <= 1 for a in architectures)
+    assert max(found.beyond(a, 32) for a in architectures) == 1
+    deepest = max(architectures, key=lambda a: sum(s.layers for s in a.stages if s.op == "mbconv"))
+    deeper = replace(deepest, stages=tuple(replace(stage, layers=3 * stage.layers) for stage in deepest.stages))
+    assert found.beyond(deeper, 32) >= 3
 
 
 def test_noise_is_averaged_and_told():
