@@ -29,6 +29,7 @@ def judged(passes: list[list[dict[str, Any]]], truth: np.ndarray) -> dict[str, d
         table[method] = {
             "rms_error": float(np.sqrt(np.mean(errors**2))),
             "largest_error": float(np.abs(errors).max()),
+            "mean_error": float(errors.mean()),
             "kendall_tau": mean(kendall_tau(one, truth) for one in found),
         }
     records = [(result["measured"], true) for one in passes for result, true in zip(one, truth, strict=True)]
@@ -59,8 +60,8 @@ def markdown(result: dict[str, Any]) -> str:
         f"{result['truth_halves_rms_difference']:.1%} rms.",
         f"MACs order the networks at tau {result['tau_of_macs']:.2f}, parameters at {result['tau_of_params']:.2f}.",
         "",
-        "| condition | method | rms error | largest | Kendall tau | goal |",
-        "|---|---|---|---|---|---|",
+        "| condition | method | rms error | largest | mean | Kendall tau | goal |",
+        "|---|---|---|---|---|---|---|",
     ]
     for condition, table in result["conditions"].items():
         for method, row in table.items():
@@ -70,7 +71,7 @@ def markdown(result: dict[str, Any]) -> str:
             goal = f"{rms:.0%}, {tau}" if method.startswith("pairs") else ""
             lines.append(
                 f"| {condition} | {method} | {row['rms_error']:.1%} | {row['largest_error']:.1%} "
-                f"| {row['kendall_tau']:.2f} | {goal} |"
+                f"| {row['mean_error']:+.1%} | {row['kendall_tau']:.2f} | {goal} |"
             )
     lines += ["", "| condition | pairs (mean) | converged | half width of the interval | interval holds the truth |"]
     lines += ["|---|---|---|---|---|"]
