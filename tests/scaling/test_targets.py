@@ -110,10 +110,17 @@ def test_a_measured_target_out_of_reach_is_said_before_anything_is_measured():
         scale_by_measuring(S, -1, lambda a: pytest.fail("measured"), train_macs)
 
 
-def test_noise_below_the_smallest_size_is_no_error():
-    """The start measured against itself may come out at 1.05: it is still the nearest to 1."""
-    reached = scale_by_measuring(S, 1.0, lambda a: 1.05 * train_macs(a) / train_macs(S), train_macs)
-    assert (reached.architecture, reached.reached) == (S, 1.05)
+def test_a_start_slower_than_guessed_is_the_nearest_there_is():
+    """From the base, S is guessed just at the target and measured above it: nothing is smaller, so S is the answer."""
+    base = published("efficientnetv2_b0")
+    guessed = train_macs(scale(base, "s", FROM_BASE)) / train_macs(base)
+
+    def measure(architecture):
+        return 1.2 * train_macs(architecture) / train_macs(base)
+
+    reached = scale_by_measuring(base, guessed, measure, train_macs, rule=FROM_BASE)
+    assert reached.architecture == scale(base, "s", FROM_BASE)
+    assert reached.error == pytest.approx(0.2)
 
 
 def test_another_rule_has_another_reach():
