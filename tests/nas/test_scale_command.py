@@ -140,6 +140,14 @@ def test_step_times_are_measured_beside_the_start(capsys):
     assert "est." not in out
 
 
+def test_the_start_is_measured_at_its_own_image_size(capsys):
+    """From 20 px, L of the rule `from_base` trains at 40: beside the start at 40 it would be a fourth as slow."""
+    torch.set_num_threads(1)
+    rows = rows_of(capsys, BLOCKS, "--rule", "from_base", "--to", "l", *MEASURED[2:], "--image-size", "24")
+    assert [rows[size]["train_image_size"] for size in ("start", "l")] == [20, 40]
+    assert rows["l"]["step_time"] == pytest.approx(rows["l"]["step_time_ms"] / rows["start"]["step_time_ms"], rel=0.5)
+
+
 def test_a_target_may_be_measured(capsys):
     """What is printed as reached is what was measured of that very architecture; six measurements and the start's."""
     torch.set_num_threads(1)
@@ -163,6 +171,12 @@ def test_without_a_log_no_step_time_is_invented(run, capsys):
     assert "step" not in out
     assert "no step times" in err
     assert "add --measure" in err
+
+
+def test_another_image_size_has_another_size_to_train_at(capsys):
+    """`--image-size 224` goes before the published 384, and the published 300 to train at goes with it."""
+    rows = rows_of(capsys, "efficientnetv2_s", "--to", "m", "--image-size", "224")
+    assert [(row["image_size"], row["train_image_size"]) for row in rows.values()] == [(224, 180), (280, 224)]
 
 
 # ---- what is written

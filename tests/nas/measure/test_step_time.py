@@ -34,6 +34,7 @@ class Time:
 
     def __init__(self, slowness=None):
         self.now, self.slowness = 0.0, iter(slowness or itertools.repeat(1.0))
+        self.seen = set()  # seconds and pixels
 
     def __call__(self):
         return self.now
@@ -113,18 +114,20 @@ class PerPixel(Costing):
 
     def forward(self, x):
         self.time.now += self.seconds * x.shape[-1]
+        self.time.seen.add((self.seconds, x.shape[-1]))
         return self.linear(x.mean((2, 3)))
 
 
 def test_the_reference_may_have_images_of_its_own_size():
-    """A network at 24 px beside itself at 8 px takes three times as long; without the word, both have 24."""
+    """At 24 px beside 8 px, each network sees its own size alone, and the times are theirs; by default both have 24."""
     time = Time()
-    network = PerPixel(time, 1.0)
+    candidate, reference = PerPixel(time, 1.0), PerPixel(time, 1.5)
     shape = SHAPE | {"image_size": 24, "clock": time}
-    measured = step_time(network, network, QUICK, TrainSettings(), reference_image_size=8, **shape)
-    assert measured.ratio == pytest.approx(3)
-    assert (measured.image_size, measured.step_time_s, measured.reference_step_time_s) == (24, 24, 8)
-    assert step_time(network, network, QUICK, TrainSettings(), **shape).ratio == pytest.approx(1)
+    measured = step_time(candidate, reference, QUICK, TrainSettings(), reference_image_size=8, **shape)
+    assert measured.ratio == pytest.approx(2)
+    assert (measured.image_size, measured.step_time_s, measured.reference_step_time_s) == (24, 24, 12)
+    assert time.seen == {(1.0, 24), (1.5, 8)}
+    assert step_time(candidate, reference, QUICK, TrainSettings(), **shape).ratio == pytest.approx(2 / 3)
 
 
 def test_timing_leaves_networks_and_random_numbers_as_they_were():
