@@ -126,12 +126,12 @@ def schedule(dial: float, image_size: tuple[int, int]) -> ProgressiveSettings:
 
 
 def picture(members: Sequence[Member], start: Member, rule: str, classes: tuple[int, int]) -> Figure:
-    """Draw the stages of the start and of the members, and their costs beside those of plain compound scaling."""
+    """Draw the stages of the start and of the members, and their costs beside those of uniform compound scaling."""
     from nas.analysis.plots import family
 
     end = max([2.0, *(one.dial for one in members if one.dial is not None)])
     curves = {}
-    for name, each in ((rule, RULES[rule]), ("plain compound scaling", PLAIN[rule])):
+    for name, each in ((rule, RULES[rule]), ("uniform compound scaling", PLAIN[rule])):
         curve = [
             member("any", at_dial(start.architecture, end * n / _POINTS, each), *classes) for n in range(_POINTS + 1)
         ]

@@ -73,7 +73,7 @@ def scale_command(
     start, *members = [_with_costs(one, costs) for one in (member("start", trained, *classes), *members)]
     _print(start, members, architecture.arch_id, costs, form)
     if out is not None:
-        about = {"from": arch, "arch_id": architecture.arch_id, "rule": rule}
+        about: dict[str, Any] = {"from": arch, "arch_id": architecture.arch_id, "rule": rule}
         about |= {"command": shlex.join(["nas", *sys.argv[1:]]), "step_time": costs.about if costs else None}
         _write(out, members, start, classes, config, about)
     return 0
