@@ -65,18 +65,15 @@ def estimated(run: Path, start: Architecture, classes: tuple[int, int]) -> StepC
     Raises: ValueError if too few trials were timed.
     """
     config = read_config(run)
-    timing, batch = config["step_time"], config["training"]["batch_size"]
-    size = timing["image_size"] or config["image_size"]
-    trials = [Trial.from_dict(record) for record in read_lines(run / TRIALS)]
-    timed = [trial for trial in trials if trial.s_normalised]
+    size = config["step_time"]["image_size"] or config["image_size"]
+    timed = [trial for trial in map(Trial.from_dict, read_lines(run / TRIALS)) if trial.s_normalised]
     if len({trial.arch_id for trial in timed}) < FEWEST:
         raise ValueError(f"{run} has too few timed trials for an estimate, which needs {FEWEST}: add --measure")
     times = _fit(timed, "s_normalised", size, classes)
     whole = [t for t in timed if t.peak_memory_mb and t.micro_batch in (None, t.batch_size)]
     memory = _fit(whole, "peak_memory_mb", size, classes) if len({t.arch_id for t in whole}) >= FEWEST else None
     device = winner(run).device_name
-    references = [t.reference_step_time_ms for t in timed if t.device_name == device and t.reference_step_time_ms]
-    reference_ms = statistics.median(references) if references else None
+    reference_ms = _reference_ms(timed, device)
     start_s = times.predict(start, _train_size(start))
 
     def of(architecture: Architecture) -> StepCost:
@@ -85,13 +82,26 @@ def estimated(run: Path, start: Architecture, classes: tuple[int, int]) -> StepC
         ms = s * reference_ms if reference_ms else None
         return StepCost(s / start_s, ms, memory.predict(architecture, pixels) if memory else None)
 
-    about = (
-        f"est.: estimated from {times.measured} trials timed at {size} px, batch {timing['batch_size'] or batch}, "
-        f"{device or 'device unknown'} ({times.terms}). On trials held out it is off by {_percent(times.error)}"
-        f"{f' (memory {_percent(memory.error)})' if memory else ''}, on the largest third, predicted from the smaller "
-        f"ones, by {_percent(times.error_beyond)}{f' (memory {_percent(memory.error_beyond)})' if memory else ''}."
+    batch = config["step_time"]["batch_size"] or config["training"]["batch_size"]
+    where = f"{size} px, batch {batch}, {device or 'device unknown'}"
+    return StepCosts(of, True, _about(where, times, memory), lambda a: times.beyond(a, _train_size(a)))
+
+
+def _reference_ms(trials: Sequence[Trial], device: str | None) -> float | None:
+    """The reference network's step on a device: the median over the trials."""
+    times = [t.reference_step_time_ms for t in trials if t.device_name == device and t.reference_step_time_ms]
+    return statistics.median(times) if times else None
+
+
+def _about(where: str, times: Fit, memory: Fit | None) -> str:
+    def percent(name: str) -> str:
+        beside = f" (memory ±{getattr(memory, name):.0%})" if memory else ""
+        return f"±{getattr(times, name):.0%}{beside}"
+
+    return (
+        f"est.: estimated from {times.measured} trials timed at {where} ({times.terms}). On trials held out it is off "
+        f"by {percent('error')}, on the largest third, predicted from the smaller ones, by {percent('error_beyond')}."
     )
-    return StepCosts(of, True, about, lambda architecture: times.beyond(architecture, _train_size(architecture)))
 
 
 def measured(
@@ -178,7 +188,3 @@ def _fit(trials: Sequence[Trial], quantity: str, size: int, classes: tuple[int, 
 def _train_size(architecture: Architecture) -> int:
     assert architecture.train_image_size is not None  # members and start of a family with image sizes have one
     return architecture.train_image_size
-
-
-def _percent(error: float) -> str:
-    return f"±{error:.0%}"
