@@ -68,7 +68,9 @@ def fit(
     num_classes: int,
     in_channels: int,
 ) -> Fit:
-    """Fit each of TERMS, and keep the one that predicts what it has not seen best.
+    """Fit each of TERMS, and keep the plainest of those that predict what they have not seen about best.
+
+    About: within one standard error of the least. The richer ones follow noise, and miss what is larger.
 
     Args:
         architectures: measured at one image size and batch size; of one measured twice, the median counts.
@@ -86,14 +88,14 @@ def fit(
     costs = [named_costs(each, image_size, num_classes, in_channels) for each in values]
     target = np.array([float(np.median(several)) for several in values.values()])
     matrices = {name: np.array([[1.0, *(c[term] for term in terms)] for c in costs]) for name, terms in TERMS.items()}
-    errors = {name: _held_out(matrix, target) for name, matrix in matrices.items()}
-    best = min(errors, key=lambda name: errors[name])
+    squares = {name: _held_out(matrix, target) for name, matrix in matrices.items()}
+    best = _plainest(squares)
     return Fit(
         terms=best,
         weights=tuple(map(float, _weights(matrices[best], target))),
         measured=len(target),
-        error=errors[best],
-        error_beyond=_beyond(matrices[best], target, np.array([c["macs"] for c in costs])),
+        error=float(np.sqrt(squares[best].mean())),
+        error_beyond=float(np.sqrt(_beyond(matrices[best], target, np.array([c["macs"] for c in costs])).mean())),
         largest=tuple(map(float, matrices[best][:, 1:].max(axis=0))),
         num_classes=num_classes,
         in_channels=in_channels,
@@ -118,21 +120,28 @@ def _weights(matrix: Floats, target: Floats) -> Floats:
     return np.asarray(nnls(matrix / largest / target[:, None], np.ones(len(target)))[0] / largest)
 
 
-def _held_out(matrix: Floats, target: Floats) -> float:
+def _plainest(squares: dict[str, Floats]) -> str:
+    """The first whose mean square is within a standard error of the least; TERMS go from plain to rich."""
+    least = min(squares.values(), key=lambda each: float(each.mean()))
+    enough = least.mean() + least.std() / np.sqrt(len(least))
+    return next(name for name, each in squares.items() if each.mean() <= enough)
+
+
+def _held_out(matrix: Floats, target: Floats) -> Floats:
     fold = np.arange(len(target)) % _FOLDS
     predicted = np.empty(len(target))
     for number in range(min(_FOLDS, len(target))):
         out = fold == number
         predicted[out] = matrix[out] @ _weights(matrix[~out], target[~out])
-    return _error(predicted, target)
+    return _squares(predicted, target)
 
 
-def _beyond(matrix: Floats, target: Floats, macs: Floats) -> float:
+def _beyond(matrix: Floats, target: Floats, macs: Floats) -> Floats:
     order = np.argsort(macs, kind="stable")
     inside, out = np.split(order, [2 * len(order) // 3])
-    return _error(matrix[out] @ _weights(matrix[inside], target[inside]), target[out])
+    return _squares(matrix[out] @ _weights(matrix[inside], target[inside]), target[out])
 
 
-def _error(predicted: Floats, target: Floats) -> float:
-    """Root mean square of the logarithms' differences: twice too much and half are equally wrong."""
-    return float(np.sqrt(np.mean(np.log(np.maximum(predicted / target, 1e-9)) ** 2)))
+def _squares(predicted: Floats, target: Floats) -> Floats:
+    """Squared differences of the logarithms: twice too much and half are equally wrong."""
+    return np.asarray(np.log(np.maximum(predicted / target, 1e-9)) ** 2)
