@@ -67,6 +67,13 @@ def test_noise_is_averaged_and_told():
     assert math.sqrt(np.mean(np.square(off))) < 0.07
 
 
+def test_the_plainest_sum_that_predicts_is_taken():
+    """Of step times that are MACs and noise the fit is MACs alone, though by chance a richer one does better."""
+    architectures, rng = sample(24), random.Random(0)
+    found = fit(architectures, [count(a, *SHAPE).macs * math.exp(rng.gauss(0, 0.1)) for a in architectures], *SHAPE)
+    assert found.terms == "MACs"
+
+
 def test_the_error_is_that_of_the_unseen():
     """What depends on nothing cannot be predicted: the error is the spread itself, or more, not the fit's residual."""
     architectures, rng = sample(12), random.Random(0)
