@@ -99,9 +99,8 @@ def test_step_times_are_estimated_from_the_log_and_marked(timed, capsys):
     said = " ".join(out.split())
     assert "estimated from 10 trials timed at 16 px, batch 128" in said
     assert "On trials held out it is off by ±0% (memory ±0%)" in said
-    assert re.search(
-        r"Extrapolated: m \(1\.\d times the largest trial\), xl \(\d\.\d times the largest trial\)\.", said
-    )
+    said = " ".join(nas_scale(capsys, timed, "--step-time", "1.5x,15x")[1].split())
+    assert re.search(r"Extrapolated: step-time-15x \(\d\.\d times the largest trial\)\.", said)
     assert "Extrapolated" not in nas_scale(capsys, timed, "--to", "s")[1]
 
 
