@@ -35,13 +35,13 @@ _STAGES = (
     Column("op", "op"),
     Column("layers", "layers"),
     Column("kernel_size", "kernel"),
-    Column("expansion", "expansion"),
+    Column("expansion", "exp"),
     Column("channels", "channels"),
     Column("stride", "stride"),
     Column("se_ratio", "SE", fixed(2)),
-    Column("input", "input"),
     Column("params", "params", short),
     Column("macs", "MACs", short),
+    Column("input", "input"),
 )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 FORMATS = ("table", "json", "csv")
@@ -44,10 +44,24 @@ def show(rows: Sequence[Row], form: str, columns: Sequence[Column], title: str |
         console().print(table(rows, columns, title))
 
 
-def table(rows: Sequence[Row], columns: Sequence[Column], title: str | None = None) -> Table:
-    """Lay rows out as a table; a missing number is shown as a dash, a column of nothing but those is left out."""
+def table(rows: Sequence[Row], columns: Sequence[Column], title: str | None = None) -> RenderableType:
+    """Lay rows out as a table; a missing number is shown as a dash, a column of nothing but those is left out.
+
+    On a terminal too narrow for all columns the last ones are left out, and named below.
+    """
     columns = [column for column in columns if any(not _missing(row.get(column.key)) for row in rows)]
-    laid_out = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, show_edge=False)
+    for count in range(len(columns), 0, -1):
+        laid_out = _laid_out(rows, columns[:count], title)
+        if Console(width=1000).measure(laid_out).maximum <= console().width:
+            break
+    if hidden := ", ".join(column.heading for column in columns[count:]):
+        return Group(laid_out, f"(no room for {hidden})")
+    return laid_out
+
+
+def _laid_out(rows: Sequence[Row], columns: Sequence[Column], title: str | None) -> Table:
+    looks: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False, "show_edge": False, "padding": (0, 1, 0, 0)}
+    laid_out = Table(title=title, title_justify="left", **looks)
     for column in columns:
         numeric = any(isinstance(row.get(column.key), int | float) for row in rows)
         laid_out.add_column(column.heading, justify="right" if numeric else "left", no_wrap=True)
