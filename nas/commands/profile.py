@@ -14,27 +14,28 @@ from search_space.architecture import Architecture, to_block_strings
 if TYPE_CHECKING:
     from nas.measure.profile import ProfileRow
 
+# The last ones go first where a terminal is narrow.
 _ROWS = (
     Column("name", "architecture"),
     Column("params", "params", short),
     Column("macs", "MACs", short),
-    Column("activations", "activations", short),
     Column("step_time_ms", "step ms", fixed(1)),
-    Column("step_time_p10_ms", "p10", fixed(1)),
-    Column("step_time_p90_ms", "p90", fixed(1)),
     Column("s_normalised", "S", fixed(3)),
     Column("interval", "interval"),
-    Column("peak_memory_mb", "memory MiB", fixed(0)),
+    Column("peak_memory_mb", "MiB", fixed(0)),
+    Column("step_time_p10_ms", "p10", fixed(1)),
+    Column("step_time_p90_ms", "p90", fixed(1)),
+    Column("activations", "activations", short),
 )
 _PARTS = (
     Column("name", "part"),
     Column("what", "what"),
     Column("params", "params", short),
     Column("macs", "MACs", short),
+    Column("forward_ms", "fwd ms", fixed(2)),
+    Column("backward_ms", "bwd ms", fixed(2)),
+    Column("share", "share", "{:.1%}".format),
     Column("activations", "activations", short),
-    Column("forward_ms", "forward ms", fixed(2)),
-    Column("backward_ms", "backward ms", fixed(2)),
-    Column("share", "of the step", "{:.1%}".format),
 )
 
 
