@@ -43,6 +43,7 @@ from search_space.spaces import efficientnetv2, small
 
 CONTESTANTS = {
     "ours": "nas.training and nas.data",
+    "ours, bf16": "the same with `precision: bf16`, on a CPU that computes in it (a GPU does so anyway)",
     "usual": "DataLoader workers, PIL transforms, eager, SGD",
     "usual, tuned": "the same with channels_last, on a GPU bf16 autocast",
 }
@@ -107,6 +108,11 @@ def workloads(device: torch.device) -> list[Workload]:
     ]
 
 
+def contestants(device: torch.device) -> list[str]:
+    bf16 = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return [name for name in CONTESTANTS if name != "ours, bf16" or bf16]
+
+
 class Turns:
     """Called before each step: waits for its turn, lets the untimed steps pass, times the others, reports images/s."""
 
@@ -140,7 +146,7 @@ def contest(
     network = build_network(workload.architecture, prepared.num_classes, prepared.channels)
     turns = Turns(connection, workload, device)
     padding = round(4 * workload.image_size / 32)
-    if contestant != "ours":
+    if contestant.startswith("usual"):
         train_usually(
             network,
             prepared,
@@ -153,7 +159,13 @@ def contest(
         )
     augment = AugmentSettings(crop="pad", flip=True)
     batches = Batches(prepared, "train", batch_size=workload.batch_size, device=device, augment=augment)
-    settings = TrainSettings(epochs=10**6, batch_size=workload.batch_size, learning_rate=0.02, eval_every=10**6)
+    settings = TrainSettings(
+        epochs=10**6,
+        batch_size=workload.batch_size,
+        learning_rate=0.02,
+        eval_every=10**6,
+        precision="bf16" if contestant == "ours, bf16" else "auto",
+    )
     train(network, batches, batches, settings, device=device, between_steps=turns)
 
 
@@ -163,7 +175,7 @@ def interleaved(
     """Images per second of each contestant, one figure a round."""
     spawn = multiprocessing.get_context("spawn")
     running = {}
-    for contestant in CONTESTANTS:
+    for contestant in contestants(device):
         ours, theirs = spawn.Pipe()
         process = spawn.Process(target=contest, args=(contestant, workload, prepared, str(device), options, theirs))
         process.start()
@@ -220,7 +232,7 @@ def measure(workload: Workload, device: torch.device, options: Options) -> dict[
         "fastest_macs_per_s": ceiling,
         "contestants": {},
     }
-    for contestant in CONTESTANTS:
+    for contestant in contestants(device):
         wall, processor, alone = zip(*rates[contestant], strict=True)
         wall_ratios, processor_ratios = (
             [mine[clock] / its[clock] for mine, its in zip(rates["ours"], rates[contestant], strict=True)]
