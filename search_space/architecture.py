@@ -7,7 +7,7 @@ import json
 import operator
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -112,7 +112,9 @@ class Architecture:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings; `from_dict` gives the same architecture back."""
-        return {**asdict(self), "stages": [asdict(stage) for stage in self.stages]}
+        # Not `asdict`: it copies what it finds deeply, and searches ask for thousands of arch_ids.
+        stages = [{name: getattr(stage, name) for name in STAGE_FIELDS} for stage in self.stages]
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "stages": stages}
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no white space; equal architectures give the same text."""
