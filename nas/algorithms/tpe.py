@@ -48,9 +48,11 @@ class TPE(Algorithm):
             raise ValueError("algorithm 'tpe' needs Optuna: pip install 'training-aware-nas[algorithms]'") from None
         self.optuna = optuna
         self.options = {"n_startup_trials": startup, "n_ei_candidates": candidates, "multivariate": multivariate}
+        lengths = {d.name: len(d.choices) for d in space.decisions}
         self.distributions = {
-            d.name: optuna.distributions.CategoricalDistribution(list(range(len(d.choices)))) for d in space.decisions
+            name: optuna.distributions.CategoricalDistribution(list(range(lengths[name]))) for name in sorted(lengths)
         }
+        self.sampler = _sampler(optuna, self.distributions)
         with _quiet(optuna):
             self.study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
 
@@ -59,9 +61,7 @@ class TPE(Algorithm):
         with warnings.catch_warnings(), _quiet(self.optuna):
             warnings.simplefilter("ignore", self.optuna.exceptions.ExperimentalWarning)
             # A fresh generator for each proposal: the sampler's own would depend on what was asked before.
-            self.study.sampler = self.optuna.samplers.TPESampler(
-                seed=int(rng.integers(2**31)), constant_liar=True, **self.options
-            )
+            self.study.sampler = self.sampler(seed=int(rng.integers(2**31)), constant_liar=True, **self.options)
             for proposal in self.pending.values():
                 self.study.add_trial(self._record(proposal.architecture, states.RUNNING))
             running = list(self.study.get_trials(deepcopy=False, states=(states.RUNNING,)))
@@ -95,8 +95,18 @@ class TPE(Algorithm):
 
     def _record(self, architecture: Architecture, state: Any, value: float | None = None) -> Any:
         choices = self.space.encode(architecture).tolist()
-        params = dict(zip(self.distributions, choices, strict=True))
+        params = {d.name: choice for d, choice in zip(self.space.decisions, choices, strict=True)}
         return self.optuna.trial.create_trial(state=state, value=value, params=params, distributions=self.distributions)
+
+
+def _sampler(optuna: Any, distributions: dict[str, Any]) -> Any:
+    """Optuna's sampler, told what is searched: to find that out it compares all distributions of all trials."""
+
+    class Told(optuna.samplers.TPESampler):  # type: ignore[misc]
+        def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+            return distributions
+
+    return Told
 
 
 @contextmanager
