@@ -110,6 +110,17 @@ def _reading_parsers(commands: Any) -> None:
                 default="accuracy,s_normalised,params",
                 help="what counts; `-name`: less is better, `+name`: more (default: %(default)s)",
             )
+            sub.add_argument(
+                "--hypervolume",
+                action="store_true",
+                help="how the volume that the front dominates grew, trial by trial",
+            )
+            sub.add_argument(
+                "--reference",
+                type=_numbers,
+                metavar="X,Y,...",
+                help="a worthless value for each of --columns, to compare runs by (default: the worst of the run)",
+            )
 
 
 def _report_parser(commands: Any) -> None:
@@ -217,6 +228,13 @@ def _count(text: str) -> int:
     return value
 
 
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be numbers with commas between them, got {text!r}") from None
+
+
 def _setting(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     try:
@@ -256,7 +274,12 @@ def _best(a: argparse.Namespace) -> int:
 def _pareto(a: argparse.Namespace) -> int:
     from nas.commands import read
 
-    return read.pareto(a.run, a.format, a.columns.split(","))
+    columns = a.columns.split(",")
+    if a.hypervolume:
+        return read.hypervolume(a.run, a.format, columns, a.reference)
+    if a.reference is not None:
+        raise ValueError("--reference belongs to --hypervolume")
+    return read.pareto(a.run, a.format, columns)
 
 
 def _report(a: argparse.Namespace) -> int:

@@ -1,5 +1,25 @@
 """Trial log -> tables, best, Pareto front."""
 
-from nas.analysis.frame import best, load, load_epochs, load_trials, pareto, records, rescore, save
+from nas.analysis.frame import (
+    best,
+    hypervolume_over_time,
+    load,
+    load_epochs,
+    load_trials,
+    pareto,
+    records,
+    rescore,
+    save,
+)
 
-__all__ = ["best", "load", "load_epochs", "load_trials", "pareto", "records", "rescore", "save"]
+__all__ = [
+    "best",
+    "hypervolume_over_time",
+    "load",
+    "load_epochs",
+    "load_trials",
+    "pareto",
+    "records",
+    "rescore",
+    "save",
+]

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nas.analysis.frame import decision_columns, pareto
+from nas.analysis.frame import decision_columns, hypervolume_over_time, pareto
 
 if TYPE_CHECKING:
     from nas.search.replay import Replayed
@@ -43,6 +43,15 @@ def trade_off(frame: pd.DataFrame) -> Figure:
     axes.set_xlim(ok["s_normalised"].min() * 0.9, ok["s_normalised"].max() * 1.1)
     figure.colorbar(points, ax=axes, label="parameters, millions")
     axes.legend(frameon=False)
+    return figure
+
+
+def front_growth(frame: pd.DataFrame) -> Figure:
+    """Hypervolume of the Pareto front of accuracy, step time and parameters after each trial, over the last one's."""
+    figure, axes = _figure("trials", "hypervolume, share of the last")
+    growth = hypervolume_over_time(frame)
+    axes.step(growth["trials"], growth["share"], where="post", color="tab:red")
+    axes.set_ylim(0, 1.05)
     return figure
 
 

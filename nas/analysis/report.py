@@ -41,6 +41,8 @@ def report(run: str | Path) -> str:
         f"<pre>{html.escape(chr(10).join(to_block_strings(winner)))}</pre>",
         f'<div class="pair">{_picture(plots.progress(frame))}{_picture(plots.trade_off(frame))}</div>',
         f"<h2>Pareto front of accuracy, step time and parameters</h2>{_table(front)}",
+        f"<p>How it grew: the volume it dominates, seen from the worst of the run.</p>"
+        f"{_picture(plots.front_growth(frame))}",
         "<h2>Decisions</h2><p>Mean reward of the trials with each choice, less the mean of all; bars: standard error. "
         "Choices were not drawn independently, so this describes the trials and proves no cause.</p>",
         _picture(plots.effects(frame)),

@@ -30,6 +30,15 @@ _TRIALS = (
     Column("wall_s", "wall s", fixed(1)),
     Column("proposed_by", "proposed by"),
 )
+_HYPERVOLUME = (
+    Column("trials", "trials"),
+    Column("trial_id", "trial"),
+    Column("hours", "hours", fixed(3)),
+    Column("device_hours", "device h", fixed(3)),
+    Column("front", "front"),
+    Column("hypervolume", "hypervolume", "{:.4g}".format),
+    Column("share", "of final", "{:.1%}".format),
+)
 _STAGES = (
     Column("stage", "stage"),
     Column("op", "op"),
@@ -120,6 +129,17 @@ def pareto(run: Path, form: str, columns: Sequence[str]) -> int:
     return 0
 
 
+def hypervolume(run: Path, form: str, columns: Sequence[str], reference: Sequence[float] | None) -> int:
+    """Show how the volume that the Pareto front dominates grew; the table has the trials that changed it alone."""
+    from nas.analysis import hypervolume_over_time, load, records
+
+    rows = hypervolume_over_time(load(run), columns, reference)
+    if form == "table":
+        rows = rows[rows["hypervolume"].diff().fillna(1) > 0]
+    _show(records(rows), form, _HYPERVOLUME)
+    return 0
+
+
 def report(run: Path, out: Path | None) -> int:
     """Write a run up as HTML."""
     from nas.analysis.report import report as write_up
@@ -164,11 +184,11 @@ def show_winner(trial: Trial) -> None:
     console().print(table(rows, _STAGES))
 
 
-def _show(rows: Sequence[Mapping[str, Any]], form: str) -> None:
+def _show(rows: Sequence[Mapping[str, Any]], form: str, columns: Sequence[Column] = _TRIALS) -> None:
     if form == "table" and not rows:
         console().print("no trials yet")
     else:
-        show(rows, form, _TRIALS)
+        show(rows, form, columns)
 
 
 def _age(trials: Sequence[Mapping[str, Any]]) -> float | None:

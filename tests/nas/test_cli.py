@@ -21,14 +21,15 @@ def nas(capsys, *arguments):
     return status, captured.out, captured.err
 
 
-@pytest.mark.parametrize("command", ["status", "trials", "best", "pareto"])
+@pytest.mark.parametrize("command", ["status", "trials", "best", "pareto", "pareto --hypervolume"])
 def test_reading_commands_speak_json_and_csv(run, capsys, command):
     """Every reading command can be piped into another program."""
-    status, out, _ = nas(capsys, command, run, "--format", "json")
+    command, *options = command.split()
+    status, out, _ = nas(capsys, command, run, *options, "--format", "json")
     rows = json.loads(out)
     assert status == 0
     assert rows
-    status, out, _ = nas(capsys, command, run, "--format", "csv")
+    status, out, _ = nas(capsys, command, run, *options, "--format", "csv")
     table = list(csv.DictReader(io.StringIO(out)))
     assert len(table) == len(rows)
     assert set(table[0]) == set(rows[0])
@@ -56,10 +57,26 @@ def test_the_order_and_the_number_of_trials(run, capsys):
 def test_a_run_without_trials_reads_as_empty(run, capsys):
     """Looking at a search that has only begun is no error."""
     (run / "trials.jsonl").write_text("")
-    for command in ("status", "trials", "best", "pareto"):
-        status, _, err = nas(capsys, command, run)
+    for command in (["status"], ["trials"], ["best"], ["pareto"], ["pareto", "--hypervolume"]):
+        status, _, err = nas(capsys, command[0], run, *command[1:])
         assert (status, err) == (0, "")
     assert nas(capsys, "trials", run, "--format", "json")[1] == "[]\n"
+
+
+def test_the_table_of_hypervolume_has_the_trials_that_changed_it(run, capsys):
+    """A run of hundreds of trials shows its dozen of steps; the last says 100 % and a reference shifts them all."""
+    status, out, _ = nas(capsys, "pareto", run, "--hypervolume", "--columns", "accuracy", "--reference", "0.5")
+    _, rows, _ = nas(
+        capsys, "pareto", run, "--hypervolume", "--columns", "accuracy", "--reference", "0.5", "--format", "json"
+    )
+    volumes = [row["hypervolume"] for row in json.loads(rows)]
+    steps = [line for line in out.splitlines() if "%" in line]
+    assert status == 0
+    assert len(volumes) == 10
+    assert len(steps) == len(set(volumes)) < 10
+    assert "100.0%" in steps[-1]
+    status, _, err = nas(capsys, "pareto", run, "--reference", "0.5,1,1")
+    assert (status, "belongs to --hypervolume" in err) == (2, True)
 
 
 def test_trials_can_be_written_to_a_file(run, capsys, tmp_path):

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nas.analysis import best, load, load_epochs, load_trials, pareto, rescore, save
+from nas.analysis import best, hypervolume_over_time, load, load_epochs, load_trials, pareto, rescore, save
+from rewards.pareto import hypervolume
 from search_space.architecture import Architecture
 
 
@@ -75,6 +76,35 @@ def test_pareto_rows_are_beaten_by_none_and_all_others_are(run):
     assert set(pareto(frame, ["-accuracy"])["trial_id"]) == {ok.loc[ok["accuracy"].idxmin(), "trial_id"]}
     with pytest.raises(ValueError, match=r"no column .speed.; numeric columns: .*accuracy"):
         pareto(frame, ["speed"])
+
+
+def test_hypervolume_over_time_is_that_of_the_trials_so_far(run):
+    """Each row is the volume of all trials up to it, whatever fell off the front since; failed trials only count."""
+    frame = load(run)
+    frame["started_at"] = [f"2026-11-21T{hour:02}:00:00+00:00" for hour in range(len(frame))]
+    frame["ended_at"] = [f"2026-11-21T{hour:02}:30:00.500+00:00" for hour in range(len(frame))]
+    growth = hypervolume_over_time(frame, reference=(0.5, 2.0, 1e6))
+    ok = frame[frame["status"] == "ok"]
+    assert list(growth["trial_id"]) == list(ok["trial_id"])
+    assert list(growth["trials"]) == [n for n, status in enumerate(frame["status"], start=1) if status == "ok"]
+    for row, (_, got) in enumerate(growth.iterrows(), start=1):
+        points = ok.head(row)[["accuracy", "s_normalised", "params"]]
+        assert got["hypervolume"] == pytest.approx(hypervolume(points, (0.5, 2.0, 1e6), (True, False, False)))
+        assert got["front"] == len(pareto(ok.head(row)))
+    assert growth["share"].iloc[-1] == 1
+    assert growth["device_hours"].iloc[-1] == pytest.approx(frame["device_s"].sum() / 3600)
+    assert growth["hours"].tolist() == pytest.approx([n - 0.5 + 0.5 / 3600 for n in growth["trials"]])
+
+
+def test_the_reference_of_a_hypervolume(run):
+    """Without one it is the worst of the run; one that does not fit the columns is refused."""
+    frame = load(run)
+    ok = frame[frame["status"] == "ok"]
+    worst = (ok["accuracy"].min(), ok["s_normalised"].max())
+    named = hypervolume_over_time(frame, ["accuracy", "s_normalised"], worst)
+    assert hypervolume_over_time(frame, ["accuracy", "s_normalised"]).equals(named)
+    with pytest.raises(ValueError, match="reference must be a number for each of accuracy, s_normalised"):
+        hypervolume_over_time(frame, ["accuracy", "s_normalised"], (0.5,))
 
 
 def test_rewards_are_computed_anew_without_training(run):

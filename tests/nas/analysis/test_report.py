@@ -29,11 +29,11 @@ class Page(HTMLParser):
 
 
 def test_the_report_shows_the_run_and_fetches_nothing(run):
-    """Best trials, winner, failures and four pictures are in the file itself; its tags are balanced."""
+    """Best trials, winner, failures and five pictures are in the file itself; its tags are balanced."""
     page = Page()
     page.feed(report(run))
     assert not page.open
-    assert len(page.sources) == 4
+    assert len(page.sources) == 5
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     top = best(load(run), 1).iloc[0]
     assert top["arch_id"] in page.text
