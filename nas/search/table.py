@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,11 +82,11 @@ class TableEvaluator:
 
 
 def read_trials(path: Path, space: SearchSpace | None = None, *, w: float = -0.07, v: float = -0.05) -> list[Trial]:
-    """Read trials from a run folder, a `trials.jsonl`, or a CSV.
+    """Read trials from a run folder, a `trials.jsonl`, a CSV that `nas trials --out` wrote, or any other CSV.
 
-    A CSV has a column per decision of the space, named as in `space.decisions` (`stage3_kernel_size`), holding the
-    values themselves, and the columns accuracy, step_time and params (both over the reference's), from which
-    the weighted product follows.
+    Any other CSV has a column per decision of the space, named as in `space.decisions` (`stage3_kernel_size`), holding
+    the values themselves, and the columns accuracy, step_time and params (both over the reference's), from which the
+    weighted product follows.
 
     Args:
         space: needed for a CSV.
@@ -104,11 +106,30 @@ def read_trials(path: Path, space: SearchSpace | None = None, *, w: float = -0.0
 def _read_csv(path: Path, space: SearchSpace, w: float, v: float) -> list[Trial]:
     with path.open(newline="") as file:
         rows = csv.DictReader(file)
+        if {"architecture", "status"} <= set(rows.fieldnames or ()):
+            return [_from_log_row(f"{path}: line {line}", row) for line, row in enumerate(rows, start=2)]
         names = [d.name for d in space.decisions]
         missing = [name for name in (*names, *COLUMNS) if name not in (rows.fieldnames or ())]
         if missing:
             raise ValueError(f"{path}: missing column {missing[0]!r}; needed: {', '.join((*names, *COLUMNS))}")
         return [_from_row(f"{path}: line {line}", row, space, w, v) for line, row in enumerate(rows, start=2)]
+
+
+def _from_log_row(where: str, row: dict[str, str]) -> Trial:
+    """A trial as `nas trials --out` writes it: all but its curve."""
+    kinds = {f.name: str(f.type).partition(" ")[0] for f in fields(Trial) if row.get(f.name)}
+    record = {name: _cell(where, name, kind, row[name]) for name, kind in kinds.items()}
+    try:
+        record |= {name: json.loads(row[name]) for name in ("architecture", "proposal") if row.get(name)}
+        return Trial.from_dict(record | {"parents": row.get("parents", "").split()})
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def _cell(where: str, name: str, kind: str, text: str) -> Any:
+    if kind in ("int", "float"):  # a column of whole numbers that has gaps is written as floats
+        return (int if kind == "int" else float)(_float(where, name, text))
+    return text == "True" if kind == "bool" else text
 
 
 def _from_row(where: str, row: dict[str, str], space: SearchSpace, w: float, v: float) -> Trial:

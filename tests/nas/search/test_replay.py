@@ -2,16 +2,20 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nas.algorithms import Proposal
+from nas.analysis import load, load_trials, save
 from nas.analysis.plots import replays
 from nas.search.replay import replay, write_replay
+from nas.search.run import read_config
 from nas.search.table import TableEvaluator, read_trials
 from nas.trial import Trial
 from search_space.cost import count
+from search_space.space import SearchSpace
 from search_space.spaces import small
 
 SPACE = small()
@@ -130,6 +134,17 @@ def test_a_csv_with_decision_columns_is_a_log(log, tmp_path):
     path.write_text(text.replace("mbconv", "conv", 1))
     with pytest.raises(ValueError, match="line 2: stage1_op"):
         read_trials(path, SPACE)
+
+
+def test_a_table_written_from_a_run_is_a_log_again(run, tmp_path):
+    """`nas trials --out t.csv` can be replayed: every field comes back as it was, but for the curves."""
+    save(load(run), tmp_path / "t.csv")
+    space = SearchSpace.from_dict(read_config(run)["space"])
+    expected = [replace(trial, curve=()) for trial in load_trials(run)]
+    assert read_trials(tmp_path / "t.csv", space) == expected
+    save(load(run).assign(accuracy="high"), tmp_path / "t.csv")
+    with pytest.raises(ValueError, match="line 2: accuracy must be a number, got 'high'"):
+        read_trials(tmp_path / "t.csv", space)
 
 
 def test_a_run_folder_and_its_log_read_alike(log, tmp_path):
