@@ -2,12 +2,15 @@
 
 The reward A * S^w * P^v is no black box. Its logarithm is log A + w log S + v log P, where P is a count, S follows from
 a few timings, and only A has to be learned from noisy training. Gaussian processes give the mean and the uncertainty of
-the first two; the proposal maximises mean + optimism * standard deviation over a local search from the best candidates.
+the first two. A local search from the best candidates maximises mean + optimism * standard deviation at first, which
+learns fast, and then the expected gain of the search's outcome, which knows that what looks best is partly lucky.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -26,11 +29,12 @@ Floats = NDArray[np.float64]
 
 
 class Predictor(Algorithm):
-    """Gaussian processes of accuracy and step time on the stage encoding; upper confidence bound of the reward.
+    """Gaussian processes of accuracy and step time on the stage encoding; upper confidence bound, then expected gain.
 
     Args:
-        warm_up: random trials before the model is trusted.
-        optimism: standard deviations added to the predicted mean of the logarithm of the reward.
+        warm_up: random proposals before the model's.
+        explore: proposals by upper confidence bound, the random ones counted in, before those by expected gain.
+        optimism: standard deviations added to the predicted mean of the logarithm of the reward in that bound.
         candidates: random candidates looked at for each proposal, beside those of the local search.
         step_time: gives normalised step times of architectures, if they can be had without training (a timer on the
             device, a table); then S is not predicted.
@@ -45,14 +49,21 @@ class Predictor(Algorithm):
         seed: int = 0,
         *,
         warm_up: int = 10,
+        explore: int = 50,
         optimism: float = 1.0,
         candidates: int = 500,
         step_time: StepTimes | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(space, seed, **settings)
-        check_settings(warm_up=(warm_up, 2, 10**6), optimism=(optimism, 0, 100), candidates=(candidates, 1, 10**6))
-        self.warm_up, self.optimism, self.candidates, self.step_time = warm_up, optimism, candidates, step_time
+        check_settings(
+            warm_up=(warm_up, 2, 10**6),
+            explore=(explore, 0, 10**9),
+            optimism=(optimism, 0, 100),
+            candidates=(candidates, 1, 10**6),
+        )
+        self.warm_up, self.explore, self.optimism = warm_up, explore, optimism
+        self.candidates, self.step_time = candidates, step_time
         self.observations: list[Observation] = []
         self.scored = 0
         self.threads = ThreadpoolController()
@@ -67,12 +78,15 @@ class Predictor(Algorithm):
         self.model = None
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
-        if self.scored < self.warm_up or not self.space.decisions:
+        asked = self.told + len(self.pending)
+        # With many in flight a few results are enough to begin: more random proposals would be made without any.
+        if asked < self.warm_up or self.scored < min(self.warm_up, _LEAST) or not self.space.decisions:
             return Proposal(self.space.sample(rng), "predictor.random")
         # Matrices of a few hundred rows: on a busy machine a second BLAS thread makes them several times slower.
         with self.threads.limit(limits=1, user_api="blas"):
             model = self._model().assuming(self._pending_codes())
-            best = self._search(model, rng)
+            worth = model.gain if asked >= self.explore else partial(model.optimistic, optimism=self.optimism)
+            best = self._search(model, worth, rng)
         if best is None:
             return Proposal(self.space.sample(rng), "predictor.random")
         notes = {"predicted_reward": best.mean, "predicted_std": best.std}
@@ -93,7 +107,7 @@ class Predictor(Algorithm):
         return self.model
 
     def _enough(self, prefix: int) -> bool:
-        return sum(o.reward > 0 for o in self.observations[:prefix]) >= 4
+        return sum(o.reward > 0 for o in self.observations[:prefix]) >= _LEAST
 
     def optimistic_accuracy(self, architecture: Architecture, confidence: float = 0.99) -> float:
         """Accuracy that a training of the architecture stays below with this confidence; NaN before the model knows.
@@ -102,7 +116,7 @@ class Predictor(Algorithm):
         """
         if not 0 < confidence < 1:
             raise ValueError(f"confidence must be in (0, 1), got {confidence!r}")
-        if self.scored < max(4, self.warm_up):
+        if self.scored < max(_LEAST, self.warm_up):
             return math.nan
         with self.threads.limit(limits=1, user_api="blas"):
             model = self._model()
@@ -112,18 +126,20 @@ class Predictor(Algorithm):
         spread = math.hypot(float(std[0]), model.quality.noise)
         return math.exp(float(mean[0]) + NormalDist().inv_cdf(confidence) * spread)
 
-    def _search(self, model: RewardModel, rng: np.random.Generator) -> _Candidate | None:
+    def _search(
+        self, model: RewardModel, worth: Callable[[Codes], Floats], rng: np.random.Generator
+    ) -> _Candidate | None:
         """Climb from the best observed and the best random candidates; the best point on the way that is new."""
         codes = self.space.sample_encodings(self.candidates, rng)
         known = self._distinct(np.concatenate([codes, model.top(_STARTS)]))
-        known_values = model.optimistic(known, self.optimism)
+        known_values = worth(known)
         for _ in range(_CLIMBS):
             starts = known[np.argsort(-known_values, kind="stable")[:_STARTS]]
             near = self._changes(starts, rng)
             near = near[~np.isin(self._keys(near), self._keys(known))]
             if not len(near):
                 break
-            found = model.optimistic(near, self.optimism)
+            found = worth(near)
             stuck = found.max() <= known_values.max()
             known, known_values = np.concatenate([known, near]), np.concatenate([known_values, found])
             if stuck:
@@ -173,5 +189,6 @@ class _Candidate(NamedTuple):
     std: float
 
 
+_LEAST = 4  # scored trials without which there is no model
 _STARTS, _CLIMBS, _DOUBLES = 6, 12, 100
 _FIT_AT = (4, 6, 8, 10, 12, 15, 18, 22, 26, 31, 37, 44, 53, 64, 77, 92, 110, 132, 158, 190, 228)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Codes, Features
@@ -235,6 +237,26 @@ class RewardModel:
         """Upper confidence bound of the log reward, (N,)."""
         mean, std = self.predict(codes)
         return mean + optimism * std
+
+    @cached_property
+    def _looked_best(self) -> tuple[float, float]:
+        """Log reward of the trial that looks best: as observed, and as the model has it."""
+        t = self.targets
+        at = int(np.argmax(np.where(t.scored, t.reward, 0.0)))
+        return math.log(t.reward[at]), float(self.predict(t.codes[at : at + 1])[0][0])
+
+    def gain(self, codes: Codes) -> Floats:
+        """Expected gain in the true log reward of the trial that looks best, if these were observed, each (N,).
+
+        One takes that trial's place if its observation, noise included, is higher; what is gained is the difference of
+        the two without noise. Where nothing is noisy this is expected improvement.
+        """
+        looked, likely = self._looked_best
+        mean, std = self.predict(codes)
+        spread = np.hypot(std, self.quality.noise)
+        z = (mean - looked) / spread
+        density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+        return np.asarray((mean - likely) * ndtr(z) + std**2 / spread * density)
 
 
 def _subset(rank: Floats) -> NDArray[np.int64]:

@@ -175,7 +175,7 @@ BAD_SETTINGS = {
     "ppo": {"learning_rate": -1.0, "epochs": 0, "clip": 0.0},
     "tpe": {"startup": 0, "candidates": 0},
     "nsga2": {"population": 1, "crossover": -0.1, "objectives": ("speed",)},
-    "predictor": {"warm_up": 1, "optimism": -1.0, "candidates": 0},
+    "predictor": {"warm_up": 1, "explore": -1, "optimism": -1.0, "candidates": 0},
 }
 
 

@@ -150,6 +150,56 @@ def test_given_step_times_are_used():
     np.testing.assert_allclose(model.predict(codes)[0], np.log(a * s**-0.07 * p**-0.05), atol=0.01)
 
 
+def noisy_predictor(trials, noise=0.01, **settings):
+    """A predictor told so many trials with noisy accuracies."""
+    rng = np.random.default_rng(9)
+    codes = np.unique(SPACE.sample_encodings(2 * trials, rng), axis=0)
+    rng.shuffle(codes)
+    predictor = ALGORITHMS["predictor"](SPACE, **settings)
+    for trial in trials_of(SPACE, codes[:trials]):
+        error = 1 + noise * rng.normal()
+        predictor.tell(replace(trial, accuracy=trial.accuracy * error, reward=trial.reward * error))
+    return predictor
+
+
+def test_the_gain_is_what_a_draw_from_the_model_would_gain():
+    """Drawn from the model: true rewards and their noisy observations, and how the looked-best's true one grows."""
+    model = noisy_predictor(40, noise=0.1)._model()
+    near = SPACE.neighbours(SPACE.decode(model.targets.codes[np.argmax(model.targets.reward)]))
+    rng, codes = np.random.default_rng(10), np.array([SPACE.encode(a) for a in near])
+    mean, std = model.predict(codes)
+    scored = model.targets.reward
+    best = int(np.argmax(scored))
+    held = model.predict(model.targets.codes[best][None])[0]
+    true = mean + std * rng.normal(size=(50_000, len(codes)))
+    looks = true + model.quality.noise * rng.normal(size=true.shape)
+    gained = np.where(looks > math.log(scored[best]), true - held, 0.0)
+    assert abs(math.log(scored[best]) - held[0]) > 0.005  # it was lucky, and the model knows
+    np.testing.assert_allclose(model.gain(codes), gained.mean(axis=0), atol=6 * gained.std() / 50_000**0.5)
+
+
+def test_late_proposals_are_by_gain():
+    """After `explore` proposals the candidate of the greater gain is asked, before it the more optimistic one."""
+    early, late = (noisy_predictor(40, noise=0.003, explore=explore) for explore in (1000, 40))
+    hopeful, gainful = (SPACE.encode(predictor.ask())[None] for predictor in (early, late))
+    model = late._model()
+    assert model.gain(gainful)[0] > model.gain(hopeful)[0]
+    assert model.optimistic(gainful, 1.0)[0] < model.optimistic(hopeful, 1.0)[0]
+
+
+def test_many_in_flight_need_not_wait_for_the_warm_up():
+    """Eight workers get the model's proposals once ten are out and four are back, not after ten are back."""
+    predictor = ALGORITHMS["predictor"](SPACE, warm_up=10)
+    asked = [predictor.ask() for _ in range(10)]
+    codes = np.array([SPACE.encode(a) for a in asked[:4]])
+    told = list(trials_of(SPACE, codes))
+    for trial in told[:3]:
+        predictor.tell(trial)
+    assert predictor.pending[predictor.ask().arch_id].proposed_by == "predictor.random"
+    predictor.tell(told[3])
+    assert predictor.pending[predictor.ask().arch_id].proposed_by == "predictor.model"
+
+
 def test_a_network_that_failed_to_train_does_not_drown_the_rest():
     """One accuracy at chance level among good ones leaves the spread of the targets as it was."""
     codes = SPACE.sample_encodings(30, np.random.default_rng(6))
