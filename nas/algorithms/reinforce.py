@@ -193,16 +193,24 @@ class PPO(Reinforce):
     Args:
         epochs: Adam steps per batch.
         clip: half-width of the ratio's range around 1.
-        settings: those of Reinforce.
+        entropy: as of Reinforce; more of it, for several steps a batch settle sooner than the rewards warrant.
+        settings: the others of Reinforce.
     Raises: ValueError for a setting out of range.
     """
 
     name = "ppo"
 
     def __init__(
-        self, space: SearchSpace, seed: int = 0, *, epochs: int = 6, clip: float = 1.0, **settings: Any
+        self,
+        space: SearchSpace,
+        seed: int = 0,
+        *,
+        epochs: int = 6,
+        clip: float = 1.0,
+        entropy: float = 0.05,
+        **settings: Any,
     ) -> None:
-        super().__init__(space, seed, **settings)
+        super().__init__(space, seed, entropy=entropy, **settings)
         check_settings(epochs=(epochs, 1, 1000), clip=(clip, 1e-6, 10))
         self.epochs, self.clip = epochs, clip
 
