@@ -37,6 +37,8 @@ def find_architecture(text: str) -> Architecture:
         return from_block_strings(strings)
     near = difflib.get_close_matches(text, PUBLISHED, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; published names: {', '.join(PUBLISHED)}"
+    if "/" in text:
+        raise ValueError(f"no such file or folder: {text}")
     raise ValueError(f"no architecture {text!r}: neither a published name, a JSON file, block strings nor a run{hint}")
 
 

@@ -86,6 +86,8 @@ def parse_training(record: Any, architecture: Architecture | None = None) -> Tra
     """
     if not isinstance(record, Mapping):
         raise ValueError("a training configuration must be a mapping of: " + ", ".join(_KEYS[2:]))
+    if "space" in record:
+        raise ValueError("this is a search's configuration; those of trainings are in experiments/configs/train")
     for key in record:
         if key not in _KEYS:
             raise ValueError(f"unknown key {with_hint(str(key), _KEYS)}")

@@ -157,12 +157,17 @@ def _search(
 
     low, high = 0, 1
     if target < at(low) * (1 - 1e-9):
-        raise OutOfReach(f"target {quantity} {target:g} is out of reach: the rule gives {at(low):g} or more")
+        raise _out_of_reach(quantity, target, at(low), "more")
     while at(high) < target:
         if high == _STEPS:
-            raise OutOfReach(f"target {quantity} {target:g} is out of reach: the rule gives {at(high):g} or less")
+            raise _out_of_reach(quantity, target, at(high), "less")
         low, high = high, min(2 * high, _STEPS)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if at(middle) < target else (low, middle)
     return min(seen.values(), key=lambda found: abs(math.log(found[2] / target)))
+
+
+def _out_of_reach(quantity: str, target: float, limit: float, direction: str) -> OutOfReach:
+    wanted, possible = (f"{value:,.0f}" if value >= 1000 else f"{value:g}" for value in (target, limit))
+    return OutOfReach(f"target {quantity} {wanted} is out of reach: the rule gives {possible} or {direction}")

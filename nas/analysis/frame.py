@@ -211,5 +211,7 @@ def _objective(column: str) -> tuple[str, bool]:
 def _log(run: Path) -> Path:
     log = run if run.suffix == ".jsonl" else run / TRIALS
     if not log.exists():
-        raise ValueError(f"{run} holds no trials: there is no {log.name}")
+        runs = sorted(str(each.parent) for each in [*run.glob(f"*/{TRIALS}"), *run.parent.glob(f"*/{TRIALS}")])
+        what = "holds no trials" if run.exists() else "does not exist"
+        raise ValueError(f"{run} {what}" + (f"; there are: {', '.join(runs[:8])}" if runs else ""))
     return log

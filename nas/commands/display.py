@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task
+from rich.table import Column
 from rich.text import Text
 
 from nas.commands.terminal import duration
@@ -29,7 +30,7 @@ class _State(ProgressColumn):
     max_refresh = 0.5  # seconds
 
     def __init__(self, say: Callable[[], str]) -> None:
-        super().__init__()
+        super().__init__(Column(no_wrap=True, overflow="ellipsis"))
         self.say = say
 
     def render(self, task: Task) -> Text:
@@ -62,7 +63,8 @@ class Display:
         again = f", {self.done_before} done before" if self.done_before else ""
         self.say(f"{folder}: {self.total} trials, {slots} at once{again}")
         if self.console.is_terminal:
-            columns = (BarColumn(bar_width=24), MofNCompleteColumn(), _State(self.state))
+            bar = BarColumn(bar_width=24 if self.console.width >= 100 else 8)
+            columns = (bar, MofNCompleteColumn(), _State(self.state))
             self.progress = Progress(*columns, console=self.console, redirect_stdout=False, redirect_stderr=False)
             self.progress.start()
             self.task = self.progress.add_task("", total=self.total, completed=self.done_before)

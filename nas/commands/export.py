@@ -51,10 +51,17 @@ def export_command(
     else:
         network, recipe, provenance = _trained(path)
         size = image_size or recipe["eval_image_size"]
+    failed = []
     for form in to:
-        files = export_network(network, form, out, name=name, recipe=recipe, provenance=provenance, image_size=size)
+        try:
+            files = export_network(network, form, out, name=name, recipe=recipe, provenance=provenance, image_size=size)
+        except ValueError as error:  # the other formats may be possible
+            failed.append(f"{form}: {error}")
+            continue
         for written in files:
             console().print(str(written), soft_wrap=True)
+    if failed:
+        raise ValueError("not written: " + "; ".join(failed))
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.progressive import PRESETS
-from nas.training.settings import ProgressiveSettings
+from nas.training.settings import ProgressiveSettings, TrainSettings
 from scaling.family import Member, member, write_family
 from scaling.grow import at_dial
 from scaling.rule import PLAIN, RULES
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PAPER = tuple(PRESETS[f"paper_{size}"] for size in "sml")  # at 0, 1 and 2 of every rule's dial
+_SMALL, _LONGER = 96, 10  # pixels of a search below which the paper's training does not fit; times the search's epochs
 _FIRST_SHARE = 128 / 300  # of S's training size: the image size that S, M and L all begin with
 _TEMPLATE = """\
 # Training recipe of size {size}, {params:,} parameters, grown from {start} by the rule {rule}.
@@ -28,16 +29,24 @@ _TEMPLATE = """\
 # Look:     nas train {path}.json {path}.yaml --dry-run
 # Made by:  {command}
 # Data:     {data_from}
-# Training: the paper's (EfficientNetV2, arXiv:2104.00298, section 5.1){batch_from}
-# Images:   from 128/300 of the start's training size, as the paper's S begins, to this size's own.
+# Training: {training_from}
+# Images:   from {first} to this size's own.
 # Strength: RandAugment, Mixup and dropout of the paper's S, M and L (presets paper_s, paper_m, paper_l),
-#           interpolated by the rule's dial (s is 0, m is 1, l is 2, above it stays L's); here the dial is {dial:.3g}.
+#           interpolated by the rule's dial (s is 0, m is 1, l is 2, above it stays L's); here it is {dial:.3g}{weaker}.
 
 data:
 {data}
 augment:
 {augment}
 training:
+{training}
+progressive:
+{progressive}
+eval_image_size: {eval_image_size}
+device: auto
+seed: 0
+"""
+_PAPERS_TRAINING = """\
   epochs: 350
   batch_size: {batch}
   optimizer: rmsprop
@@ -47,13 +56,7 @@ training:
   weight_decay: 1.0e-5
   ema_decay: 0.9999
   label_smoothing: 0.1
-  bn_momentum: paper
-progressive:
-{progressive}
-eval_image_size: {eval_image_size}
-device: auto
-seed: 0
-"""
+  bn_momentum: paper"""
 _PLACEHOLDER = """\
   source: folder                # or hf or parquet; put your own in place of these two paths
   path: PATH-OF-TRAINING-IMAGES
@@ -88,8 +91,22 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
     pixels, first = one.architecture.train_image_size, start.architecture.train_image_size
     assert pixels is not None
     assert first is not None
-    dial = one.dial or 0.0
+    dial, paper = one.dial or 0.0, "the paper's (EfficientNetV2, arXiv:2104.00298, section 5.1)"
+    look = {
+        "training_from": paper + ("; the batch is the search's." if config else "."),
+        "training": _PAPERS_TRAINING.format(batch=config["training"]["batch_size"] if config else 4096),
+        "first": "128/300 of the start's training size, as the paper's S begins,",
+        "weaker": "",
+    }
     progressive = schedule(dial, (min(pixels, round(first * _FIRST_SHARE)), pixels))
+    if config is not None and config["image_size"] < _SMALL:
+        look = {
+            "training_from": f"the search's own, {_LONGER} times as long: the paper's is for ImageNet.",
+            "training": _lines(_searchs_training(config)),
+            "first": "two thirds of this size's",
+            "weaker": f",\n#           times {pixels}/300, for small images bear less",
+        }
+        progressive = _weaker(replace(progressive, image_size=(round(pixels * 2 / 3), pixels)), pixels / 300)
     return _TEMPLATE.format(
         size=one.size,
         params=one.params,
@@ -98,14 +115,25 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
         path=shlex.quote(str(folder / one.size)),
         command=about["command"],
         data_from=_data_from(config),
-        batch_from="; the batch is the search's." if config else ".",
         data=_data(config),
         augment=_lines(_augment(config)),
-        batch=config["training"]["batch_size"] if config else 4096,
         dial=dial,
         progressive=_lines(_changed(asdict(progressive), ProgressiveSettings, always=_SHOWN)),
         eval_image_size=one.architecture.image_size,
+        **look,
     )
+
+
+def _searchs_training(config: Mapping[str, Any]) -> dict[str, Any]:
+    longer = config["training"] | {"epochs": _LONGER * config["training"]["epochs"]}
+    return _changed(longer, TrainSettings, always=("epochs", "batch_size", "optimizer", "learning_rate"))
+
+
+def _weaker(progressive: ProgressiveSettings, share: float) -> ProgressiveSettings:
+    """Give the same schedule with a share of the augmentation and dropout."""
+    ramps = {name: getattr(progressive, name) for name in _STRENGTHS if name != "drop_path"}
+    weaker = {name: (round(start * share, 3), round(end * share, 3)) for name, (start, end) in ramps.items()}
+    return replace(progressive, **weaker)  # type: ignore[arg-type]
 
 
 def schedule(dial: float, image_size: tuple[int, int]) -> ProgressiveSettings:

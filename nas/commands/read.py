@@ -13,7 +13,7 @@ from typing import Any
 from nas.commands.terminal import Column, console, duration, fixed, short, show, table
 from nas.search.ledger import PROPOSALS, TRIALS
 from nas.search.log import read_lines
-from nas.search.run import read_config, read_run
+from nas.search.run import is_locked, read_config, read_run
 from nas.trial import Trial
 from search_space.cost import stage_cost, stage_inputs
 
@@ -62,7 +62,9 @@ def status(run: Path, form: str) -> int:
     answered = {trial["trial_id"] for trial in trials}
     in_flight = sorted({e["trial_id"] for e in events if e["event"] == "proposed"} - answered)
     rewards = [trial["reward"] for trial in trials if trial.get("reward") is not None]
+    over = len(trials) >= config["search"]["trials"]
     row: dict[str, Any] = {
+        "state": "running" if is_locked(run) else "finished" if over else "stopped",
         "run_id": record["run_id"],
         "created_at": record["created_at"],
         "trials": len(trials),
@@ -175,7 +177,7 @@ def show_winner(trial: Trial) -> None:
         numbers += f", step time {trial.step_time_ms:.2f} ms{spread}"
     if trial.s_normalised is not None:
         numbers += f" = {trial.s_normalised:.3f} of the reference's"
-    console().print(f"winner: trial {trial.trial_id}, {trial.arch_id}: {numbers}", soft_wrap=True)
+    console().print(f"winner: trial {trial.trial_id}, {trial.arch_id}: {numbers}", soft_wrap=not console().is_terminal)
     console().print(
         f"stem {architecture.stem_channels} channels, stride {architecture.stem_stride}; "
         f"head {architecture.head_channels}; "

@@ -72,6 +72,7 @@ class TrainDisplay:
         self.console = console(stderr=True)
         self.state, self.step = "", 0
         self.began, self.last_line, self.before = time.monotonic(), 0.0, self._worked()
+        self.first_step: float | None = None  # when; what comes before it says nothing of the rest
         columns = (BarColumn(bar_width=24), TextColumn("{task.fields[state]}"))
         self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
         self.task = self.bar.add_task("", total=sum(self.work), state="")
@@ -95,11 +96,13 @@ class TrainDisplay:
     def on_step(self) -> None:
         """Count a step that begins."""
         self.step += 1
+        self._started(0.0)
         self._show()
 
     def on_epoch(self, epoch: Mapping[str, Any]) -> None:
         """Show an epoch that is done, the fields of EpochResult."""
         self.done, self.step = epoch["epoch"] + 1, 0
+        self._started(epoch["seconds"])
         accuracy = "" if epoch["accuracy"] is None else f", accuracy {epoch['accuracy']:.4f}"
         self.state = f"train loss {epoch['train_loss']:.4f}{accuracy}, {epoch['image_size']} px"
         self._show()
@@ -113,6 +116,10 @@ class TrainDisplay:
         if self.console.is_terminal:
             self.bar.update(self.task, completed=self._worked(), state=self._line())
 
+    def _started(self, ago_s: float) -> None:
+        if self.first_step is None:
+            self.first_step = time.monotonic() - ago_s
+
     def _worked(self) -> float:
         """Work done: of whole epochs, and of the steps of this one."""
         whole = sum(self.work[: self.done])
@@ -123,8 +130,9 @@ class TrainDisplay:
     def _line(self) -> str:
         elapsed, worked = time.monotonic() - self.began, self._worked()
         parts = [f"epoch {self.done}/{len(self.work)}", self.state]
-        if worked > self.before and self.done < len(self.work):
-            parts.append(f"ETA {duration(elapsed * (sum(self.work) - worked) / (worked - self.before))}")
+        if self.first_step is not None and sum(self.work[: self.done]) > self.before and self.done < len(self.work):
+            rate = (worked - self.before) / (time.monotonic() - self.first_step)
+            parts.append(f"ETA {duration((sum(self.work) - worked) / rate)}")
         return ", ".join(part for part in (*parts, duration(elapsed)) if part)
 
 

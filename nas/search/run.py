@@ -91,6 +91,19 @@ def locked(folder: Path, what: str = "search", *, name: str = ".lock", wait: boo
         yield
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the run, on this host or another that shares the folder."""
+    if not (folder / ".lock").exists():
+        return False
+    try:
+        with locked(folder):
+            return False
+    except ValueError:
+        return True
+    except OSError:  # may be read, not written
+        return False
+
+
 @contextlib.contextmanager
 def noise_to(path: Path) -> Iterator[None]:
     """Send what Ray prints in this process to a file: the terminal belongs to the command."""

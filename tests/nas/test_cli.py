@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from nas.cli import main
+from nas.search.run import locked, read_config
+from search_space import yaml_text
 
 
 def nas(capsys, *arguments):
@@ -91,7 +93,7 @@ def test_trials_can_be_written_to_a_file(run, capsys, tmp_path):
     ("arguments", "message"),
     [
         (["search", "none.yaml"], "cannot read none.yaml"),
-        (["best", "none"], "holds no trials"),
+        (["best", "none"], "none does not exist"),
         (["status", "none"], "is not a run folder"),
         (["trials", "RUN", "--sort", "speed"], "cannot sort by 'speed'"),
         (["trials", "RUN", "--out", "t.xls"], "known endings"),
@@ -168,3 +170,18 @@ def test_a_changed_config_is_refused_with_the_keys_that_differ(run, capsys, tmp_
     assert status == 2
     assert "training.epochs: 10 -> 3" in err
     assert (run / "config.yaml").read_text() == before
+
+
+def test_status_says_whether_anything_runs(run, capsys):
+    """After a kill -9 nothing runs, whatever the events say was in flight: only who holds the run's lock runs."""
+
+    def state():
+        return json.loads(nas(capsys, "status", run, "--format", "json")[1])[0]["state"]
+
+    assert state() == "finished"
+    with locked(run):
+        assert state() == "running"
+    config = read_config(run)
+    config["search"]["trials"] = 99
+    (run / "config.yaml").write_text(yaml_text.dump(config))
+    assert state() == "stopped"

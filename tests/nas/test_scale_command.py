@@ -200,7 +200,9 @@ def test_a_runs_family_folder_is_complete_and_trains(timed, capsys, tmp_path):
     config = load_training(out / "m.yaml", m, {})
     assert config.data.source == "digits"
     assert config.training.batch_size == 128
-    assert (config.eval_image_size, config.progressive.image_size) == (m.image_size, (5, 16))  # 128/300 of 12
+    assert (config.eval_image_size, config.progressive.image_size) == (m.image_size, (11, 16))  # two thirds
+    assert config.training.optimizer == "sgd", "as in the search: the paper's recipe is not for digits"
+    assert config.progressive.randaugment_magnitude[1] < 2
     assert f"nas train {out}/m.json {out}/m.yaml" in (out / "m.yaml").read_text()
     train = ["train", out / "m.json", out / "m.yaml", "--epochs", "1", "--out", tmp_path / "trained"]
     torch.set_num_threads(1)

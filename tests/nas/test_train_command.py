@@ -268,6 +268,16 @@ def test_what_cannot_be_exported_is_one_line(tmp_path, capsys, arguments, messag
     assert not (tmp_path / "exports").exists()
 
 
+def test_a_format_that_is_impossible_does_not_keep_the_others_back(tmp_path, capsys):
+    """timm has no stem of stride 1: what can be written is, the rest is said, and the status is 2."""
+    architecture = replace(from_block_strings(ARCH.split(",")), stem_stride=1)
+    (tmp_path / "a.json").write_text(architecture.to_json())
+    given = ["--out", str(tmp_path / "exports"), "--image-size", "16"]
+    assert main(["export", str(tmp_path / "a.json"), "--to", "timm,torchscript", *given]) == 2
+    assert "not written: timm: timm's EfficientNet has stem_stride 2" in capsys.readouterr().err
+    assert [path.suffix for path in (tmp_path / "exports").iterdir()] == [".pt"]
+
+
 def test_the_best_of_the_kept_epochs_is_kept(tmp_path):
     """With `checkpoint_every: 2`, last.pt and best.pt are of even epochs and the last; a worse one is not the best."""
     from nas.commands.train_folder import keep
