@@ -106,7 +106,11 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
             "first": "two thirds of this size's",
             "weaker": f",\n#           times {pixels}/300, for small images bear less",
         }
-        progressive = _weaker(replace(progressive, image_size=(round(pixels * 2 / 3), pixels)), pixels / 300)
+        progressive = replace(
+            _weaker(progressive, pixels / 300),
+            image_size=(round(pixels * 2 / 3), pixels),
+            drop_path=(config["training"]["drop_path"],) * 2,
+        )
     return _TEMPLATE.format(
         size=one.size,
         params=one.params,
@@ -119,7 +123,8 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
         augment=_lines(_augment(config)),
         dial=dial,
         progressive=_lines(_changed(asdict(progressive), ProgressiveSettings, always=_SHOWN)),
-        eval_image_size=one.architecture.image_size,
+        # Resized crops show things larger than they are, so that larger images fit them at test time; others do not.
+        eval_image_size=one.architecture.image_size if _augment(config)["crop"] == "resized" else pixels,
         **look,
     )
 
