@@ -239,7 +239,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--networks", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3, help="measurements of each network in each condition")
-    parser.add_argument("--rounds", type=int, default=30, help="rounds of each half of the long reference measurement")
+    parser.add_argument("--rounds", type=int, default=120, help="rounds of each half of the long reference measurement")
     parser.add_argument("--conditions", nargs="+", default=list(GOALS), choices=list(GOALS))
     parser.add_argument("--out", type=Path, help="folder for the results; default: print only")
     arguments = parser.parse_args()
