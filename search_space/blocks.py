@@ -87,8 +87,8 @@ class MBConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, channels, H', W')."""
         silu = nn.functional.silu
-        y = silu(self.bn1(self.conv_pw(x)), inplace=True) if self.expands else x
-        y = self.se(silu(self.bn2(self.conv_dw(y)), inplace=True))
+        y = silu(self.bn1(self.conv_pw(x))) if self.expands else x
+        y = self.se(silu(self.bn2(self.conv_dw(y))))
         y = self.bn3(self.conv_pwl(y))
         return x + self.drop_path(y) if self.residual else y  # type: ignore[no-any-return]
 
@@ -129,10 +129,10 @@ class FusedMBConv(nn.Module):
         """(N, in_channels, H, W) -> (N, channels, H', W')."""
         silu = nn.functional.silu
         if self.expands:
-            y = self.se(silu(self.bn1(self.conv_exp(x)), inplace=True))
+            y = self.se(silu(self.bn1(self.conv_exp(x))))
             y = self.bn2(self.conv_pwl(y))
         else:
-            y = silu(self.bn1(self.conv(self.se(x))), inplace=True)
+            y = silu(self.bn1(self.conv(self.se(x))))
         return x + self.drop_path(y) if self.residual else y  # type: ignore[no-any-return]
 
 

@@ -30,8 +30,8 @@ class Network(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, num_classes)."""
         silu = nn.functional.silu
-        x = self.blocks(silu(self.bn1(self.conv_stem(x)), inplace=True))
-        x = silu(self.bn2(self.conv_head(x)), inplace=True)
+        x = self.blocks(silu(self.bn1(self.conv_stem(x))))
+        x = silu(self.bn2(self.conv_head(x)))
         return self.classifier(self.dropout(x.mean((2, 3))))  # type: ignore[no-any-return]
 
 
