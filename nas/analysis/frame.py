@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nas.config import with_hint
 from nas.search.ledger import TRIALS
 from nas.search.log import read_lines
 from nas.search.run import CONFIG, read_config
@@ -146,7 +147,7 @@ def _measured(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame
     for name in names:
         if name not in frame.columns:
             numeric = [c for c in frame.columns if pd.api.types.is_numeric_dtype(frame[c])]
-            raise ValueError(f"no column {name!r}; numeric columns: {', '.join(numeric)}")
+            raise ValueError(f"no numeric column {with_hint(name, numeric)}")
     return frame[frame["status"] == "ok"].dropna(subset=list(names)), names, maximise
 
 
