@@ -188,13 +188,16 @@ class Reinforce(Algorithm):
 
 
 class PPO(Reinforce):
-    """Reinforce with several steps on each batch, the probability ratio clipped.
+    """Reinforce with several steps on each batch, the probability ratio clipped, and rewards that count by their rank.
+
+    Ranks, as evolution strategies use them, keep the few best worth learning from when rewards have come close together
+    or one was a failure; source: Wierstra et al. 2014 (arXiv:1106.4487), section 3.1.
 
     Args:
         epochs: Adam steps per batch.
         clip: half-width of the ratio's range around 1.
         entropy: as of Reinforce; more of it, for several steps a batch settle sooner than the rewards warrant.
-        settings: the others of Reinforce.
+        learning_rate, batch, autoregressive, memory: as of Reinforce.
     Raises: ValueError for a setting out of range.
     """
 
@@ -205,14 +208,31 @@ class PPO(Reinforce):
         space: SearchSpace,
         seed: int = 0,
         *,
-        epochs: int = 6,
+        epochs: int = 4,
         clip: float = 1.0,
         entropy: float = 0.05,
+        learning_rate: float = 0.2,
+        batch: int = 5,
+        autoregressive: bool = False,
+        memory: int = 50,
         **settings: Any,
     ) -> None:
-        super().__init__(space, seed, entropy=entropy, **settings)
+        super().__init__(
+            space,
+            seed,
+            learning_rate=learning_rate,
+            batch=batch,
+            entropy=entropy,
+            autoregressive=autoregressive,
+            memory=memory,
+            **settings,
+        )
         check_settings(epochs=(epochs, 1, 1000), clip=(clip, 1e-6, 10))
         self.epochs, self.clip = epochs, clip
+
+    def _advantages(self, rewards: Floats) -> Floats:
+        worth = np.exp(-_TOP * np.argsort(np.argsort(-rewards)) / len(rewards))
+        return np.asarray((worth - worth.mean()) / (worth.std() + 1e-9))
 
 
 def _softmax(logits: Floats) -> Floats:
@@ -221,4 +241,5 @@ def _softmax(logits: Floats) -> Floats:
 
 
 _DRAWS = 32
+_TOP = 5.0  # the best fifth holds two thirds of the worth
 _LARGEST_LOG_RATIO = math.log(10)  # one stale, once unlikely trial must not outweigh its batch
