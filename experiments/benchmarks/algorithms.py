@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from threadpoolctl import threadpool_limits
 
 from experiments.benchmarks.landscapes import Landscape, family
 from nas.algorithms import ALGORITHMS, Algorithm, Proposal
@@ -199,7 +200,7 @@ def compare(jobs: list[Job], processes: int, out: Path) -> list[dict[str, Any]]:
     records = [record for record in records if key(record) in keys.values()]
     done = {key(record) for record in records}
     left = [job for job in jobs if keys[job] not in done]
-    with ProcessPoolExecutor(processes) as pool, out.open("a") as file:
+    with ProcessPoolExecutor(processes, initializer=threadpool_limits, initargs=(1,)) as pool, out.open("a") as file:
         for future in as_completed([pool.submit(search, job) for job in left]):
             records.append(future.result())
             file.write(json.dumps(records[-1]) + "\n")
