@@ -21,6 +21,7 @@ bench: $(VENV)/.installed
 	$(VENV)/bin/python experiments/benchmarks/cost.py
 	$(VENV)/bin/python experiments/benchmarks/step_time.py --device cpu
 	$(VENV)/bin/python experiments/benchmarks/training.py --device cpu
+	$(VENV)/bin/python -m experiments.benchmarks.network --device cpu
 
 # torch first: constraints.txt pins a version of which a CPU build may be at hand, and nothing after it replaces it.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -48,8 +48,9 @@ nvidia-smi --query-gpu=driver_version,clocks.sm,clocks.max.sm,power.limit --form
 
 mapfile -t tests < <(grep -rl --include='test_*.py' 'mark\.gpu' tests) # others may need packages that are not there
 run 150 "tests" "$python" -m pytest -q -m gpu -p no:cacheprovider "${tests[@]}"
-run 200 "step time" "$python" -m experiments.benchmarks.step_time --device cuda --repeats 2 --rounds 10 --out "$out"
-run 150 "training" "$python" experiments/benchmarks/training.py --device cuda --out "$out"
+run 170 "step time" "$python" -m experiments.benchmarks.step_time --device cuda --repeats 2 --rounds 10 --out "$out"
+run 140 "training" "$python" experiments/benchmarks/training.py --device cuda --out "$out"
+run 60 "networks" "$python" -m experiments.benchmarks.network --device cuda --rounds 10 --out "$out"
 run 60 "augmentation" "$python" experiments/benchmarks/augmentation.py --device cuda --out "$out"
 say "$([ $failed -eq 0 ] && echo "all parts ok" || echo "some parts failed"), $SECONDS s"
 exit $failed
