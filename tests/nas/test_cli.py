@@ -97,7 +97,7 @@ def test_trials_can_be_written_to_a_file(run, capsys, tmp_path):
         (["status", "none"], "is not a run folder"),
         (["trials", "RUN", "--sort", "speed"], "cannot sort by 'speed'"),
         (["trials", "RUN", "--out", "t.xls"], "known endings"),
-        (["pareto", "RUN", "--columns", "accuracy,speed"], "no column 'speed'"),
+        (["pareto", "RUN", "--columns", "accuracy,speed"], "no numeric column 'speed'"),
         (["scale", "efficientnetv2_t", "--to", "m"], "no architecture 'efficientnetv2_t'"),
         (["scale", "efficientnetv2_s", "--to", "m,huge"], "'huge'"),
         (["profile", "efficientnet_b0", "--device", "cuda:99"], "cuda"),
