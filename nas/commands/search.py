@@ -157,10 +157,8 @@ def _compute_line(config: Config) -> str:
     flops = 6 * macs * images * config.training.epochs  # forward and twice that backward, two FLOPs a MAC
     total = flops * config.search.trials
     hours = total / 1e14 / 3600
-    return (
-        f"a median candidate: {short(macs)} MACs, {short(flops)} FLOPs a trial, {short(total)} in all, "
-        f"{hours:,.1f} GPU hours at a sustained 100 TFLOP/s"
-    )
+    gpu = f", {hours:,.1f} GPU hours at a sustained 100 TFLOP/s" if hours >= 0.1 else ""
+    return f"a median candidate: {short(macs)} MACs, {short(flops)} FLOPs a trial, {short(total)} in all{gpu}"
 
 
 _KNOWN_IMAGES = {"digits": 1297, "ILSVRC/imagenet-1k": 1_281_167, "imagenet-1k": 1_281_167, "uoft-cs/cifar10": 50_000}
