@@ -36,7 +36,7 @@ class Evolution(Algorithm):
         space: SearchSpace,
         seed: int = 0,
         *,
-        population: int = 30,
+        population: int = 20,
         sample_size: int = 15,
         crossover: float = 0.0,
         mutations: float = 1.0,
