@@ -19,7 +19,7 @@ check: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python experiments/benchmarks/cost.py
-	$(VENV)/bin/python experiments/benchmarks/step_time.py --device cpu
+	$(VENV)/bin/python -m experiments.benchmarks.step_time --device cpu
 	$(VENV)/bin/python experiments/benchmarks/training.py --device cpu
 	$(VENV)/bin/python -m experiments.benchmarks.network --device cpu
 
