@@ -35,10 +35,10 @@ def find_architecture(text: str) -> Architecture:
     strings = text.replace(",", " ").split()
     if strings and "_" in strings[0] and any(character.isdigit() for character in strings[0]) and "k" in strings[0]:
         return from_block_strings(strings)
-    near = difflib.get_close_matches(text, PUBLISHED, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; published names: {', '.join(PUBLISHED)}"
     if "/" in text:
         raise ValueError(f"no such file or folder: {text}")
+    near = difflib.get_close_matches(text, PUBLISHED, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; published names: {', '.join(PUBLISHED)}"
     raise ValueError(f"no architecture {text!r}: neither a published name, a JSON file, block strings nor a run{hint}")
 
 

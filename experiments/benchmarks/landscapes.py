@@ -59,7 +59,7 @@ class Landscape:
         """Training step time over that of the space's middle architecture, shape (N,)."""
         if not self.hardness.boosted:
             return self._seconds(encodings) / self._seconds(self._middle)
-        return np.asarray(np.exp(self._boosted[1](encodings) - self._boosted[1](self._middle)))
+        return np.asarray(np.exp(self._boosted[1](encodings)))
 
     def _formula(self, encodings: NDArray[np.int64]) -> Floats:
         raw = (self._raw(encodings) - self._scale[0]) / self._scale[1]
@@ -69,7 +69,7 @@ class Landscape:
 
     @cached_property
     def _boosted(self) -> tuple[Callable[[NDArray[np.int64]], Floats], Callable[[NDArray[np.int64]], Floats]]:
-        """Trees of accuracy, fitted to noisy trainings, and of the logarithm of the step time, fitted to timings."""
+        """Trees of accuracy, fitted to noisy trainings, and of the logarithm of `step_time`, fitted to timings."""
         rng = np.random.default_rng((self.seed, 8))
         codes = self.space.sample_encodings(self.hardness.boosted, rng)
         accuracy = self._formula(codes) + 0.003 * rng.normal(size=len(codes))
@@ -77,7 +77,8 @@ class Landscape:
         shape = {"max_iter": 300, "max_leaf_nodes": 24, "min_samples_leaf": 10, "early_stopping": False}
         trees = (HistGradientBoostingRegressor(**shape).fit(codes, y) for y in (accuracy, seconds))
         first, second = (tree.predict for tree in trees)
-        return first, second
+        middle = second(self._middle)
+        return first, lambda encodings: second(encodings) - middle
 
     def params(self, encodings: NDArray[np.int64]) -> NDArray[np.int64]:
         """Parameters, shape (N,)."""

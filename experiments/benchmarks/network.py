@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from experiments.benchmarks.results import write
 from nas.measure.clock import choose_clock
 from nas.training.device import device_name, limit_threads, resolve_device, set_up, synchronize
 from search_space.families import published
@@ -74,7 +73,8 @@ def contestants(workload: Workload) -> tuple[dict[str, nn.Module], dict[str, str
         try:
             networks[name] = make()
         except (ImportError, RuntimeError, OSError, AttributeError) as error:
-            missing[name] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            reason = str(error).partition("\n")[0]
+            missing[name] = f"{type(error).__name__}: {reason}"
     sizes = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
     if len(set(sizes.values())) > 1:
         raise ValueError(f"{workload.name} is not the same network everywhere: parameters {sizes}")
@@ -181,10 +181,7 @@ def main() -> None:
     text = markdown(header, records)
     print(text)
     if arguments.out:
-        slug = re.sub(r"[^a-z0-9]+", "-", header["device"].lower()).strip("-")
-        path = arguments.out / f"{header['date'][:10]}-network-{slug}"
-        path.with_suffix(".json").write_text(json.dumps({**header, "records": records}, indent=1) + "\n")
-        path.with_suffix(".md").write_text(text)
+        write(arguments.out, "network", {**header, "records": records}, text)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,9 @@ its own, its mean error is taken off first.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import multiprocessing
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -32,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.benchmarks.results import write
 from experiments.benchmarks.step_time_report import GOALS, judged, kendall_tau, markdown
 from nas.config import backbone
 from nas.measure.clock import choose_clock
@@ -247,10 +246,7 @@ def main() -> None:
     text = markdown(result)
     print(text)
     if arguments.out:
-        slug = re.sub(r"[^a-z0-9]+", "-", result["device"].lower()).strip("-")
-        path = arguments.out / f"{result['date'][:10]}-step-time-{slug}"
-        path.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-        path.with_suffix(".md").write_text(text)
+        write(arguments.out, "step-time", result, text)
 
 
 if __name__ == "__main__":

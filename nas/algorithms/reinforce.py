@@ -152,15 +152,17 @@ class Reinforce(Algorithm):
         uniform = -sum(math.log(length) for length in self.controller.lengths)
         log_prob = trial.proposal.get("log_prob", uniform)
         self.recent.append(_Sample(self.space.encode(trial.architecture), float(log_prob), reward))
-        self.weight = self.decay * self.weight + 1
-        self.mean = self.decay * self.mean + reward
-        self.square = self.decay * self.square + reward**2
         self.waiting += 1
         if self.waiting >= self.batch:
             self._update(list(self.recent))
             self.waiting = 0
 
     def _advantages(self, rewards: Floats) -> Floats:
+        """What each of the rewards (N,) in memory counts for; the last `waiting` of them are new."""
+        for reward in rewards[-self.waiting :]:
+            self.weight = self.decay * self.weight + 1
+            self.mean = self.decay * self.mean + reward
+            self.square = self.decay * self.square + reward**2
         mean = self.mean / self.weight
         spread = math.sqrt(max(0.0, self.square / self.weight - mean**2))
         return np.asarray((rewards - mean) / (spread + 1e-9))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cached_property
 from typing import NamedTuple
 
@@ -202,9 +203,10 @@ class RewardModel:
             self.times = gp.Posterior(kind, hyper, codes[kept], told[kept])
 
     def assuming(self, pending: Codes) -> RewardModel:
-        """Count architectures in flight (M, decisions) as observed at their predictions; gives this model back."""
-        self.conditioned = self.quality.assuming(pending)
-        return self
+        """Give the model that counts architectures in flight (M, decisions) as observed at their predictions."""
+        other = copy(self)
+        other.conditioned = self.quality.assuming(pending)
+        return other
 
     def top(self, n: int) -> Codes:
         """The n of the best predicted rewards among the 100 best observed."""

@@ -91,6 +91,7 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
     pixels, first = one.architecture.train_image_size, start.architecture.train_image_size
     assert pixels is not None
     assert first is not None
+    augment = _augment(config)
     dial, paper = one.dial or 0.0, "the paper's (EfficientNetV2, arXiv:2104.00298, section 5.1)"
     look = {
         "training_from": paper + ("; the batch is the search's." if config else "."),
@@ -120,11 +121,11 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
         command=about["command"],
         data_from=_data_from(config),
         data=_data(config),
-        augment=_lines(_augment(config)),
+        augment=_lines(augment),
         dial=dial,
         progressive=_lines(_changed(asdict(progressive), ProgressiveSettings, always=_SHOWN)),
         # Resized crops show things larger than they are, so that larger images fit them at test time; others do not.
-        eval_image_size=one.architecture.image_size if _augment(config)["crop"] == "resized" else pixels,
+        eval_image_size=one.architecture.image_size if augment["crop"] == "resized" else pixels,
         **look,
     )
 
