@@ -66,7 +66,7 @@ class PlainGP(Algorithm):
         return np.array([len(d.choices) - 1 for d in self.space.decisions])
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
-        if len(self.y) < 20:
+        if len(self.y) < 10:
             return Proposal(self.space.sample(rng), "plain_gp.random")
         x, y = np.array(self.x), np.array(self.y)
         model = self._fitted(x, y)
@@ -84,10 +84,10 @@ class PlainGP(Algorithm):
         return Proposal(self.space.sample(rng), "plain_gp.random")
 
     def _fitted(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> GaussianProcessRegressor:
-        """Refit after every 20th trial, else keep the kernel."""
-        matern = Matern(np.full(x.shape[1], 2.0), (0.1, 100), nu=2.5)
+        """Refit after every 10th trial, else keep the kernel."""
+        matern = Matern(np.full(x.shape[1], 2.0), (0.3, 30), nu=2.5)
         kernel, optimizer = ConstantKernel(1.0) * matern + WhiteKernel(0.1), "fmin_l_bfgs_b"
-        if self.model is not None and len(y) % 20:
+        if self.model is not None and len(y) % 10:
             kernel, optimizer = self.model.kernel_, None
         self.model = GaussianProcessRegressor(kernel, normalize_y=True, optimizer=optimizer).fit(x, y)
         return self.model

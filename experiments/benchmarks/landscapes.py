@@ -319,16 +319,25 @@ HARDNESS = {
 
 BOOSTED = {"boosted": Hardness(accuracy_std=0.014, within=0.10, between=0.10, rugged=0.10, boosted=5000)}
 
+# Nearly additive and less spread out, so that the same noise hurts more.
+GENTLE = {
+    "gentle": Hardness(accuracy_std=0.008, within=0.02, between=0.02, rugged=0.0, saturation=0.3),
+    "narrow": Hardness(accuracy_std=0.006, within=0.05, between=0.05, rugged=0.02, saturation=0.3),
+}
+
 
 def family(part: str) -> list[Landscape]:
-    """Give the landscapes of `development` or of `held_out`: each space at each hardness, two boosted, own seeds.
+    """Give the landscapes of `development` or of `held_out`, each with a seed of its own.
 
+    0 to 8: each space at each hardness; 9 and 10: boosted; 11 to 16: gentle and narrow by turns.
     Raises: ValueError for another part.
     """
     seeds = {"development": 1000, "held_out": 5000}
     if part not in seeds:
         raise ValueError(f"unknown part {part!r}; known: {', '.join(seeds)}")
-    cases = [*product(SPACES.items(), HARDNESS.items()), *product(list(SPACES.items())[:2], BOOSTED.items())]
+    spaces = list(SPACES.items())
+    cases = [*product(spaces, HARDNESS.items()), *product(spaces[:2], BOOSTED.items())]
+    cases += 3 * list(product(spaces[:1], GENTLE.items()))
     return [
         Landscape(f"{space}-{hard}", make(), seeds[part] + number, hardness)
         for number, ((space, make), (hard, hardness)) in enumerate(cases)

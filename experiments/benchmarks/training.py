@@ -1,12 +1,15 @@
 """Images per second of `nas.training` against the loop that most people write, taken in turns.
 
     python experiments/benchmarks/training.py [--device cpu|cuda] [--data TRAIN.parquet] [--rounds N] [--threads N]
+    python experiments/benchmarks/training.py --device cpu --whole-machine ...
 
 Each contestant trains in a process of its own (one sets up its allocator, the others must not profit) and all take
 turns: while one runs, the others wait. A turn starts with untimed steps, which also use up what DataLoader workers
 prepared while waiting. Same network, batch, augmentation (crop with padding, flip), optimiser. Data: scikit-learn's
-digits in three channels, or a parquet file of images. Beside the speeds stands the share of what the device
-can do.
+digits in three channels, or a parquet file of images. Beside the speeds stands the share of what the device can do.
+
+With --whole-machine ours trains a candidate on each core side by side, as a search does; the usual loop has torch's
+default, all cores for one network, and as many DataLoader workers.
 """
 
 from __future__ import annotations
@@ -85,6 +88,7 @@ class Options:
     rounds: int
     threads: int
     workers: int
+    side_by_side: int  # candidates that ours trains at once, `threads` each; the usual loop has all threads for one
 
 
 def workloads(device: torch.device) -> list[Workload]:
@@ -114,7 +118,7 @@ def contestants(device: torch.device) -> list[str]:
 
 
 class Turns:
-    """Called before each step: waits for its turn, lets the untimed steps pass, times the others, reports images/s."""
+    """Called before each step: waits for its turn, lets the untimed steps pass, reports the seconds of the others."""
 
     def __init__(self, connection: Connection, workload: Workload, device: torch.device) -> None:
         self.connection, self.workload, self.device = connection, workload, device
@@ -125,8 +129,7 @@ class Turns:
         workload = self.workload
         if self.step == workload.skipped + workload.steps:
             synchronize(self.device)
-            images = workload.steps * workload.batch_size
-            self.connection.send([images / (clock() - start) for clock, start in zip(CLOCKS, self.starts, strict=True)])
+            self.connection.send([clock() - start for clock, start in zip(CLOCKS, self.starts, strict=True)])
             self.step = 0
         if self.step == 0:
             self.connection.recv()
@@ -140,13 +143,14 @@ def contest(
     contestant: str, workload: Workload, prepared: Prepared, device_name: str, options: Options, connection: Connection
 ) -> None:
     """Train for ever, in a process of its own, when it is this contestant's turn."""
-    limit_threads(options.threads)
+    usual = contestant.startswith("usual")
+    limit_threads(options.threads * (options.side_by_side if usual else 1))
     device = resolve_device(device_name)
     torch.manual_seed(0)
     network = build_network(workload.architecture, prepared.num_classes, prepared.channels)
     turns = Turns(connection, workload, device)
     padding = round(4 * workload.image_size / 32)
-    if contestant.startswith("usual"):
+    if usual:
         train_usually(
             network,
             prepared,
@@ -171,29 +175,39 @@ def contest(
 
 def interleaved(
     workload: Workload, prepared: Prepared, device: torch.device, options: Options
-) -> dict[str, list[float]]:
-    """Images per second of each contestant, one figure a round."""
+) -> dict[str, list[tuple[float, float, float]]]:
+    """Images per second, by each of `CLOCKS`, of each contestant, one figure a round."""
     spawn = multiprocessing.get_context("spawn")
-    running = {}
+    running: dict[str, list[tuple[Any, Connection]]] = {}
     for contestant in contestants(device):
-        ours, theirs = spawn.Pipe()
-        process = spawn.Process(target=contest, args=(contestant, workload, prepared, str(device), options, theirs))
-        process.start()
-        theirs.close()  # or a contestant that fails would be waited for
-        running[contestant] = (process, ours)
+        running[contestant] = []
+        for _ in range(1 if contestant.startswith("usual") else options.side_by_side):
+            ours, theirs = spawn.Pipe()
+            process = spawn.Process(target=contest, args=(contestant, workload, prepared, str(device), options, theirs))
+            process.start()
+            theirs.close()  # or a contestant that fails would be waited for
+            running[contestant].append((process, ours))
     try:
-        rates: dict[str, list[list[float]]] = {contestant: [] for contestant in running}
+        rates: dict[str, list[tuple[float, float, float]]] = {contestant: [] for contestant in running}
         for number in range(options.rounds + 1):
-            for contestant, (_, connection) in running.items():
-                connection.send("go")
-                pair = connection.recv()
+            for contestant, team in running.items():
+                for _, connection in team:
+                    connection.send("go")
+                seconds = [connection.recv() for _, connection in team]
                 if number:  # the first round warms up
-                    rates[contestant].append(pair)
+                    rates[contestant].append(together(seconds, workload.steps * workload.batch_size))
         return rates
     finally:
-        for process, _ in running.values():
+        for process, _ in (member for team in running.values() for member in team):
             process.terminate()
             process.join()
+
+
+def together(seconds: list[list[float]], images: int) -> tuple[float, float, float]:
+    """Images per second of processes that trained `images` each at once; by wall time as if all took the slowest's."""
+    wall, processor, alone = zip(*seconds, strict=True)
+    total = images * len(seconds)
+    return total / max(wall), total / sum(processor), total / sum(alone)
 
 
 def fastest_macs_per_s(device: torch.device) -> float:
@@ -283,11 +297,14 @@ def main() -> None:
     parser.add_argument("--data", default="", help="parquet file of training images; default: scikit-learn's digits")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of the training process")
-    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="of the DataLoader")
+    parser.add_argument("--workers", type=int, help="of the DataLoader; default: a core less than there are, or all")
+    parser.add_argument("--whole-machine", action="store_true", help="ours: a candidate a core; usual: all for one")
     parser.add_argument("--only", default="", help="part of a workload's name")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "results")
     given = parser.parse_args()
-    options = Options(given.data, given.rounds, given.threads, given.workers)
+    cores = os.cpu_count() or 1
+    workers = given.workers or (cores if given.whole_machine else max(1, cores - 1))
+    options = Options(given.data, given.rounds, given.threads, workers, cores if given.whole_machine else 1)
     limit_threads(options.threads)
     device = resolve_device(given.device)
     header = {
@@ -303,7 +320,7 @@ def main() -> None:
             records.append(measure(workload, device, options))
             print(table(records[-1:], header))
     given.out.mkdir(parents=True, exist_ok=True)
-    name = f"{header['date']}-training-{device.type}"
+    name = f"{header['date']}-training-{device.type}{'-whole-machine' if given.whole_machine else ''}"
     (given.out / f"{name}.json").write_text(json.dumps({**header, "records": records}, indent=1) + "\n")
     (given.out / f"{name}.md").write_text(table(records, header))
 
