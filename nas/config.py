@@ -23,7 +23,7 @@ from search_space import yaml_text
 from search_space.architecture import Architecture
 from search_space.families import PUBLISHED, published
 from search_space.space import SearchSpace
-from search_space.spaces import space_from_config
+from search_space.spaces import backbone_of, space_from_config
 
 Settings = TypeVar("Settings")
 
@@ -143,18 +143,11 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], may_change: set[str]
     ]
 
 
-def backbone(given_space: Mapping[str, Any], space: SearchSpace) -> Architecture:
-    """Give a space's natural reference: the published backbone it names, else the middle choice of every decision."""
-    if given_space.get("name") == "efficientnetv2":
-        return published(given_space.get("backbone", "efficientnet_b4"))
-    return space.decode([(len(decision.choices) - 1) // 2 for decision in space.decisions])
-
-
 def _reference(given: Any, given_space: Mapping[str, Any], space: SearchSpace) -> Architecture:
     if isinstance(given, Mapping):
         return Architecture.from_dict(given)
     if given == "backbone":
-        return backbone(given_space, space)
+        return backbone_of(given_space, space)
     if given not in PUBLISHED:
         hint = with_hint(str(given), ("backbone", *PUBLISHED))
         raise ValueError(f"reference {hint} is neither `backbone`, a published name nor an architecture")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from search_space.architecture import check_keys
+from search_space.architecture import Architecture, check_keys
 from search_space.choices import Constraints, StageChoices
 from search_space.families import published
 from search_space.space import SearchSpace
@@ -102,6 +102,17 @@ def space_from_config(record: Mapping[str, Any]) -> SearchSpace:
         raise ValueError(f"unknown space {name!r}; known: {', '.join(sorted(SPACES))}")
     check_keys(f"space {name}", arguments, _ARGUMENTS[name])
     return SPACES[name](**arguments)
+
+
+def backbone_of(given: Mapping[str, Any], space: SearchSpace) -> Architecture:
+    """Give a space's natural reference: the published backbone it names, else the middle choice of every decision.
+
+    Args:
+        given: as in `space_from_config`, which made `space` of it.
+    """
+    if given.get("name") == "efficientnetv2":
+        return published(given.get("backbone", "efficientnet_b4"))
+    return space.decode([(len(decision.choices) - 1) // 2 for decision in space.decisions])
 
 
 def _constraints(given: Mapping[str, Any] | None) -> Constraints:

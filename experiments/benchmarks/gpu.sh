@@ -8,7 +8,7 @@
 # part ended, what the tests said), and what the benchmarks write themselves. PYTHON names another interpreter.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" OMP_NUM_THREADS="${OMP_NUM_THREADS:-4}"
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" OMP_NUM_THREADS="${OMP_NUM_THREADS:-4}" PYTHONUNBUFFERED=1
 python=${PYTHON:-python3}
 out=$(mkdir -p "${1:-experiments/results}" && cd "${1:-experiments/results}" && pwd)
 
@@ -47,10 +47,10 @@ say "commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
 nvidia-smi --query-gpu=driver_version,clocks.sm,clocks.max.sm,power.limit --format=csv,noheader 2>/dev/null | tee -a "$report"
 
 mapfile -t tests < <(grep -rl --include='test_*.py' 'mark\.gpu' tests) # others may need packages that are not there
-run 150 "tests" "$python" -m pytest -q -m gpu -p no:cacheprovider "${tests[@]}"
-run 170 "step time" "$python" -m experiments.benchmarks.step_time --device cuda --repeats 2 --rounds 10 --out "$out"
-run 140 "training" "$python" experiments/benchmarks/training.py --device cuda --out "$out"
-run 60 "networks" "$python" -m experiments.benchmarks.network --device cuda --rounds 10 --out "$out"
-run 60 "augmentation" "$python" experiments/benchmarks/augmentation.py --device cuda --out "$out"
+run 110 "tests" "$python" -m pytest -q -m gpu -p no:cacheprovider "${tests[@]}"
+run 160 "step time" "$python" -m experiments.benchmarks.step_time --device cuda --networks 6 --repeats 1 --rounds 5 --out "$out"
+run 160 "training" "$python" experiments/benchmarks/training.py --device cuda --rounds 2 --out "$out"
+run 60 "networks" "$python" -m experiments.benchmarks.network --device cuda --rounds 5 --out "$out"
+run 40 "augmentation" "$python" experiments/benchmarks/augmentation.py --device cuda --out "$out"
 say "$([ $failed -eq 0 ] && echo "all parts ok" || echo "some parts failed"), $SECONDS s"
 exit $failed

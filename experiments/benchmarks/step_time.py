@@ -32,7 +32,6 @@ import torch
 
 from experiments.benchmarks.results import write
 from experiments.benchmarks.step_time_report import GOALS, judged, kendall_tau, markdown
-from nas.config import backbone
 from nas.measure.clock import choose_clock
 from nas.measure.device_lock import DeviceLock
 from nas.measure.pairs import centre
@@ -44,7 +43,7 @@ from nas.training.step import TrainingStep, make_step
 from search_space.architecture import Architecture
 from search_space.cost import count, count_batch
 from search_space.network import build_network
-from search_space.spaces import SPACES
+from search_space.spaces import SPACES, backbone_of
 
 CLASSES = 10
 PLAIN_STEPS = 30
@@ -75,7 +74,7 @@ SETS = {
 def candidates(chosen: Set, n: int) -> tuple[list[Architecture], Architecture]:
     """Give `n` architectures whose MACs lie closest to the space's median, out of 20 n, and its backbone."""
     space, rng = SPACES[chosen.space](**chosen.arguments), np.random.default_rng(0)
-    reference = backbone({"name": chosen.space, **chosen.arguments}, space)
+    reference = backbone_of({"name": chosen.space, **chosen.arguments}, space)
     codes = np.unique([space.encode(space.sample(rng)) for _ in range(20 * n)], axis=0)
     macs = count_batch(space, codes, chosen.image_size, CLASSES).macs
     nearest = np.argsort(np.abs(np.log(macs / np.median(macs))))[:n]
@@ -118,11 +117,12 @@ def long_reference(steps: list[TrainingStep], batch: Any, rounds: int, seed: int
 def train_for_ever(architecture: Architecture, chosen: Set, device_text: str, locked: bool, ready: Any) -> None:
     limit_threads(1)
     device = resolve_device(device_text)
-    step, lock = prepared(architecture, device), DeviceLock(device)
+    step = prepared(architecture, device)
+    lock = DeviceLock(device) if locked else None  # having one would make this process one of ours
     batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, TRAINING, device)
     parent = multiprocessing.parent_process()
     while parent is not None and parent.is_alive():
-        with lock.training() if locked else nullcontext():
+        with lock.training() if lock else nullcontext():
             step(*batch)
         ready.set()
 

@@ -9,8 +9,10 @@ import os
 
 # Ray reads these when it is imported or started. Its memory monitor would crash the driver where the kernel's own
 # answer, a dead worker, is handled; its tokens would lock out drivers and nodes that do not share a home folder; its
-# workers would run at nice 15, so that whatever else the machine does comes first and slows what is being timed.
+# workers would run at nice 15, so that whatever else the machine does comes first and slows what is being timed; and a
+# worker that asks for no GPU would see all of them.
 ENVIRONMENT = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -49,6 +49,7 @@ def search(
     settings = replace(settings, trials=trials or settings.trials, workers=workers or settings.workers)
     config = replace(config, search=settings)
     _check_pruning(config)
+    _check_gpus(config, config.device)
     if dry_run:
         return describe(config)
     folder = out or Path("runs") / path.stem
@@ -57,7 +58,7 @@ def search(
     if config.device != "cpu" and not address:  # the nodes of a cluster may have what this machine lacks
         from nas.training.device import resolve_device
 
-        resolve_device(config.device)
+        _check_gpus(config, str(resolve_device(config.device)))
     prepared = prepare(config.data, config.image_size, progress=True)
     _check_data(prepared, config)
     config = replace(config, space=space_for(config, prepared))
@@ -65,6 +66,14 @@ def search(
     algorithm = make_algorithm(config)
     earlier = earlier_trials(warm_start, config)
     return _run(folder, config, algorithm, earlier, address)
+
+
+def _check_gpus(config: Config, device: str) -> None:
+    if device.startswith("cuda") and config.search.gpus_per_trial == 0:
+        raise ValueError(
+            f"search.gpus_per_trial must be above 0 to train on {device}, got 0: 1, or a part of 1 for several trials "
+            "side by side on a GPU; or set device: cpu"
+        )
 
 
 def _check_pruning(config: Config) -> None:

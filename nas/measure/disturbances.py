@@ -40,7 +40,7 @@ def watch(device: torch.device, folder: Path | None = None) -> Callable[[], froz
 
         pynvml.nvmlInit()
         uuid = str(torch.cuda.get_device_properties(device).uuid)
-        handle = pynvml.nvmlDeviceGetHandleByUUID(uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}")
+        handle = _handle(pynvml, uuid)
         disturbances(pynvml, handle, frozenset())
     except ImportError:
         logger.warning("nvidia-ml-py is not installed: foreign processes and throttling will not be noticed")
@@ -49,6 +49,16 @@ def watch(device: torch.device, folder: Path | None = None) -> Callable[[], froz
         logger.warning("NVML does not answer (%s): foreign processes and throttling will not be noticed", error)
         return frozenset
     return lambda: disturbances(pynvml, handle, lock_users(device, folder))
+
+
+def _handle(nvml: Any, uuid: str) -> Any:
+    """Find a GPU, or a part of one, whose UUID PyTorch may have given without saying which it is."""
+    if uuid.startswith(("GPU-", "MIG-")):
+        return nvml.nvmlDeviceGetHandleByUUID(uuid)
+    try:
+        return nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+    except nvml.NVMLError:
+        return nvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}")
 
 
 def disturbances(nvml: Any, handle: Any, ours: frozenset[int]) -> frozenset[str]:
@@ -66,6 +76,7 @@ def disturbances(nvml: Any, handle: Any, ours: frozenset[int]) -> frozenset[str]
     marks = set()
     if os.getpid() in found and found - ours - {os.getpid()}:
         marks.add(FOREIGN_PROCESS)
-    if nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle) & _SLOWDOWNS:
+    reasons = getattr(nvml, "nvmlDeviceGetCurrentClocksEventReasons", None)  # its name since version 12.535
+    if (reasons or nvml.nvmlDeviceGetCurrentClocksThrottleReasons)(handle) & _SLOWDOWNS:
         marks.add(THROTTLED)
     return frozenset(marks)

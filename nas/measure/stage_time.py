@@ -37,7 +37,7 @@ def part_times(step: TrainingStep, batch: Batch, n: int, clock: Callable[[], flo
         step: of a `Network`; it trains on.
         clock: seconds, of a CPU; a GPU marks the moments in its own queue, so that nothing waits for it.
     """
-    marks = _GpuMarks() if step.device.type == "cuda" else _ClockMarks(clock or time.perf_counter)
+    marks = _GpuMarks(step.device) if step.device.type == "cuda" else _ClockMarks(clock or time.perf_counter)
     samples = [_one_step(step, batch, marks) for _ in range(n)]
     names = list(samples[0])
     return [PartTime(name, *(median(sample[name][i] for sample in samples) for i in (0, 1))) for name in names]
@@ -112,7 +112,8 @@ class _ClockMarks:
 class _GpuMarks:
     """Moments at which a GPU gets to a place in its queue."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device  # which need not be the current one
         self._events: dict[str, Any] = {}
 
     def clear(self) -> None:
@@ -120,7 +121,7 @@ class _GpuMarks:
 
     def set(self, name: str) -> None:
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        event.record()
+        event.record(torch.cuda.current_stream(self._device))
         self._events[name] = event
 
     def seconds(self) -> dict[str, float]:

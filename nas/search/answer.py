@@ -6,6 +6,7 @@ import contextlib
 import faulthandler
 import importlib
 import logging
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -76,4 +77,9 @@ def _describe(error: Exception) -> str:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
+    if "torch" in sys.modules:  # else it was not torch's memory that ran out
+        from nas.training.device import is_out_of_memory
+
+        if is_out_of_memory(error):
+            return True
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower()

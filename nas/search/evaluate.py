@@ -44,6 +44,8 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     limit_threads(task.threads)
     device = resolve_device(task.device)
     set_up(device)
+    # Before anything is on the device: its users are known by their locks, and who has none is taken for a stranger.
+    lock = DeviceLock(device) if task.step_time.lock else None
     prepared = prepare(task.data, task.image_size)
     answer = _known_before(architecture, task, prepared, device)
     torch.manual_seed(seed)
@@ -65,7 +67,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
         so_far = answer | {"curve": curve, "accuracy": epoch.accuracy, "loss": epoch.loss}
         return report(so_far | {"reward": score(so_far, task.reward.name, task.reward.settings)})
 
-    result = _train(network, task, prepared, device, seed, left_s, on_epoch)
+    result = _train(network, task, prepared, device, lock, seed, left_s, on_epoch)
     answer |= _training_fields(result)
     if result.status == "ok":
         answer["reward"] = score(answer, task.reward.name, task.reward.settings)
@@ -101,6 +103,7 @@ def _train(
     task: Task,
     prepared: Prepared,
     device: torch.device,
+    lock: DeviceLock | None,
     seed: int,
     left_s: float | None,
     on_epoch: Callable[[EpochResult], bool],
@@ -119,7 +122,6 @@ def _train(
             channels_last=settings.channels_last,
         )
 
-    lock = DeviceLock(device) if task.step_time.lock else None
     with ExitStack() as held:
         holding = False
 

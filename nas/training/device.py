@@ -108,5 +108,6 @@ _OUT_OF_MEMORY = (
     "out of memory",  # CUDA driver calls outside of the caching allocator
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "unable to find an engine to execute this computation",  # cuDNN, when no algorithm's workspace can be had
     "could not create a primitive",  # what oneDNN says when its scratch space cannot be had
 )

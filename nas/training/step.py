@@ -212,9 +212,9 @@ class TrainingStep:
             return self._whole(images, labels)
         key = (images.shape, images.dtype, labels.shape, labels.dtype, self.micro_batch)
         if key not in self._captured:
-            self._captured[key] = CapturedStep(self._whole, images, labels)
+            self._captured[key] = CapturedStep(images, labels)
         try:
-            return self._captured[key](images, labels)
+            return self._captured[key](self._whole, images, labels)
         except CaptureError as error:
             if self.settings.cuda_graph == "on":
                 raise
@@ -222,7 +222,8 @@ class TrainingStep:
             self._graphs_allowed = self._updating = False
             self._captured.clear()
             self.optimizer.zero_grad(set_to_none=True)
-            return self._whole(images, labels)
+        torch.cuda.empty_cache()  # here, where the error no longer keeps the failed attempt's tensors
+        return self._whole(images, labels)
 
     def _whole(self, images: Tensor, labels: Tensor) -> Tensor:
         loss = self._accumulate(images, labels)

@@ -5,9 +5,7 @@ import random
 import pytest
 
 from nas.algorithms import ALGORITHMS
-from nas.config import parse
 from nas.search.ledger import Ledger
-from nas.search.run import open_run
 from search_space.cost import count
 
 CONFIG = {"space": {"name": "small", "image_size": 16}, "image_size": 16, "search": {"trials": 12}}
@@ -37,6 +35,9 @@ def answer(architecture, rng):
 @pytest.fixture
 def run(tmp_path):
     """Twelve trials, of which one failed and one ran out of memory."""
+    from nas.config import parse  # not above: on a GPU machine without pydantic the tests of the GPU still run
+    from nas.search.run import open_run
+
     config, folder, rng = parse(CONFIG), tmp_path / "run", random.Random(0)
     run_id = open_run(folder, config)
     ledger = Ledger(folder, ALGORITHMS["random"](config.space, 0), run_id=run_id, seed=0, trials=12, max_attempts=1)

@@ -151,6 +151,15 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(capsys, tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
+def test_training_on_a_gpu_asks_for_one(capsys, tmp_path):
+    """With none of it to itself every trial would pile onto the first GPU."""
+    config = tmp_path / "c.yaml"
+    config.write_text("space: {name: small}\nimage_size: 32\ndevice: cuda\n")
+    status, _, err = nas(capsys, "search", config, "--dry-run")
+    assert status == 2
+    assert "search.gpus_per_trial must be above 0 to train on cuda" in err
+
+
 def test_an_infeasible_space_is_refused_before_anything_runs(capsys, tmp_path):
     """Constraints that nothing meets are said with what the space spans."""
     config = tmp_path / "c.yaml"

@@ -149,7 +149,7 @@ def test_wait_is_counted(digits: Prepared, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("resident", [True, False])
 def test_gpu_batches_are_the_cpus(digits: Prepared, resident: bool) -> None:
     """Resident or streamed, a GPU gets the same images in the same order as a CPU."""
-    on_gpu = make(digits, device=torch.device("cuda"), resident=resident)
+    on_gpu = make(digits, device=torch.device("cuda", 0), resident=resident)
     for (images, labels), (wanted, wanted_labels) in zip(on_gpu.epoch(1), make(digits).epoch(1), strict=True):
         assert torch.allclose(images.cpu(), wanted, atol=1e-5)
         assert torch.equal(labels.cpu(), wanted_labels)

@@ -41,6 +41,14 @@ def test_strangers_and_slowdowns_are_noticed_and_nothing_else(pids, reasons, exp
     assert disturbances(nvml(pids, reasons), None, frozenset({11, 12})) == expected
 
 
+def test_the_newer_name_of_the_question_goes_first():
+    """NVML's older name for why clocks are low goes away with CUDA 14."""
+    newer = SimpleNamespace(
+        nvmlDeviceGetComputeRunningProcesses=lambda _: [], nvmlDeviceGetCurrentClocksEventReasons=lambda _: 0x40
+    )
+    assert disturbances(newer, None, frozenset()) == {THROTTLED}
+
+
 def test_a_cpu_is_never_disturbed():
     """There is no NVML for a CPU; the timer goes on without."""
     assert watch(torch.device("cpu"))() == frozenset()

@@ -54,6 +54,7 @@ def test_the_cpu_allocators_own_error_is_out_of_memory() -> None:
     assert devices.is_out_of_memory(caught.value)
     assert devices.is_out_of_memory(MemoryError())
     assert devices.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
+    assert devices.is_out_of_memory(RuntimeError("FIND was unable to find an engine to execute this computation"))
 
 
 def test_other_errors_are_not_out_of_memory() -> None:

@@ -203,6 +203,7 @@ def test_other_errors_are_not_retried() -> None:
     assert network.seen == [8]
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adamw"])
 def test_a_captured_step_trains_as_the_eager_one(make_network: Build, optimizer: str) -> None:
