@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import inspect
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -74,6 +75,15 @@ COMPARABLE = ("space", "reference", "data", "augment", "training", "step_time", 
 MAY_CHANGE = {"data.cache_dir", "training.time_limit_s"}
 
 
+_KNOWN_SHAPES = {"digits": (10, 1), "ILSVRC/imagenet-1k": (1000, 3), "uoft-cs/cifar10": (10, 3)}
+
+
+def _known_shape(data: DataSettings) -> dict[str, int]:
+    """Classes and channels where they are known without reading the data: costs are counted for them."""
+    known = _KNOWN_SHAPES.get(data.path or data.source)
+    return {} if known is None else {"num_classes": known[0], "in_channels": data.channels or known[1]}
+
+
 def load_config(path: Path) -> Config:
     """Read and check a YAML file; paths of data are made absolute, for workers may run in another folder.
 
@@ -109,21 +119,21 @@ def parse(record: Any) -> Config:
     for key in ("space", "image_size"):
         if key not in record:
             raise ValueError(f"missing key {key!r}")
-    image_size = checked("image_size", int, record["image_size"])
-    if image_size < 1:
-        raise ValueError(f"image_size must be >= 1, got {image_size}")
+    image_size = _at_least(1, "image_size", record["image_size"])
     given_space = record["space"]
     space = space_from_config(given_space)
     given = given_space.get("constraints") or {}
-    constraints = dataclasses.replace(space.constraints, image_size=given.get("image_size", image_size))
     sections: dict[str, Any] = {name: section(name, _SECTIONS[name], record.get(name)) for name in _SECTIONS}
+    shape = {"image_size": image_size} | _known_shape(sections["data"])
+    fill = {name: value for name, value in shape.items() if name not in given}
+    constraints = dataclasses.replace(space.constraints, **fill)
     return Config(
         space=dataclasses.replace(space, constraints=constraints),
         reference=_reference(record.get("reference", "backbone"), given_space, space),
         **sections,
         image_size=image_size,
         device=checked("device", str, record.get("device", "auto")),
-        seed=checked("seed", int, record.get("seed", 0)),
+        seed=_at_least(0, "seed", record.get("seed", 0)),
         constraints_given=tuple(name for name in ("num_classes", "in_channels") if name in given),
     )
 
@@ -170,6 +180,8 @@ def section(name: str, settings: type[Settings], given: Any) -> Settings:
 
 def _split_named(section: str, given: Any) -> dict[str, Any]:
     """Split `{name: x, seed: 0, a: 1}` into the fields of the settings and the thing's own settings, checked."""
+    if not isinstance(given, str | Mapping):
+        raise ValueError(f"{section} must be a name or a mapping, got {given!r}")
     record = {"name": given} if isinstance(given, str) else dict(given)
     own = [field.name for field in dataclasses.fields(_SECTIONS[section]) if field.name != "settings"]
     fields = {key: record.pop(key) for key in own if key in record}
@@ -181,7 +193,20 @@ def _split_named(section: str, given: Any) -> dict[str, Any]:
     for key in record:
         if key not in known:
             raise ValueError(f"unknown key {section}.{with_hint(str(key), known)}")
+        if section == "reward" and not _is_number(record[key]):
+            raise ValueError(f"reward.{key} must be a finite number, got {record[key]!r}")
     return fields | {"settings": record}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _at_least(low: int, name: str, value: Any) -> int:
+    number: int = checked(name, int, value)
+    if number < low:
+        raise ValueError(f"{name} must be >= {low}, got {number}")
+    return number
 
 
 def _settings(name: str, kind: type[Settings], given: Mapping[str, Any]) -> Settings:

@@ -222,8 +222,9 @@ class SearchSpace:
         c, (low, high) = self.constraints, self.cost_range()
         given = {k: v for k, v in asdict(c).items() if v is not None and k.endswith(("_min", "_max"))}
         return (
-            f"{'no' if proven else 'found no'} architecture that meets the constraints {given}; at {c.image_size} "
-            f"pixels the space spans params {low.params:,} to {high.params:,} and MACs {low.macs:,} to {high.macs:,}"
+            f"{'no' if proven else 'found no'} architecture that meets the constraints {given}; with {c.num_classes} "
+            f"classes the space spans params {low.params:,} to {high.params:,}, and MACs {low.macs:,} to {high.macs:,} "
+            f"at {c.image_size} pixels"
         )
 
     def _codes(self) -> Iterator[NDArray[np.int64]]:

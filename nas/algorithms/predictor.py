@@ -74,7 +74,7 @@ class Predictor(Algorithm):
 
     def _learn(self, trial: Trial) -> None:
         self.observations.append(observation(trial, self.space.encode(trial.architecture)))
-        self.scored += self.observations[-1].reward > 0
+        self.scored += math.isfinite(self.observations[-1].reward)
         self.model = None
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
@@ -107,7 +107,7 @@ class Predictor(Algorithm):
         return self.model
 
     def _enough(self, prefix: int) -> bool:
-        return sum(o.reward > 0 for o in self.observations[:prefix]) >= _LEAST
+        return sum(math.isfinite(o.reward) for o in self.observations[:prefix]) >= _LEAST
 
     def optimistic_accuracy(self, architecture: Architecture, confidence: float = 0.99) -> float:
         """Accuracy that a training of the architecture stays below with this confidence; NaN before the model knows.
@@ -149,7 +149,7 @@ class Predictor(Algorithm):
             architecture = self.space.decode(known[i])
             if self.repeats or architecture.arch_id not in self.seen:
                 mean, std = model.predict(known[i : i + 1])
-                return _Candidate(architecture, float(np.exp(mean[0])), float(np.exp(mean[0]) * std[0]))
+                return _Candidate(architecture, *model.targets.told(float(mean[0]), float(std[0])))
         return None
 
     def _changes(self, starts: Codes, rng: np.random.Generator) -> Codes:

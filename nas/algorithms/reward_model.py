@@ -36,9 +36,9 @@ class Observation(NamedTuple):
 
 
 def observation(trial: Trial, code: Codes) -> Observation:
-    """Read a trial; a reward of 0 or less has no logarithm and counts as broken."""
+    """Read a trial; a reward of 0 is that of a network that learned nothing and counts as broken."""
     reward = _number(trial.reward) if trial.status == "ok" else math.nan
-    broken = trial.status in ("failed", "oom", "nan", "timeout") or reward <= 0
+    broken = trial.status in ("failed", "oom", "nan", "timeout") or reward == 0
     params = trial.p_normalised if trial.p_normalised is not None else trial.params
     return Observation(
         code,
@@ -70,14 +70,18 @@ class Targets:
         columns = np.array([o[1:] for o in observations], dtype=np.float64)
         self.broken = columns[:, 0] > 0
         self.accuracy, self.reward, self.step_time, self.params, self.w, self.v = columns[:, 1:].T
-        self.scored = self.reward > 0
+        self.scored = np.isfinite(self.reward)
+        # Where rewards go below 0 they are no product, and have no logarithm: this one's is the reward over `unit`.
+        self.unit = float(np.abs(self.reward[self.scored]).max()) if (self.reward < 0).any() else None
+        if self.unit is not None:
+            self.reward = np.exp(self.reward / self.unit)
         self.slope, self.shift = self._fit_params()
         # None: no accuracies, so the reward is learned as a whole.
         self.exponents: tuple[float, float] | None = None
         self.timed = False  # whether `times` are step times
         self.offset = 0.0
         self.times: tuple[Codes, Floats] | None = None
-        if (self.accuracy[self.scored] > 0).all():
+        if self.unit is None and (self.accuracy[self.scored] > 0).all():
             self._split(self._find_exponents())
         self.quality_codes, self.quality = self._quality()
 
@@ -91,6 +95,12 @@ class Targets:
         columns = np.stack([counted / unit, np.ones(len(counted))], axis=1)
         slope, shift = map(float, np.linalg.lstsq(columns, self.params[known], rcond=None)[0])
         return (slope / unit, shift) if slope > 0 and (columns @ [slope, shift] > 0).all() else (1.0, 0.0)
+
+    def told(self, log_reward: float, std: float) -> tuple[float, float]:
+        """A reward and its standard deviation, as trials tell rewards, from those of its logarithm here."""
+        if self.unit is not None:
+            return log_reward * self.unit, std * self.unit
+        return math.exp(log_reward), math.exp(log_reward) * std
 
     def log_params(self, codes: Codes) -> Floats:
         """Logarithm of the reward's P up to a constant factor, (N,)."""

@@ -154,6 +154,8 @@ def _measured(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame
 def save(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a table as CSV, parquet or JSON lines, by the file's ending. Raises ValueError for another ending."""
     path = Path(path)
+    if path.suffix in (".csv", ".parquet", ".jsonl"):
+        path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
         frame.to_csv(path, index=False)
     elif path.suffix == ".parquet":

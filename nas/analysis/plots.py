@@ -31,7 +31,10 @@ def progress(frame: pd.DataFrame) -> Figure:
 def trade_off(frame: pd.DataFrame) -> Figure:
     """Accuracy over step time, parameters as colour; a ring marks the Pareto front of the three."""
     figure, axes = _figure("training step time, reference = 1", "accuracy")
-    ok = frame[frame["status"] == "ok"].dropna(subset=["accuracy", "s_normalised"])
+    ok = frame[frame["status"] == "ok"].dropna(subset=["accuracy", "s_normalised", "params"])
+    if ok.empty:
+        axes.text(0.5, 0.5, "nothing was measured", transform=axes.transAxes, ha="center", color="0.5")
+        return figure
     points = axes.scatter(ok["s_normalised"], ok["accuracy"], c=ok["params"] / 1e6, s=24, cmap="viridis")
     front = pareto(frame)
     axes.scatter(

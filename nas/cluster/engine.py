@@ -47,7 +47,8 @@ def run(
         ledger: hands out candidates, takes answers.
         task: what the evaluator needs beside the candidate; pickled once.
         on_event: called in this process as trials start and finish.
-    Raises: Stopped on SIGINT or SIGTERM, after running trials were given back to the ledger.
+    Raises: Stopped on SIGINT or SIGTERM, after running trials were given back to the ledger. What the search algorithm
+        raises, after running trials have ended.
     """
     deadline = time.monotonic() + settings.max_hours * 3600 if settings.max_hours else math.inf
 
@@ -63,6 +64,8 @@ def run(
             try:
                 _fit(searcher, task, settings, at_once)
             except Exception as error:
+                if searcher.fault:
+                    raise searcher.fault from None
                 if caught:
                     raise Stopped(caught[0]) from None
                 if restart == _RESTARTS:
@@ -76,6 +79,8 @@ def run(
                 ledger.stop()
             if caught:
                 raise Stopped(caught[0])
+            if searcher.fault:
+                raise searcher.fault
 
 
 def _fit(searcher: LedgerSearcher, task: Any, settings: SearchSettings, at_once: int) -> None:

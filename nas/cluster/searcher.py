@@ -7,8 +7,9 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
@@ -19,6 +20,8 @@ from nas.search.ledger import Candidate, Ledger
 from nas.search.pruning import hopeless
 from nas.search.settings import SearchSettings
 from nas.trial import Trial
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         self.live: dict[str, Candidate] = {}
         self.began: dict[str, float] = {}
         self.reasons: dict[str, str] = {}  # why a trial was pruned
+        self.fault: Exception | None = None  # of the algorithm or the log, not of Ray: nothing is started any more
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles searchers to remember them; this one has nothing to remember."""
@@ -52,11 +56,12 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> Any:
         """Give Ray a candidate, None while none is to start, or FINISHED."""
-        if self.stopping():
-            return Searcher.FINISHED if not self.live else None
-        candidate = self.ledger.next_candidate()
+        candidate = None
+        if not (self.stopping() or self.fault):
+            candidate = self._guarded(self.ledger.next_candidate)
         if candidate is None:
-            return Searcher.FINISHED if self.ledger.done else None
+            over = not self.live if self.stopping() or self.fault else self.ledger.done
+            return Searcher.FINISHED if over else None
         self.live[trial_id] = candidate
         return {"candidate": {"architecture": candidate.proposal.architecture.to_json(), "seed": candidate.seed}}
 
@@ -79,7 +84,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         fields = json.loads(result.get("answer") or result["partial"])
         if reason := self.reasons.pop(trial_id, None):
             fields["error"] = reason
-        trial = self.ledger.finish(candidate.trial_id, fields)
+        trial = self._guarded(partial(self.ledger.finish, candidate.trial_id, fields))
         if trial:
             self.on_event(Event("finished", candidate.trial_id, trial))
 
@@ -93,8 +98,16 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         timed_out = hard is not None and ran_s >= hard
         if timed_out:
             reason = f"did not end within {self.time_limit_s:g} s and was killed"
-        trial = self.ledger.died(candidate.trial_id, reason, timed_out=timed_out)
+        trial = self._guarded(partial(self.ledger.died, candidate.trial_id, reason, timed_out=timed_out))
         self.on_event(Event("finished" if trial else "died", candidate.trial_id, trial))
+
+    def _guarded(self, act: Callable[[], T]) -> T | None:
+        """Keep an error of ours from Ray, which would take it for its own."""
+        try:
+            return act()
+        except Exception as error:
+            self.fault = self.fault or error
+            return None
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the ledger is the state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from nas.search.ledger import Ledger
 
 _PIPE_INTERVAL_S = 30.0
+_TOLD_FAILURES = 3  # of which the errors are shown; all are in the log
 
 
 class _State(ProgressColumn):
@@ -77,6 +79,8 @@ class Display:
             self.running.discard(event.trial_id)
         if event.trial is not None:
             self._count(event.trial)
+            if event.trial.status == "failed" and self.statuses["failed"] <= _TOLD_FAILURES:
+                self.say(f"trial {event.trial_id} failed: {event.trial.error}")
         if self.progress is not None:
             self.progress.update(self.task, completed=self.done)
         elif event.trial is not None and time.monotonic() - self.last_line > _PIPE_INTERVAL_S:
@@ -100,7 +104,7 @@ class Display:
 
     def _count(self, trial: Trial) -> None:
         self.statuses[trial.status] += 1
-        if trial.reward is not None and (self.best is None or trial.reward > (self.best.reward or 0)):
+        if trial.reward is not None and (self.best is None or trial.reward > (self.best.reward or -math.inf)):
             self.best = trial
 
     def state(self) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nas.architectures import find_architecture
 from nas.commands.terminal import Column, console, fixed, short, show, table
 from nas.measure.fields import timing_fields
+from nas.search.run import CONFIG, read_config
 from search_space.architecture import Architecture, to_block_strings
 
 if TYPE_CHECKING:
@@ -58,8 +60,8 @@ def profile_command(
     if on.type == "cpu":
         limit_threads(1)  # more threads than free cores make a step slower and its time meaningless
     profiles = []
-    for architecture in architectures:
-        size = image_size or architecture.train_image_size or architecture.image_size or 224
+    for name, architecture in zip(names, architectures, strict=True):
+        size = image_size or architecture.train_image_size or architecture.image_size or _run_size(name) or 224
         profiles.append(
             profile(architecture, reference=unit, device=on, image_size=size, batch_size=batch, precision=precision)
         )
@@ -78,6 +80,11 @@ def profile_command(
         console().print(f"\n{name}, {each.step_time.image_size} px", soft_wrap=True)
         console().print(table([_part(part) for part in each.parts], _PARTS))
     return 0
+
+
+def _run_size(name: str) -> int | None:
+    """The image size that a run searched at, if `name` is one."""
+    return int(read_config(Path(name))["image_size"]) if (Path(name) / CONFIG).exists() else None
 
 
 def _row(name: str, measured: ProfileRow) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def status(run: Path, form: str) -> int:
         **{name: statuses[name] for name in sorted(statuses)},
         "in_flight": len(in_flight),
         "best_reward": max(rewards, default=None),
-        "best_trial": max(trials, key=lambda t: t.get("reward") or 0)["trial_id"] if rewards else None,
+        "best_trial": next(t["trial_id"] for t in trials if t.get("reward") == max(rewards)) if rewards else None,
         "device_h": sum(trial.get("device_s") or 0 for trial in trials) / 3600,
         "last_trial_s_ago": _age(trials),
     }
@@ -147,6 +147,7 @@ def report(run: Path, out: Path | None) -> int:
     from nas.analysis.report import report as write_up
 
     text, out = write_up(run), out or run / "report.html"
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text)
     console().print(f"written: {out}", soft_wrap=True)
     return 0
@@ -154,8 +155,13 @@ def report(run: Path, out: Path | None) -> int:
 
 def show_ranking(run: Path, n: int = 10) -> None:
     """Print the best trials of a run."""
-    ranked = [Trial.from_dict(record) for record in read_lines(run / TRIALS)]
-    ranked = sorted((t for t in ranked if t.reward is not None), key=lambda t: t.reward or 0, reverse=True)
+    every = [Trial.from_dict(record) for record in read_lines(run / TRIALS)]
+    ranked = sorted((t for t in every if t.reward is not None), key=lambda t: t.reward or 0, reverse=True)
+    if every and not ranked:
+        statuses = ", ".join(f"{status} {n}" for status, n in sorted(Counter(t.status for t in every).items()))
+        last = next((f"; the last error: {t.error}" for t in reversed(every) if t.error), "")
+        console().print(f"no trial was scored: {statuses}{last}", soft_wrap=True)
+        return
     _show([trial.to_dict() for trial in ranked[:n]], "table")
 
 

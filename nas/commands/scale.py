@@ -47,7 +47,7 @@ def scale_command(
         targets: `params`, `macs` or `step_time` -> comma-separated numbers such as `50M` or `3x`; they go before
             `sizes`.
         measuring: how to measure; None = estimate.
-        image_size: that the architecture is evaluated at, pixels, in place of its own.
+        image_size: that the architecture is evaluated at, pixels, in place of its own; one without has its run's.
         explained: compare with the published family instead.
     Raises: ValueError for whatever the user can fix.
     """
@@ -56,13 +56,15 @@ def scale_command(
     if out is not None and out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is no folder")
     architecture = find_architecture(arch)
+    config = read_config(Path(arch)) if (Path(arch) / CONFIG).exists() else None
+    if config is not None and architecture.image_size is None:
+        image_size = image_size or config["image_size"]
     if image_size is not None:
         architecture = replace(architecture, image_size=image_size, train_image_size=None)
     if explained:
         return _explain(architecture, sizes, rule, form)
     wanted = _targets(targets)
     _check_different([text for _, text, _ in wanted] or sizes)
-    config = read_config(Path(arch)) if (Path(arch) / CONFIG).exists() else None
     classes = _classes(config)
     trained = with_train_size(architecture, RULES[rule])
     costs = _costs(arch, trained, classes, config, measuring, bool(wanted) and wanted[0][0] == "step_time")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,10 @@ from nas.commands.display import Display
 from nas.commands.read import show_ranking, show_winner
 from nas.commands.terminal import console, short
 from nas.config import Config, load_config
+from nas.search.ledger import TRIALS
+from nas.search.log import read_lines
 from nas.search.run import check_run, git_commit, locked, noise_to, open_run
+from nas.search.settings import SearchSettings
 from nas.search.task import Task
 from nas.search.warm_start import earlier_trials, recall, remember
 from nas.trial import Trial
@@ -63,6 +68,9 @@ def search(
     _check_data(prepared, config)
     config = replace(config, space=space_for(config, prepared))
     check_run(folder, config)
+    _check_same_data(folder, prepared)
+    if not address:  # whose nodes may have modules that are not here
+        _check_evaluator(config.search.evaluator)
     algorithm = make_algorithm(config)
     earlier = earlier_trials(warm_start, config)
     return _run(folder, config, algorithm, earlier, address)
@@ -187,6 +195,31 @@ def _check_data(prepared: Prepared, config: Config) -> None:
         )
 
 
+def _check_same_data(folder: Path, prepared: Prepared) -> None:
+    """Refuse to go on with other images under the same path: no later trial could be compared with earlier ones."""
+    trials = read_lines(folder / TRIALS)
+    known = next((t["data_fingerprint"] for t in trials if t["status"] == "ok" and t.get("data_fingerprint")), None)
+    if known is not None and known != prepared.fingerprint:
+        raise ValueError(
+            "the data set is not what the trials in {folder} were trained on: "
+            f"fingerprint {prepared.fingerprint}, not {known}"
+        )
+
+
+def _check_evaluator(evaluator: str) -> None:
+    """Import it as a worker will, which has this folder on its path: a misspelt one would fail every trial."""
+    if evaluator == SearchSettings.evaluator:
+        return
+    module, _, function = evaluator.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"search.evaluator {evaluator!r} cannot be imported: {error}") from None
+    finally:
+        sys.path.remove(str(Path.cwd()))
+
+
 def _task(config: Config) -> Task:
     settings = config.search
     return Task(
@@ -255,4 +288,5 @@ def _run(folder: Path, config: Config, algorithm: Algorithm, earlier: Sequence[T
     show_ranking(folder)
     if any(trial.reward is not None for trial in ledger.trials):
         show_winner(winner(folder))
-    return 0
+        return 0
+    return 1 if ledger.trials else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import importlib
+import json
 import logging
 import sys
 import time
@@ -43,12 +44,30 @@ def answer(architecture: str, seed: int, task: Any, evaluator: str, report: Repo
         known = {f.name for f in fields(Trial)}
         if unknown := sorted(result.keys() - known):
             raise ValueError(f"{evaluator} returned what a trial has no place for: {', '.join(unknown)}")
+        for name in _NUMBERS & result.keys():
+            result[name] = _number(name, result[name])
         record = Trial(architecture=candidate, **result).to_dict()
         result = {key: record[key] for key in result}
+        json.dumps(result)  # what cannot be logged is the evaluator's error
     except Exception as error:
         logger.exception("candidate %s", candidate.arch_id)
         result = {"status": "oom" if _is_out_of_memory(error) else "failed", "error": _describe(error)}
     return result | {"started_at": started, "wall_s": time.perf_counter() - clock}
+
+
+_NUMBERS = {f.name for f in fields(Trial) if f.type == "float | None"}
+
+
+def _number(name: str, value: Any) -> float | None:
+    """Take what counts as a number, NumPy's and one-element tensors included, for one."""
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a number, got {value!r}") from None
 
 
 def hard_limit_s(time_limit_s: float | None) -> float | None:

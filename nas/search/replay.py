@@ -74,7 +74,7 @@ def _replay_one(table: TableEvaluator, name: str, seeds: int, length: int, setti
     runs = [_search(table, name, seed, length, settings) for seed in range(seeds)]
     curves = np.maximum.accumulate([rewards for rewards, _ in runs], axis=1)
     best = table.best.reward or 0.0
-    to_best, to_near = _first_at(curves, best), _first_at(curves, 0.999 * best)
+    to_best, to_near = _first_at(curves, best), _first_at(curves, best - 0.001 * abs(best))
     low, high = _interval(curves, np.mean)
     band = _interval(to_best[:, None], np.median)
     return Replayed(

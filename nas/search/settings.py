@@ -22,6 +22,10 @@ class AlgorithmSettings:
     seed: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed must be >= 0, got {self.seed!r}")
+
 
 @dataclass(frozen=True)
 class SearchSettings:

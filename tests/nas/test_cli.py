@@ -83,10 +83,10 @@ def test_the_table_of_hypervolume_has_the_trials_that_changed_it(run, capsys):
 
 def test_trials_can_be_written_to_a_file(run, capsys, tmp_path):
     """`--out` writes the whole table."""
-    status, out, _ = nas(capsys, "trials", run, "--out", tmp_path / "t.csv")
+    status, out, _ = nas(capsys, "trials", run, "--out", tmp_path / "new" / "t.csv")
     assert status == 0
     assert "12 trials written" in out
-    assert len((tmp_path / "t.csv").read_text().splitlines()) == 13
+    assert len((tmp_path / "new" / "t.csv").read_text().splitlines()) == 13
 
 
 @pytest.mark.parametrize(
@@ -179,6 +179,17 @@ def test_a_changed_config_is_refused_with_the_keys_that_differ(run, capsys, tmp_
     assert status == 2
     assert "training.epochs: 10 -> 3" in err
     assert (run / "config.yaml").read_text() == before
+
+
+def test_rewards_below_0_have_a_best_one(run, capsys):
+    """The best of negative rewards is the highest, not a failed trial without any."""
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    for record in lines:
+        record["reward"] = None if record["reward"] is None else record["reward"] - 5
+    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in lines))
+    best = max((r for r in lines if r["reward"] is not None), key=lambda r: r["reward"])
+    shown = json.loads(nas(capsys, "status", run, "--format", "json")[1])[0]
+    assert (shown["best_trial"], shown["best_reward"]) == (best["trial_id"], best["reward"])
 
 
 def test_status_says_whether_anything_runs(run, capsys):

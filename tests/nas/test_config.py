@@ -38,6 +38,12 @@ def test_every_recipe_is_read_and_its_resolved_form_is_the_same_search(path):
         ({"space": {"name": "efficientnetv2", "backbone": "resnet"}}, "unknown architecture 'resnet'"),
         ({"space": {"name": "small", "constraints": {"param_max": 1}}}, "unknown key 'param_max'"),
         ({"space": {"name": "small", "constraints": {"params_max": "1M"}}}, "params_max must be a whole number"),
+        ({"reward": {"w": "-0.07"}}, "reward.w must be a finite number, got '-0.07'"),
+        ({"reward": {"w": float("inf")}}, "reward.w must be a finite number, got inf"),
+        ({"reward": {"w": True}}, "reward.w must be a finite number, got True"),
+        ({"reward": 3}, "reward must be a name or a mapping, got 3"),
+        ({"algorithm": {"name": "random", "seed": -1}}, "algorithm: seed must be >= 0, got -1"),
+        ({"seed": -1}, "seed must be >= 0, got -1"),
         ({"image_size": 0}, "image_size must be >= 1, got 0"),
         ({"search": {"workers": 0}}, "search: workers must be above 0, got 0"),
         ({"search": {"evaluator": "nothing"}}, "evaluator must be module:function, got 'nothing'"),
@@ -50,6 +56,22 @@ def test_what_is_wrong_is_named_with_what_is_allowed(change, message):
         parse(SMALL | change)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "given", "shape"),
+    [
+        ({}, {}, (10, 1)),
+        ({"channels": 3}, {}, (10, 3)),
+        ({"channels": 3}, {"num_classes": 7}, (7, 3)),
+        ({"source": "hf", "path": "ILSVRC/imagenet-1k"}, {}, (1000, 3)),
+        ({"source": "parquet", "path": "x"}, {}, (1000, 3)),
+    ],
+)
+def test_costs_are_counted_for_the_data(data, given, shape):
+    """A bound on params means the same in a dry run and in the search, wherever the data's classes are known."""
+    constraints = parse(SMALL | {"data": data, "space": {"name": "small", "constraints": given}}).space.constraints
+    assert (constraints.num_classes, constraints.in_channels) == shape
 
 
 @pytest.mark.parametrize("missing", ["space", "image_size"])

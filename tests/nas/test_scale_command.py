@@ -14,12 +14,14 @@ import torch
 
 from nas.architectures import find_architecture, winner
 from nas.cli import main
+from nas.search.run import read_config
 from nas.train_config import load_training
 from nas.training.progressive import PRESETS
 from scaling import scale
 from scaling.family import read_family
 from scaling.grow import with_train_size
 from scaling.rule import LATE_GROWTH
+from search_space import yaml_text
 from search_space.cost import count
 
 BLOCKS = "r1_k3_s1_e1_i8_o8_c1,r2_k3_s2_e4_i8_o16_se0.25"
@@ -257,6 +259,20 @@ def test_a_recipe_without_data_says_so(capsys, tmp_path):
     assert "no folder 'PATH-OF-TRAINING-IMAGES'" in err
     assert err.count("\n") == 1
     assert not (tmp_path / "t").exists()
+
+
+def test_a_runs_winner_has_the_size_it_was_searched_at(capsys, tmp_path, run):
+    """Where the space says no image size the run does: there are recipes, and step times can be estimated."""
+    config = read_config(run)
+    config["space"]["image_size"] = None
+    (run / "config.yaml").write_text(yaml_text.dump(config))
+    records = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    for record in records:
+        record["architecture"]["image_size"] = None
+    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    status, _, err = nas_scale(capsys, run, "--to", "m", "--out", tmp_path / "a")
+    assert (status, "no training recipes" in err) == (0, False)
+    assert (tmp_path / "a" / "m.yaml").exists()
 
 
 def test_without_an_image_size_there_are_architectures_but_no_recipes(capsys, tmp_path):

@@ -258,7 +258,7 @@ def test_an_infeasible_space_says_so_with_what_it_spans(bounds):
     ((name, value),) = bounds.items()
     lowest, highest = min(c.params for c in COSTS), max(c.params for c in COSTS)
     message = (
-        f"no architecture that meets the constraints .'{name}': {value}.; at 32 pixels the space spans "
+        f"no architecture that meets the constraints .'{name}': {value}.; with 10 classes the space spans "
         f"params {lowest:,} to {highest:,}"
     )
     with pytest.raises(Infeasible, match=message):

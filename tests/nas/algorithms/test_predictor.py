@@ -217,3 +217,18 @@ def test_fronts_and_crowding():
     assert rank.tolist() == [0, 0, 0, 1, 2, 0]
     assert np.isinf(crowding[[0, 2]]).all()
     assert crowding[1] == pytest.approx(2.5 / 3 + 2 / 3)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_rewards_below_0_are_learned_too(shift):
+    """A reward such as accuracy - k * step time may be negative all along: what is proposed must get better even so."""
+    algorithm, rewards = ALGORITHMS["predictor"](SPACE, 0), []
+    for _ in range(40):
+        architecture = algorithm.ask()
+        accuracy, time, params = (float(x[0]) for x in numbers(SPACE, SPACE.encode(architecture)[None]))
+        rewards.append(accuracy - 0.1 * time - shift)
+        notes = algorithm.pending[architecture.arch_id].notes
+        told = {"accuracy": accuracy, "s_normalised": time, "p_normalised": params, "reward": rewards[-1]}
+        algorithm.tell(Trial(architecture, "ok", **told))
+    assert min(rewards[30:]) > max(rewards[:10])
+    assert notes["predicted_reward"] == pytest.approx(rewards[-1], abs=0.01)
