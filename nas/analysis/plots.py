@@ -33,8 +33,7 @@ def trade_off(frame: pd.DataFrame) -> Figure:
     figure, axes = _figure("training step time, reference = 1", "accuracy")
     ok = frame[frame["status"] == "ok"].dropna(subset=["accuracy", "s_normalised", "params"])
     if ok.empty:
-        axes.text(0.5, 0.5, "nothing was measured", transform=axes.transAxes, ha="center", color="0.5")
-        return figure
+        return _empty(figure, axes)
     points = axes.scatter(ok["s_normalised"], ok["accuracy"], c=ok["params"] / 1e6, s=24, cmap="viridis")
     front = pareto(frame)
     axes.scatter(
@@ -82,6 +81,8 @@ def effects(frame: pd.DataFrame) -> Figure:
 def curves(epochs: pd.DataFrame) -> Figure:
     """Accuracy over epochs of every trial."""
     figure, axes = _figure("epoch", "accuracy")
+    if epochs.empty:
+        return _empty(figure, axes)
     for _, one in epochs.dropna(subset="accuracy").groupby(["run_id", "trial_id"]):
         axes.plot(one["epoch"] + 1, one["accuracy"], color="tab:blue", alpha=0.35, linewidth=1)
     return figure
@@ -141,6 +142,11 @@ def as_base64(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _empty(figure: Figure, axes: Axes) -> Figure:
+    axes.text(0.5, 0.5, "nothing was measured", transform=axes.transAxes, ha="center", color="0.5")
+    return figure
 
 
 def _figure(x: str, y: str) -> tuple[Figure, Axes]:

@@ -40,9 +40,15 @@ def earlier_trials(runs: Sequence[Path], config: Config) -> list[Trial]:
 def remember(folder: Path, trials: Sequence[Trial]) -> None:
     """Keep warm-start trials in the run folder, so that every continuation is told the same ones first.
 
-    Raises: ValueError if the run has begun without them.
+    Raises: ValueError if the run has begun without them, or with those of other runs.
     """
     if (folder / WARM_START).exists():
+        known = {record["run_id"] for record in read_lines(folder / WARM_START)}
+        if unknown := sorted({str(trial.run_id) for trial in trials} - known):
+            raise ValueError(
+                f"{folder} began with the trials of {', '.join(sorted(known))}; those of {', '.join(unknown)} cannot "
+                "be added now: a warm start is for a new run"
+            )
         return
     if read_lines(folder / TRIALS):
         raise ValueError(f"{folder} has trials already; a warm start is for a new run")

@@ -181,6 +181,18 @@ def test_a_changed_config_is_refused_with_the_keys_that_differ(run, capsys, tmp_
     assert (run / "config.yaml").read_text() == before
 
 
+def test_other_images_under_the_same_path_are_refused(run, capsys, tmp_path, monkeypatch):
+    """Trials on changed data could never be compared with the run's: that is said before any is trained."""
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    (run / "trials.jsonl").write_text("".join(json.dumps(r | {"data_fingerprint": "before"}) + "\n" for r in lines))
+    status, _, err = nas(capsys, "search", run / "config.yaml", "--out", run, "--trials", "20")
+    assert status == 2
+    assert "the data set is not what the trials in" in err
+    assert err.rstrip().endswith("not before")
+    assert len((run / "trials.jsonl").read_text().splitlines()) == 12
+
+
 def test_rewards_below_0_have_a_best_one(run, capsys):
     """The best of negative rewards is the highest, not a failed trial without any."""
     lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]

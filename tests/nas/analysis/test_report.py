@@ -1,5 +1,6 @@
 """The report: one HTML file that shows a run to somebody who has only that file."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -47,3 +48,15 @@ def test_a_run_without_trials_is_said_to_have_none(tmp_path, run):
     (run / "trials.jsonl").write_text("")
     with pytest.raises(ValueError, match="has no finished trial yet"):
         report(run)
+
+
+def test_a_run_without_step_times_has_a_report(run):
+    """Whose own evaluator times nothing still gets the ranking and every picture that can be drawn."""
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    for record in lines:
+        record |= {"s_normalised": None, "step_time_ms": None, "params": None, "curve": []}
+    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in lines))
+    page = Page()
+    page.feed(report(run))
+    assert not page.open
+    assert best(load(run), 1).iloc[0]["arch_id"] in page.text

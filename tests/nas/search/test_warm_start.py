@@ -1,0 +1,53 @@
+"""Trials of earlier searches: which are told, that they stay the same ones, and what is refused."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from nas.config import parse
+from nas.search.run import read_config
+from nas.search.warm_start import earlier_trials, recall, remember
+from search_space.choices import StageChoices
+
+
+def test_a_continued_run_is_told_the_same_trials_again(run, tmp_path):
+    """What was told first is kept in the run's own folder, marked: the earlier run may be gone by then."""
+    config = parse(read_config(run))
+    trials = earlier_trials([run], config)
+    assert len(trials) == 12
+    (tmp_path / "new").mkdir()
+    remember(tmp_path / "new", trials)
+    remember(tmp_path / "new", trials[:5])  # the same command again, whatever became of the run
+    again = recall(tmp_path / "new", config.space)
+    assert [t.architecture for t in again] == [t.architecture for t in trials]
+    assert {t.proposed_by for t in again} == {f"warm_start:{trials[0].run_id}"}
+    with pytest.raises(
+        ValueError, match=f"began with the trials of {trials[0].run_id}; those of other cannot be added"
+    ):
+        remember(tmp_path / "new", [replace(trials[0], run_id="other")])
+
+
+def test_trials_outside_the_space_are_left_out(run):
+    """A narrower space takes what it can express of a wider one's trials."""
+    config = parse(read_config(run))
+    first = config.space.stages[0]
+    stages = (StageChoices(**{**vars(first), "op": first.op[:1]}), *config.space.stages[1:])
+    told = earlier_trials([run], replace(config, space=replace(config.space, stages=stages)))
+    assert 0 < len(told) < 12
+    assert {trial.architecture.stages[0].op for trial in told} == {first.op[0]}
+
+
+def test_trials_trained_otherwise_are_refused(run):
+    """Other epochs, other accuracies: the message names the setting."""
+    record = read_config(run)
+    record["training"]["epochs"] = 3
+    with pytest.raises(ValueError, match=r"not comparable with this search: training.epochs: 10 -> 3"):
+        earlier_trials([run], parse(record))
+
+
+def test_a_run_that_has_begun_takes_no_warm_start(run):
+    """An algorithm that proposed without them cannot be rebuilt with them."""
+    with pytest.raises(ValueError, match="has trials already"):
+        remember(run, earlier_trials([run], parse(read_config(run))))
+    assert json.loads((run / "trials.jsonl").read_text().splitlines()[0])
