@@ -39,10 +39,12 @@ def trade_off(frame: pd.DataFrame) -> Figure:
     axes.scatter(
         front["s_normalised"], front["accuracy"], s=70, facecolors="none", edgecolors="tab:red", label="Pareto front"
     )
+    low, high = ok["s_normalised"].min() * 0.9, ok["s_normalised"].max() * 1.1
+    ticks = [t for t in (0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20) if low <= t <= high]
     axes.set_xscale("log")
-    axes.set_xticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_xlim(ok["s_normalised"].min() * 0.9, ok["s_normalised"].max() * 1.1)
+    axes.set_xlim(low, high)
     figure.colorbar(points, ax=axes, label="parameters, millions")
     axes.legend(frameon=False)
     return figure

@@ -201,7 +201,7 @@ def _check_same_data(folder: Path, prepared: Prepared) -> None:
     known = next((t["data_fingerprint"] for t in trials if t["status"] == "ok" and t.get("data_fingerprint")), None)
     if known is not None and known != prepared.fingerprint:
         raise ValueError(
-            "the data set is not what the trials in {folder} were trained on: "
+            f"the data set is not what the trials in {folder} were trained on: "
             f"fingerprint {prepared.fingerprint}, not {known}"
         )
 
@@ -214,7 +214,7 @@ def _check_evaluator(evaluator: str) -> None:
     sys.path.insert(0, str(Path.cwd()))
     try:
         getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         raise ValueError(f"search.evaluator {evaluator!r} cannot be imported: {error}") from None
     finally:
         sys.path.remove(str(Path.cwd()))

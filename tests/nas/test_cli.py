@@ -188,7 +188,7 @@ def test_other_images_under_the_same_path_are_refused(run, capsys, tmp_path, mon
     (run / "trials.jsonl").write_text("".join(json.dumps(r | {"data_fingerprint": "before"}) + "\n" for r in lines))
     status, _, err = nas(capsys, "search", run / "config.yaml", "--out", run, "--trials", "20")
     assert status == 2
-    assert "the data set is not what the trials in" in err
+    assert f"the data set is not what the trials in {run} were trained on" in err
     assert err.rstrip().endswith("not before")
     assert len((run / "trials.jsonl").read_text().splitlines()) == 12
 
