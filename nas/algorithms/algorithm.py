@@ -132,6 +132,8 @@ def score(trial: Trial) -> float | None:
 def check_settings(**bounds: tuple[float, float, float]) -> None:
     """Raise a ValueError naming the first setting, given as (value, lowest, highest), that is outside its bounds."""
     for name, (value, low, high) in bounds.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} must be a number, got {value!r}")
         if not low <= value <= high:
             raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value!r}")
 

@@ -56,6 +56,7 @@ def search(
     _check_pruning(config)
     _check_gpus(config, config.device)
     if dry_run:
+        make_algorithm(config)
         return describe(config)
     folder = out or Path("runs") / path.stem
     from nas.data.prepare import prepare
@@ -95,7 +96,7 @@ def make_algorithm(config: Config) -> Algorithm:
     config.space.sample(np.random.default_rng(0))
     try:
         return ALGORITHMS[settings.name](config.space, settings.seed, **settings.settings)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"algorithm {settings.name}: {error}") from None
 
 

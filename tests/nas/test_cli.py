@@ -151,6 +151,25 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(capsys, tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("population: -1", "population must be in [1, 1e+06], got -1"),
+        ("sample_size: 40", "sample_size must be in [1, 20], got 40"),
+        ("population: '8'", "population must be a number, got '8'"),
+        ("population: 20.5", "algorithm evolution: "),
+    ],
+)
+def test_a_dry_run_refuses_what_the_search_would_refuse(capsys, tmp_path, settings, message):
+    """Settings of the algorithm are its own to check; a dry run asks it."""
+    config = tmp_path / "c.yaml"
+    config.write_text(f"space: {{name: small}}\nimage_size: 32\nalgorithm: {{name: evolution, {settings}}}\n")
+    status, _, err = nas(capsys, "search", config, "--dry-run")
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
 def test_training_on_a_gpu_asks_for_one(capsys, tmp_path):
     """With none of it to itself every trial would pile onto the first GPU."""
     config = tmp_path / "c.yaml"
