@@ -98,7 +98,8 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         timed_out = hard is not None and ran_s >= hard
         if timed_out:
             reason = f"did not end within {self.time_limit_s:g} s and was killed"
-        trial = self._guarded(partial(self.ledger.died, candidate.trial_id, reason, timed_out=timed_out))
+        lost = not timed_out and any(sign in reason for sign in _LOST)
+        trial = self._guarded(partial(self.ledger.died, candidate.trial_id, reason, timed_out=timed_out, lost=lost))
         self.on_event(Event("finished" if trial else "died", candidate.trial_id, trial))
 
     def _guarded(self, act: Callable[[], T]) -> T | None:
@@ -114,6 +115,10 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing to restore: the ledger is the state."""
+
+
+# What Ray says when a node is gone: at once, and once it knows.
+_LOST = ("actor is temporarily unavailable", "its node has died", "node was terminated")
 
 
 class Callbacks(tune.Callback):  # type: ignore[misc]

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 TRIALS, PROPOSALS = "trials.jsonl", "proposals.jsonl"
 _ALIKE = ("precision", "memory_format", "batch_size", "image_size", "epochs", "step_time_clock", "data_fingerprint")
-MAX_KILLS = 10  # drivers that may be killed while a candidate runs before it is given up as `interrupted`
+MAX_KILLS = 10  # drivers and nodes that may go while a candidate runs before it is given up as `interrupted`
 
 
 class Candidate(NamedTuple):
@@ -41,7 +41,7 @@ class _Flight:
 
     candidate: Candidate
     deaths: int = 0  # times its own process died
-    kills: int = 0  # times the driver was killed while it ran
+    kills: int = 0  # times the driver was killed, or its node lost, while it ran
     running: bool = False
 
 
@@ -115,17 +115,26 @@ class Ledger:
         self._tell(trial)
         return trial
 
-    def died(self, trial_id: int, reason: str, *, timed_out: bool = False) -> Trial | None:
-        """Take that a candidate's process went away: it runs again, or is answered if that happened too often."""
+    def died(self, trial_id: int, reason: str, *, timed_out: bool = False, lost: bool = False) -> Trial | None:
+        """Take that a candidate's process went away: it runs again, or is answered if that happened too often.
+
+        Args:
+            lost: the node went, or the connection to it, which is none of the candidate's doing.
+        """
         flight = self.flights.get(trial_id)
         if flight is None:
             return None
         if timed_out:
             return self.finish(trial_id, {"status": "timeout", "error": reason})
-        flight.deaths += 1
+        flight.deaths += not lost
+        flight.kills += lost
         flight.running = False
-        self._events.append({"event": "died", "trial_id": trial_id, "reason": reason, "at": _now()})
-        if flight.deaths < self.max_attempts:
+        event = "lost" if lost else "died"
+        self._events.append({"event": event, "trial_id": trial_id, "reason": reason, "at": _now()})
+        if lost and flight.kills >= MAX_KILLS:
+            error = f"what it ran on was lost {flight.kills} times: {reason}"
+            return self.finish(trial_id, {"status": "interrupted", "error": error})
+        if lost or flight.deaths < self.max_attempts:
             return None
         return self.finish(trial_id, {"status": "failed", "error": f"its process died {flight.deaths} times: {reason}"})
 
@@ -224,8 +233,9 @@ class Ledger:
             flight.kills += flight.running  # started again without word of its end: the driver was killed
             flight.running = True
             flight.candidate = flight.candidate._replace(attempt=flight.candidate.attempt + 1)
-        elif kind == "died":
-            flight.deaths += 1
+        elif kind in ("died", "lost"):
+            flight.deaths += kind == "died"
+            flight.kills += kind == "lost"
             flight.running = False
         else:
             raise ValueError(f"unknown event {kind!r} in {PROPOSALS}")

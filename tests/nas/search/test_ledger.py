@@ -113,6 +113,21 @@ def test_a_candidate_whose_process_dies_runs_again_then_fails(tmp_path):
     assert ledger.finish(first.trial_id, answer(0)) is None  # a late answer is not a second one
 
 
+def test_a_lost_node_is_not_the_candidates_doing(tmp_path):
+    """However often its node goes it runs again, also after a restart, until that is as often as drivers may go."""
+    ledger = open_ledger(tmp_path)
+    for _ in range(5):
+        assert ledger.next_candidate().trial_id == 0
+        assert ledger.died(0, "its node has died", lost=True) is None
+    ledger.close()
+    ledger = open_ledger(tmp_path)
+    for number in range(MAX_KILLS - 5):
+        assert ledger.next_candidate().trial_id == 0
+        trial = ledger.died(0, "its node has died", lost=True)
+        assert (trial is None) == (number < MAX_KILLS - 6)
+    assert trial.status == "interrupted"
+
+
 def test_a_candidate_past_its_time_is_answered_at_once(tmp_path):
     """A hang is not tried again: it would hang again."""
     ledger = open_ledger(tmp_path)
