@@ -6,7 +6,6 @@ import dataclasses
 import difflib
 import inspect
 import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -19,7 +18,7 @@ from nas.data.settings import AugmentSettings, DataSettings
 from nas.measure.settings import StepTimeSettings
 from nas.search.settings import AlgorithmSettings, RewardSettings, SearchSettings
 from nas.training.settings import TrainSettings
-from rewards import REWARDS
+from rewards import REWARDS, is_finite_number
 from search_space import yaml_text
 from search_space.architecture import Architecture
 from search_space.families import PUBLISHED, published
@@ -75,15 +74,6 @@ COMPARABLE = ("space", "reference", "data", "augment", "training", "step_time", 
 MAY_CHANGE = {"data.cache_dir", "training.time_limit_s"}
 
 
-_KNOWN_SHAPES = {"digits": (10, 1), "ILSVRC/imagenet-1k": (1000, 3), "uoft-cs/cifar10": (10, 3)}
-
-
-def _known_shape(data: DataSettings) -> dict[str, int]:
-    """Classes and channels where they are known without reading the data: costs are counted for them."""
-    known = _KNOWN_SHAPES.get(data.path or data.source)
-    return {} if known is None else {"num_classes": known[0], "in_channels": data.channels or known[1]}
-
-
 def load_config(path: Path) -> Config:
     """Read and check a YAML file; paths of data are made absolute, for workers may run in another folder.
 
@@ -124,7 +114,9 @@ def parse(record: Any) -> Config:
     space = space_from_config(given_space)
     given = given_space.get("constraints") or {}
     sections: dict[str, Any] = {name: section(name, _SECTIONS[name], record.get(name)) for name in _SECTIONS}
-    shape = {"image_size": image_size} | _known_shape(sections["data"])
+    shape, data = {"image_size": image_size}, sections["data"]
+    if data.known is not None:
+        shape |= {"num_classes": data.known.num_classes, "in_channels": data.channels or data.known.channels}
     fill = {name: value for name, value in shape.items() if name not in given}
     constraints = dataclasses.replace(space.constraints, **fill)
     return Config(
@@ -193,13 +185,9 @@ def _split_named(section: str, given: Any) -> dict[str, Any]:
     for key in record:
         if key not in known:
             raise ValueError(f"unknown key {section}.{with_hint(str(key), known)}")
-        if section == "reward" and not _is_number(record[key]):
+        if section == "reward" and not is_finite_number(record[key]):
             raise ValueError(f"reward.{key} must be a finite number, got {record[key]!r}")
     return fields | {"settings": record}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _at_least(low: int, name: str, value: Any) -> int:

@@ -35,13 +35,18 @@ def reward(name: str, measurement: Measurement, settings: Mapping[str, Any] | No
     for key, value in (settings or {}).items():
         if key not in known:
             raise ValueError(f"unknown setting {key!r} of reward {name}; known: {', '.join(known)}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        if not is_finite_number(value):
             raise ValueError(f"setting {key!r} of reward {name} must be a finite number, got {value!r}")
     read = {field: getattr(measurement, field) for field in _parameters(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)}
     missing = [field for field, value in read.items() if isnan(value)]
     if missing:
         raise ValueError(f"reward {name} needs {', '.join(missing)}, which was not measured")
     return REWARDS[name](**read, **(settings or {}))
+
+
+def is_finite_number(value: Any) -> bool:
+    """Whether a setting's value is a number, which `true`, text and infinity are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def reward_settings(name: str) -> dict[str, float]:

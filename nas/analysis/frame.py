@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -154,16 +154,15 @@ def _measured(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame
 def save(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a table as CSV, parquet or JSON lines, by the file's ending. Raises ValueError for another ending."""
     path = Path(path)
-    if path.suffix in (".csv", ".parquet", ".jsonl"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".csv":
-        frame.to_csv(path, index=False)
-    elif path.suffix == ".parquet":
-        frame.to_parquet(path, index=False)
-    elif path.suffix == ".jsonl":
-        frame.to_json(path, orient="records", lines=True)
-    else:
-        raise ValueError(f"cannot write {path.name!r}; known endings: .csv, .parquet, .jsonl")
+    writers: dict[str, Callable[[], object]] = {
+        ".csv": lambda: frame.to_csv(path, index=False),
+        ".parquet": lambda: frame.to_parquet(path, index=False),
+        ".jsonl": lambda: frame.to_json(path, orient="records", lines=True),
+    }
+    if path.suffix not in writers:
+        raise ValueError(f"cannot write {path.name!r}; known endings: {', '.join(writers)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writers[path.suffix]()
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

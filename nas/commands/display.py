@@ -50,6 +50,7 @@ class Display:
         self.progress: Progress | None = None
         self.statuses: Counter[str] = Counter()
         self.best: Trial | None = None
+        self.best_reward = -math.inf
         self.running: set[int] = set()
         self.slots, self.began, self.done_before, self.last_line = 0, time.monotonic(), 0, 0.0
 
@@ -104,15 +105,15 @@ class Display:
 
     def _count(self, trial: Trial) -> None:
         self.statuses[trial.status] += 1
-        if trial.reward is not None and (self.best is None or trial.reward > (self.best.reward or -math.inf)):
-            self.best = trial
+        if trial.reward is not None and trial.reward > self.best_reward:
+            self.best, self.best_reward = trial, trial.reward
 
     def state(self) -> str:
         """Say everything but the count."""
         parts: list[Any] = [f"ok {self.statuses['ok']}"]
         parts += [f"{status} {n}" for status, n in sorted(self.statuses.items()) if status != "ok"]
         if self.best is not None:
-            parts.append(f"best {self.best.reward:.4f} (trial {self.best.trial_id})")
+            parts.append(f"best {self.best_reward:.4f} (trial {self.best.trial_id})")
         parts.append(f"busy {len(self.running)}/{self.slots}")
         new, elapsed = self.done - self.done_before, time.monotonic() - self.began
         if new and self.done < self.total:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nas.architectures import find_architecture
 from nas.commands.terminal import Column, console, fixed, short, show, table
 from nas.measure.fields import timing_fields
-from nas.search.run import CONFIG, read_config
+from nas.search.run import config_if_run
 from search_space.architecture import Architecture, to_block_strings
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def profile_command(
 
 def _run_size(name: str) -> int | None:
     """The image size that a run searched at, if `name` is one."""
-    return int(read_config(Path(name))["image_size"]) if (Path(name) / CONFIG).exists() else None
+    config = config_if_run(Path(name))
+    return config["image_size"] if config else None
 
 
 def _row(name: str, measured: ProfileRow) -> dict[str, Any]:

@@ -61,7 +61,8 @@ def status(run: Path, form: str) -> int:
     statuses = Counter(trial["status"] for trial in trials)
     answered = {trial["trial_id"] for trial in trials}
     in_flight = sorted({e["trial_id"] for e in events if e["event"] == "proposed"} - answered)
-    rewards = [trial["reward"] for trial in trials if trial.get("reward") is not None]
+    scored = [trial for trial in trials if trial.get("reward") is not None]
+    top = max(scored, key=lambda trial: trial["reward"], default={})
     over = len(trials) >= config["search"]["trials"]
     row: dict[str, Any] = {
         "state": "running" if is_locked(run) else "finished" if over else "stopped",
@@ -71,8 +72,8 @@ def status(run: Path, form: str) -> int:
         "of": config["search"]["trials"],
         **{name: statuses[name] for name in sorted(statuses)},
         "in_flight": len(in_flight),
-        "best_reward": max(rewards, default=None),
-        "best_trial": next(t["trial_id"] for t in trials if t.get("reward") == max(rewards)) if rewards else None,
+        "best_reward": top.get("reward"),
+        "best_trial": top.get("trial_id"),
         "device_h": sum(trial.get("device_s") or 0 for trial in trials) / 3600,
         "last_trial_s_ago": _age(trials),
     }

@@ -13,7 +13,7 @@ from typing import Any
 from nas.architectures import find_architecture
 from nas.commands.step_cost import Measuring, StepCosts, estimated, measured
 from nas.commands.terminal import Column, console, short, show, table
-from nas.search.run import CONFIG, read_config
+from nas.search.run import config_if_run
 from scaling.family import Member, family, member
 from scaling.grow import with_train_size
 from scaling.residuals import explain
@@ -56,7 +56,7 @@ def scale_command(
     if out is not None and out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is no folder")
     architecture = find_architecture(arch)
-    config = read_config(Path(arch)) if (Path(arch) / CONFIG).exists() else None
+    config = config_if_run(Path(arch))
     if config is not None and architecture.image_size is None:
         image_size = image_size or config["image_size"]
     if image_size is not None:

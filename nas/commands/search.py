@@ -179,12 +179,9 @@ def _compute_line(config: Config) -> str:
     return f"a median candidate: {short(macs)} MACs, {short(flops)} FLOPs a trial, {short(total)} in all{gpu}"
 
 
-_KNOWN_IMAGES = {"digits": 1297, "ILSVRC/imagenet-1k": 1_281_167, "imagenet-1k": 1_281_167, "uoft-cs/cifar10": 50_000}
-
-
 def _images(config: Config) -> int | None:
     """Training images, where they are known without reading the data."""
-    return config.data.subset or _KNOWN_IMAGES.get(config.data.path or config.data.source)
+    return config.data.subset or (config.data.known.images if config.data.known else None)
 
 
 def _check_data(prepared: Prepared, config: Config) -> None:

@@ -6,11 +6,27 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 SOURCES = ("digits", "hf", "folder", "parquet")
 CROPS = ("none", "pad", "resized")
 RANDAUGMENT_POLICIES = ("increasing", "official")
+
+
+class Known(NamedTuple):
+    """What is known of a data set without reading it."""
+
+    num_classes: int
+    channels: int
+    images: int  # of its train part, before any are held out
+
+
+_KNOWN = {
+    "digits": Known(10, 1, 1297),
+    "ILSVRC/imagenet-1k": Known(1000, 3, 1_281_167),
+    "imagenet-1k": Known(1000, 3, 1_281_167),
+    "uoft-cs/cifar10": Known(10, 3, 50_000),
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +67,11 @@ class DataSettings:
             raise ValueError(f"minival must be a share below 1 or a whole number of images, got {self.minival!r}")
         if self.seed < 0:
             raise ValueError(f"seed must be at least 0, got {self.seed!r}")
+
+    @property
+    def known(self) -> Known | None:
+        """What is known of the data without reading them: costs are counted and compute is estimated with it."""
+        return _KNOWN.get(self.path or self.source)
 
     @property
     def cache(self) -> Path:

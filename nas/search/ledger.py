@@ -44,6 +44,12 @@ class _Flight:
     kills: int = 0  # times the driver was killed, or its node lost, while it ran
     running: bool = False
 
+    def ended(self, *, lost: bool) -> None:
+        """Count that the process went away, or what it ran on."""
+        self.deaths += not lost
+        self.kills += lost
+        self.running = False
+
 
 class Ledger:
     """Hands out candidates and takes their answers; every answer is told to the algorithm once and logged once.
@@ -126,9 +132,7 @@ class Ledger:
             return None
         if timed_out:
             return self.finish(trial_id, {"status": "timeout", "error": reason})
-        flight.deaths += not lost
-        flight.kills += lost
-        flight.running = False
+        flight.ended(lost=lost)
         event = "lost" if lost else "died"
         self._events.append({"event": event, "trial_id": trial_id, "reason": reason, "at": _now()})
         if lost and flight.kills >= MAX_KILLS:
@@ -234,9 +238,7 @@ class Ledger:
             flight.running = True
             flight.candidate = flight.candidate._replace(attempt=flight.candidate.attempt + 1)
         elif kind in ("died", "lost"):
-            flight.deaths += kind == "died"
-            flight.kills += kind == "lost"
-            flight.running = False
+            flight.ended(lost=kind == "lost")
         else:
             raise ValueError(f"unknown event {kind!r} in {PROPOSALS}")
 

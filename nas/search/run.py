@@ -51,6 +51,11 @@ def open_run(folder: Path, config: Config) -> str:
     return str(read_run(folder)["run_id"])
 
 
+def config_if_run(folder: Path) -> dict[str, Any] | None:
+    """Give what `config.yaml` says if `folder` is a run's, else None."""
+    return read_config(folder) if (folder / CONFIG).exists() else None
+
+
 def read_run(folder: Path) -> dict[str, Any]:
     """Give what `run.json` says. Raises ValueError if `folder` is no run folder."""
     try:
