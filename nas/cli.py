@@ -296,7 +296,7 @@ def _replay(a: argparse.Namespace) -> int:
 
 def _scale(a: argparse.Namespace) -> int:
     from nas.commands.scale import scale_command
-    from nas.commands.step_cost import Measuring
+    from nas.families.step_cost import Measuring
 
     if not a.measure and (a.device or a.batch):
         raise ValueError("--device and --batch are of a measurement: add --measure")

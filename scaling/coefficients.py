@@ -79,11 +79,11 @@ def fit_coefficients(
     Returns: the points that could be evaluated, best first; of equal scores, the one nearest to `growth` first.
     Raises: ValueError if the architecture has no image size, a setting is out of range, the grid is empty or no point
         could be evaluated.
-    Example: real proxy trainings, with the `nas.search.task.Task` of a search::
+    Example: real proxy trainings, with the `nas.trials.task.Task` of a search::
 
         def proxy(architecture: Architecture) -> float:
             at_its_size = replace(task, image_size=architecture.image_size)
-            answer = evaluate(architecture, 0, at_its_size, lambda so_far: True)  # nas.search.evaluate
+            answer = evaluate(architecture, 0, at_its_size, lambda so_far: True)  # nas.trials.evaluate
             return answer["reward"] if answer["status"] == "ok" else math.nan
 
         best = fit_coefficients(base, proxy)[0]

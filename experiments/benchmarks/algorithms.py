@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 from experiments.benchmarks.landscapes import Landscape, family
 from nas.algorithms import ALGORITHMS, Algorithm, Proposal
 from nas.algorithms.algorithm import score
-from nas.trial import Trial
+from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 

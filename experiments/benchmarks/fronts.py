@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from experiments.benchmarks.algorithms import measured
 from experiments.benchmarks.landscapes import Landscape, family
 from nas.algorithms import ALGORITHMS, Algorithm, Proposal
-from nas.trial import Trial
+from nas.runs.trial import Trial
 from rewards.pareto import hypervolume, pareto_front
 from search_space.space import SearchSpace
 

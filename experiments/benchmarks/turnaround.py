@@ -24,11 +24,11 @@ from typing import Any
 
 import torch
 
-from nas.search.answer import Report
-from nas.search.evaluate import evaluate
-from nas.search.task import Task
 from nas.training.device import device_name
 from nas.training.step import TrainingStep
+from nas.trials.answer import Report
+from nas.trials.evaluate import evaluate
+from nas.trials.task import Task
 from search_space.architecture import Architecture
 
 MOMENTS = "NAS_BENCHMARK_MOMENTS"  # environment: the file that moments are appended to

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.trial import Trial
+from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.space import Infeasible, SearchSpace
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.trial import Trial
+from nas.runs.trial import Trial
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings, score
-from nas.trial import Trial
+from nas.runs.trial import Trial
 from search_space.space import SearchSpace
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
-from nas.trial import Trial
+from nas.runs.trial import Trial
 from search_space.space import SearchSpace
 
 # What may be optimised: the trial's fields in order of preference, and the sign that makes less better.

@@ -21,7 +21,7 @@ from threadpoolctl import ThreadpoolController
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
 from nas.algorithms.features import Codes, Features
 from nas.algorithms.reward_model import Fitted, Observation, RewardModel, StepTimes, Targets, fit, observation
-from nas.trial import Trial
+from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nas.algorithms.algorithm import Algorithm, Proposal
-from nas.trial import Trial
+from nas.runs.trial import Trial
 
 
 class RandomSearch(Algorithm):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings, score
-from nas.trial import Trial
+from nas.runs.trial import Trial
 from search_space.space import SearchSpace
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Codes, Features
-from nas.trial import Trial
+from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nas.config import with_hint
+from nas.config.search import with_hint
+from nas.runs.folder import CONFIG, read_config
+from nas.runs.log import read_lines
+from nas.runs.trial import Trial
 from nas.search.ledger import TRIALS
-from nas.search.log import read_lines
-from nas.search.run import CONFIG, read_config
-from nas.search.scoring import score
-from nas.trial import Trial
+from nas.trials.scoring import score
 from rewards.pareto import hypervolume, pareto_front
 from search_space.architecture import STAGE_FIELDS, Architecture
 from search_space.space import SearchSpace

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from nas.analysis.frame import decision_columns, hypervolume_over_time, pareto
 
 if TYPE_CHECKING:
-    from nas.search.replay import Replayed
+    from nas.replay.replay import Replayed
     from search_space.architecture import Architecture
 
 

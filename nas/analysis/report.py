@@ -11,7 +11,7 @@ import pandas as pd
 
 from nas.analysis import plots
 from nas.analysis.frame import best, load, load_epochs, pareto
-from nas.search.run import read_config, read_run
+from nas.runs.folder import read_config, read_run
 from search_space.architecture import Architecture, to_block_strings
 
 if TYPE_CHECKING:

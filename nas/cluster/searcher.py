@@ -15,11 +15,11 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search import Searcher
 
-from nas.search.answer import hard_limit_s
+from nas.runs.trial import Trial
 from nas.search.ledger import Candidate, Ledger
 from nas.search.pruning import hopeless
 from nas.search.settings import SearchSettings
-from nas.trial import Trial
+from nas.trials.answer import hard_limit_s
 
 T = TypeVar("T")
 

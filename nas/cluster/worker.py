@@ -8,7 +8,7 @@ from typing import Any
 
 from ray import tune
 
-from nas.search.answer import answer, hard_limit_s, killed_after
+from nas.trials.answer import answer, hard_limit_s, killed_after
 
 
 def run_candidate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.commands.terminal import console
-from nas.config import load_config
+from nas.config.search import load_config
 
 
 def data_prepare(path: Path) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.architectures import find_architecture
 from nas.commands.terminal import console
-from nas.config import with_hint
+from nas.config.search import with_hint
 
 if TYPE_CHECKING:
     from search_space.network import Network
@@ -73,7 +73,7 @@ def _checkpoint(path: Path) -> Path | None:
 
 
 def _trained(path: Path) -> tuple[Network, dict[str, Any], dict[str, Any]]:
-    from nas.commands.train_folder import network_of
+    from nas.full_training.folder import network_of
 
     network, state, about = network_of(path)
     provenance = {**about["provenance"], **{k: v for k, v in about.items() if k not in ("config", "provenance")}}
@@ -90,7 +90,7 @@ def _trained(path: Path) -> tuple[Network, dict[str, Any], dict[str, Any]]:
 def _drawn(what: str, num_classes: int, in_channels: int) -> tuple[Network, dict[str, Any], dict[str, Any]]:
     import torch
 
-    from nas.search.run import provenance
+    from nas.runs.folder import provenance
     from search_space.network import build_network
 
     architecture = find_architecture(what)

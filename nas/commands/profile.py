@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nas.architectures import find_architecture
 from nas.commands.terminal import Column, console, fixed, short, show, table
 from nas.measure.fields import timing_fields
-from nas.search.run import config_if_run
+from nas.runs.folder import config_if_run
 from search_space.architecture import Architecture, to_block_strings
 
 if TYPE_CHECKING:

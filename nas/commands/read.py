@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from nas.commands.terminal import Column, console, duration, fixed, short, show, table
+from nas.runs.folder import is_locked, read_config, read_run
+from nas.runs.log import read_lines
+from nas.runs.trial import Trial
 from nas.search.ledger import PROPOSALS, TRIALS
-from nas.search.log import read_lines
-from nas.search.run import is_locked, read_config, read_run
-from nas.trial import Trial
 from search_space.cost import stage_cost, stage_inputs
 
 _TRIALS = (

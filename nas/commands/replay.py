@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from nas.commands.terminal import Column, console, fixed, show
-from nas.config import load_config
-from nas.search.replay import replay, write_replay
-from nas.search.run import read_config
-from nas.search.table import read_trials
+from nas.config.search import load_config
+from nas.replay.replay import replay, write_replay
+from nas.replay.table import read_trials
+from nas.runs.folder import read_config
 from search_space.space import SearchSpace
 
 _COLUMNS = (

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from nas.architectures import find_architecture
-from nas.commands.step_cost import Measuring, StepCosts, estimated, measured
 from nas.commands.terminal import Column, console, short, show, table
-from nas.search.run import config_if_run
+from nas.families.step_cost import Measuring, StepCosts, estimated, measured
+from nas.runs.folder import config_if_run
 from scaling.family import Member, family, member
 from scaling.grow import with_train_size
 from scaling.residuals import explain
@@ -229,9 +229,9 @@ def _write(
     config: Mapping[str, Any] | None,
     about: Mapping[str, Any],
 ) -> None:
-    from nas.commands import family as folder
+    from nas.families import recipes
 
-    folder.write(out, members, start, classes, config, about)
+    recipes.write(out, members, start, classes, config, about)
     _say(f"{len(members)} sizes written to {out}")
     if start.architecture.train_image_size is None:
         _say(f"no training recipes: {about['from']} says no image size; add --image-size")

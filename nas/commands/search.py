@@ -16,17 +16,17 @@ import numpy as np
 
 from nas.algorithms import ALGORITHMS, Algorithm
 from nas.architectures import winner
-from nas.commands.display import Display
 from nas.commands.read import show_ranking, show_winner
 from nas.commands.terminal import console, short
-from nas.config import Config, load_config
+from nas.config.search import Config, load_config
+from nas.runs.folder import check_run, git_commit, locked, noise_to, open_run
+from nas.runs.log import read_lines
+from nas.runs.trial import Trial
 from nas.search.ledger import TRIALS
-from nas.search.log import read_lines
-from nas.search.run import check_run, git_commit, locked, noise_to, open_run
 from nas.search.settings import SearchSettings
-from nas.search.task import Task
 from nas.search.warm_start import earlier_trials, recall, remember
-from nas.trial import Trial
+from nas.trackers.terminal import Display
+from nas.trials.task import Task
 from search_space.choices import Constraints
 from search_space.space import SearchSpace
 

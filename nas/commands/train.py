@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from nas.architectures import find_architecture
 from nas.commands.terminal import Column, bars, console, fixed, table
-from nas.config import load
-from nas.search.run import locked
-from nas.train_config import Stage, TrainConfig, largest_image_size, load_training, read_progressive, training_stages
+from nas.config.search import load
+from nas.config.train import Stage, TrainConfig, largest_image_size, load_training, read_progressive, training_stages
+from nas.runs.folder import locked
 from nas.training.progressive import PRESETS
 from nas.training.schedules import learning_rate
 
@@ -56,10 +56,10 @@ def train_command(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, "training"):
         if workers == 1 and address is None:
-            from nas.commands.train_run import run
+            from nas.full_training.run import run
 
             return run(folder, config, prepared, test)
-        from nas.commands.train_workers import run_with_workers
+        from nas.full_training.workers import run_with_workers
 
         return run_with_workers(folder, config, prepared, test, workers, address)
 

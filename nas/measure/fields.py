@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def timing_fields(timing: StepTime) -> dict[str, Any]:
-    """Give the fields of `nas.trial.Trial` that a step time fills."""
+    """Give the fields of `nas.runs.trial.Trial` that a step time fills."""
     return {
         "step_time_ms": timing.step_time_s * 1e3,
         "step_time_p10_ms": timing.step_time_p10_s * 1e3,

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nas.algorithms import Algorithm, Exhausted, Proposal
-from nas.search.log import JsonLines, read_lines
-from nas.trial import Trial
+from nas.runs.log import JsonLines, read_lines
+from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 
 logger = logging.getLogger(__name__)

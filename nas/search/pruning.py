@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas.algorithms.bound import accuracy_from_curves, bound, needed_accuracy
-from nas.trial import Trial
+from nas.runs.trial import Trial
 
 
 def hopeless(trials: Sequence[Trial], so_far: Mapping[str, Any], k: int) -> str | None:

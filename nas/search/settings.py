@@ -43,7 +43,7 @@ class SearchSettings:
     prune: Literal["none", "asha", "bound"] = "none"
     prune_top: int = 10
     fresh_process: bool | None = None  # a new process per trial; None = on GPUs only
-    evaluator: str = "nas.search.evaluate:evaluate"  # module:function that turns a job into a trial's fields
+    evaluator: str = "nas.trials.evaluate:evaluate"  # module:function that turns a job into a trial's fields
 
     def __post_init__(self) -> None:
         for name in ("trials", "max_attempts", "prune_top"):

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from nas.algorithms.algorithm import compatible
-from nas.config import Config, differences
+from nas.config.search import Config, differences
+from nas.runs.folder import read_config
+from nas.runs.log import JsonLines, read_lines
+from nas.runs.trial import Trial
 from nas.search.ledger import TRIALS
-from nas.search.log import JsonLines, read_lines
-from nas.search.run import read_config
-from nas.trial import Trial
 from search_space.space import SearchSpace
 
 WARM_START = "warm_start.jsonl"

@@ -35,8 +35,8 @@ def answer(architecture, rng):
 @pytest.fixture
 def run(tmp_path):
     """Twelve trials, of which one failed and one ran out of memory."""
-    from nas.config import parse  # not above: on a GPU machine without pydantic the tests of the GPU still run
-    from nas.search.run import open_run
+    from nas.config.search import parse  # not above: on a GPU machine without pydantic the tests of the GPU still run
+    from nas.runs.folder import open_run
 
     config, folder, rng = parse(CONFIG), tmp_path / "run", random.Random(0)
     run_id = open_run(folder, config)

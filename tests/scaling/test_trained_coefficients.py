@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nas.config import parse
-from nas.search.evaluate import evaluate
-from nas.search.task import Task
+from nas.config.search import parse
+from nas.trials.evaluate import evaluate
+from nas.trials.task import Task
 from scaling.coefficients import fit_coefficients
 from search_space.architecture import from_block_strings
 

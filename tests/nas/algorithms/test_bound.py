@@ -8,7 +8,7 @@ import pytest
 
 from nas.algorithms import ALGORITHMS
 from nas.algorithms.bound import accuracy_from_curves, bound, bound_errors, needed_accuracy
-from nas.trial import Trial
+from nas.runs.trial import Trial
 from search_space.spaces import small
 
 SPACE = small()

@@ -7,7 +7,7 @@ import pytest
 
 from nas.algorithms import ALGORITHMS, Exhausted, Proposal, compatible
 from nas.algorithms.algorithm import Algorithm
-from nas.trial import STATUSES, Trial
+from nas.runs.trial import STATUSES, Trial
 from search_space.choices import Constraints, StageChoices
 from search_space.cost import count
 from search_space.space import SearchSpace

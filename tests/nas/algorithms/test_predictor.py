@@ -12,7 +12,7 @@ from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Features, StageCosts
 from nas.algorithms.nsga2 import rank_and_crowding
 from nas.algorithms.reward_model import Targets, observation
-from nas.trial import Trial
+from nas.runs.trial import Trial
 from search_space.cost import count_batch
 from search_space.space import SearchSpace, StageChoices
 from search_space.spaces import efficientnetv2, small

@@ -1,8 +1,8 @@
 """The controllers' own promises, beside the contract of all algorithms."""
 
 from nas.algorithms import ALGORITHMS
-from nas.config import parse
-from nas.trial import Trial
+from nas.config.search import parse
+from nas.runs.trial import Trial
 from search_space.spaces import small
 
 

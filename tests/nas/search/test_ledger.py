@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from nas.algorithms import ALGORITHMS
+from nas.runs.log import read_lines
 from nas.search.ledger import MAX_KILLS, PROPOSALS, TRIALS, Ledger
-from nas.search.log import read_lines
 from search_space.spaces import small
 
 BUDGET = 14

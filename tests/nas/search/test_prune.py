@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nas.runs.log import read_lines
 from nas.search.ledger import TRIALS
-from nas.search.log import read_lines
 
 CONFIG = """
 space: {name: small, image_size: 8}

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from nas.config import parse
-from nas.search.run import read_config
+from nas.config.search import parse
+from nas.runs.folder import read_config
 from nas.search.warm_start import earlier_trials, recall, remember
 from search_space.choices import StageChoices
 

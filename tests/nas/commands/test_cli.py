@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from nas.cli import main
-from nas.search.run import locked, read_config
+from nas.runs.folder import locked, read_config
 from search_space import yaml_text
 
 
@@ -142,7 +142,7 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(capsys, tmp_path, mon
     """The paper's search can be looked at on a laptop: space, costs, reference, resources, compute."""
     from pathlib import Path
 
-    recipe = Path(__file__).parents[2] / "experiments" / "configs" / "efficientnetv2_s.yaml"
+    recipe = Path(__file__).parents[3] / "experiments" / "configs" / "efficientnetv2_s.yaml"
     monkeypatch.chdir(tmp_path)
     status, out, _ = nas(capsys, "search", recipe, "--dry-run")
     assert status == 0

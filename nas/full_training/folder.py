@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nas.commands.train import RUN
+from nas.config.train import TrainConfig, changed_settings
 from nas.data.prepare import Prepared
-from nas.search.run import provenance, write_whole
-from nas.train_config import TrainConfig, changed_settings
+from nas.runs.folder import provenance, write_whole
 from nas.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from nas.training.result import TrainResult
 from search_space import yaml_text

@@ -14,8 +14,8 @@ import torch
 
 from nas.architectures import find_architecture, winner
 from nas.cli import main
-from nas.search.run import read_config
-from nas.train_config import load_training
+from nas.config.train import load_training
+from nas.runs.folder import read_config
 from nas.training.progressive import PRESETS
 from scaling import scale
 from scaling.family import read_family
@@ -235,7 +235,7 @@ def test_recipes_of_s_m_and_l_have_the_papers_strengths(capsys, tmp_path):
 
 def test_a_size_between_has_strengths_between(capsys, tmp_path):
     """Halfway between M and L on the dial, everything is halfway between the paper's M and L."""
-    from nas.commands.family import schedule
+    from nas.families.recipes import schedule
 
     between = schedule(1.5, (100, 200))
     assert between.image_size == (100, 200)

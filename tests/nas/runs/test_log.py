@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from nas.search.log import JsonLines, read_lines
+from nas.runs.log import JsonLines, read_lines
 
 
 def test_what_is_appended_is_read_back(tmp_path):

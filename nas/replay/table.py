@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.algorithms import Proposal
-from nas.search.log import read_lines
-from nas.trial import Trial
+from nas.runs.log import read_lines
+from nas.runs.trial import Trial
 from rewards.weighted_product import weighted_product
 from search_space.architecture import Architecture
 from search_space.cost import count

@@ -18,13 +18,13 @@ from nas.data.settings import AugmentSettings
 from nas.measure.device_lock import DeviceLock
 from nas.measure.fields import timing_fields
 from nas.measure.step_time import StepOutOfMemory, StepTime, step_time
-from nas.search.answer import Report
-from nas.search.scoring import score
-from nas.search.task import Task
 from nas.training.device import device_name, limit_threads, resolve_device, set_up
 from nas.training.result import EpochResult, TrainResult
 from nas.training.settings import TrainSettings
 from nas.training.train import train
+from nas.trials.answer import Report
+from nas.trials.scoring import score
+from nas.trials.task import Task
 from rewards import reward_settings
 from search_space import cost
 from search_space.architecture import Architecture

@@ -14,15 +14,15 @@ import pytest
 import torch
 
 from nas.cli import main
-from nas.commands.train_record import Metrics
-from nas.train_config import changed_settings, load_training, parse_training, training_stages
+from nas.config.train import changed_settings, load_training, parse_training, training_stages
+from nas.full_training.record import Metrics
 from nas.training.checkpoint import TrainingState, load_checkpoint
 from search_space import yaml_text
 from search_space.architecture import from_block_strings
 from search_space.families import published
 
 ARCH = "r1_k3_s1_e1_i8_o8_c1,r1_k3_s2_e2_i8_o16_se0.25"
-RECIPES = sorted((Path(__file__).parents[2] / "experiments" / "configs" / "train").glob("*.yaml"))
+RECIPES = sorted((Path(__file__).parents[3] / "experiments" / "configs" / "train").glob("*.yaml"))
 CONFIG = {
     "data": {"source": "digits", "minival": 0.2, "subset": 256},
     "augment": {"crop": "pad", "crop_padding": 4},
@@ -129,7 +129,7 @@ def test_fine_tuning_takes_the_body_and_a_new_head(tmp_path, cache, capsys):
     config = write_config(tmp_path / "c.yaml", cache, training=one)
     assert nas_train(capsys, ARCH, config, "--out", tmp_path / "first")[0] == 0
     state, about = load_checkpoint(tmp_path / "first" / "last.pt")
-    from nas.commands.train_folder import start_from
+    from nas.full_training.folder import start_from
     from search_space.network import build_network
 
     five = build_network(from_block_strings(ARCH.split(",")), 5, 1)
@@ -280,7 +280,7 @@ def test_a_format_that_is_impossible_does_not_keep_the_others_back(tmp_path, cap
 
 def test_the_best_of_the_kept_epochs_is_kept(tmp_path):
     """With `checkpoint_every: 2`, last.pt and best.pt are of even epochs and the last; a worse one is not the best."""
-    from nas.commands.train_folder import keep
+    from nas.full_training.folder import keep
 
     state = TrainingState({}, {}, None, 0, None, (), 0.0, 0.0)
     curve, kept = (), []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.config import MAY_CHANGE, changes, checked, load, section, with_hint
+from nas.config.search import MAY_CHANGE, changes, checked, load, section, with_hint
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.progressive import PRESETS, Strengths, augmented, stage_batch_size, stages
 from nas.training.settings import ProgressiveSettings, TrainSettings

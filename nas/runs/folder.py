@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nas.config import Config, differences
+from nas.config.search import Config, differences
 from nas.search.ledger import TRIALS
 from search_space import yaml_text
 

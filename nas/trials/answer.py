@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nas.trial import Trial
+from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 
 logger = logging.getLogger(__name__)

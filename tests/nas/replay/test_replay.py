@@ -10,10 +10,10 @@ import pytest
 from nas.algorithms import Proposal
 from nas.analysis import load, load_trials, save
 from nas.analysis.plots import replays
-from nas.search.replay import replay, write_replay
-from nas.search.run import read_config
-from nas.search.table import TableEvaluator, read_trials
-from nas.trial import Trial
+from nas.replay.replay import replay, write_replay
+from nas.replay.table import TableEvaluator, read_trials
+from nas.runs.folder import read_config
+from nas.runs.trial import Trial
 from search_space.cost import count
 from search_space.space import SearchSpace
 from search_space.spaces import small

@@ -10,7 +10,11 @@ from typing import Any
 
 import torch
 
-from nas.commands.train_folder import (
+from nas.config.train import Stage, TrainConfig, training_stages
+from nas.data.batches import Batches
+from nas.data.prepare import Prepared, SplitName
+from nas.data.settings import AugmentSettings
+from nas.full_training.folder import (
     METRICS,
     About,
     begin,
@@ -21,11 +25,7 @@ from nas.commands.train_folder import (
     start_from,
     write_result,
 )
-from nas.commands.train_record import Metrics, TrainDisplay
-from nas.data.batches import Batches
-from nas.data.prepare import Prepared, SplitName
-from nas.data.settings import AugmentSettings
-from nas.train_config import Stage, TrainConfig, training_stages
+from nas.full_training.record import Metrics, TrainDisplay
 from nas.training.checkpoint import TrainingState
 from nas.training.device import device_name, resolve_device
 from nas.training.evaluate import evaluate

@@ -14,9 +14,9 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn
 
 from nas.commands.terminal import console, duration
-from nas.search.log import JsonLines
-from nas.search.run import write_whole
-from nas.train_config import Stage
+from nas.config.train import Stage
+from nas.runs.folder import write_whole
+from nas.runs.log import JsonLines
 from nas.training.result import EpochResult
 
 _PIPE_INTERVAL_S = 30.0

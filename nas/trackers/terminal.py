@@ -16,7 +16,7 @@ from rich.table import Column
 from rich.text import Text
 
 from nas.commands.terminal import duration
-from nas.trial import Trial
+from nas.runs.trial import Trial
 
 if TYPE_CHECKING:
     from nas.cluster.searcher import Event

@@ -14,12 +14,12 @@ import torch
 
 from nas.cluster.connection import connect, disconnect
 from nas.cluster.trainer import run_workers
-from nas.commands.train_folder import METRICS, kept_state
-from nas.commands.train_record import TrainDisplay
-from nas.commands.train_run import conclude, train_in
+from nas.config.train import TrainConfig, largest_image_size, training_stages
 from nas.data.prepare import Prepared, prepare
-from nas.search.run import locked, noise_to
-from nas.train_config import TrainConfig, largest_image_size, training_stages
+from nas.full_training.folder import METRICS, kept_state
+from nas.full_training.record import TrainDisplay
+from nas.full_training.run import conclude, train_in
+from nas.runs.folder import locked, noise_to
 from nas.training.result import TrainResult
 from nas.training.workers import Workers
 

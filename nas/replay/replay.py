@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from nas.algorithms import ALGORITHMS
 from nas.algorithms.algorithm import Exhausted
-from nas.search.table import TableEvaluator
-from nas.trial import Trial
+from nas.replay.table import TableEvaluator
+from nas.runs.trial import Trial
 from search_space.space import SearchSpace
 
 

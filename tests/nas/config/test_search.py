@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from nas.config import differences, load_config, parse
+from nas.config.search import differences, load_config, parse
 from search_space import yaml_text
 
-CONFIGS = sorted((Path(__file__).parents[2] / "experiments" / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[3] / "experiments" / "configs").glob("*.yaml"))
 SMALL = {"space": {"name": "small"}, "image_size": 32}
 
 

@@ -1,0 +1,1 @@
+"""Families of sizes: what their steps cost, and how to train them."""

@@ -1,0 +1,1 @@
+"""Finished logs as benchmarks of search algorithms."""

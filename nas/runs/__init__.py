@@ -1,0 +1,1 @@
+"""What a run folder is: its logs, its records, its configuration."""

@@ -1,0 +1,1 @@
+"""Callbacks that show or record a search or a training."""
