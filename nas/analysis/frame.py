@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nas.config.search import with_hint
 from nas.runs.folder import CONFIG, read_config
 from nas.runs.log import read_lines
 from nas.runs.trial import Trial
@@ -21,6 +20,7 @@ from nas.search.ledger import TRIALS
 from nas.trials.scoring import score
 from rewards.pareto import hypervolume, pareto_front
 from search_space.architecture import STAGE_FIELDS, Architecture
+from search_space.lookup import with_hint
 from search_space.space import SearchSpace
 
 # The columns of a Pareto front when none are named: what the paper's reward weighs against each other.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.architectures import find_architecture
 from nas.commands.terminal import console
-from nas.config.search import with_hint
+from search_space.lookup import with_hint
 
 if TYPE_CHECKING:
     from search_space.network import Network

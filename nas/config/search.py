@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from rewards import REWARDS, is_finite_number
 from search_space import yaml_text
 from search_space.architecture import Architecture
 from search_space.families import PUBLISHED, published
+from search_space.lookup import with_hint
 from search_space.space import SearchSpace
 from search_space.spaces import backbone_of, space_from_config
 
@@ -214,12 +214,6 @@ def checked(path: str, kind: Any, value: Any) -> Any:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{path}: {first['msg'][0].lower()}{first['msg'][1:]}, got {value!r}") from None
-
-
-def with_hint(word: str, known: tuple[str, ...] | list[str]) -> str:
-    """Quote a word that is not known, with the nearest that is, or all that are."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"{word!r}; did you mean {near[0]!r}?" if near else f"{word!r}; known: {', '.join(known) or 'none'}"
 
 
 def _flat(record: Any, path: str = "") -> dict[str, Any]:

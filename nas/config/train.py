@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.config.search import MAY_CHANGE, changes, checked, load, section, with_hint
+from nas.config.search import MAY_CHANGE, changes, checked, load, section
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.progressive import PRESETS, Strengths, augmented, stage_batch_size, stages
 from nas.training.settings import ProgressiveSettings, TrainSettings
 from search_space.architecture import Architecture
+from search_space.lookup import with_hint
 
 _SECTIONS: dict[str, type[Any]] = {"data": DataSettings, "augment": AugmentSettings, "training": TrainSettings}
 _NUMBERS = ("image_size", "eval_image_size", "checkpoint_every", "seed")
