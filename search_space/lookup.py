@@ -52,7 +52,7 @@ def with_hint(word: str, known: Iterable[str]) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Put an error into one line: its kind, unless a ValueError of ours or a missing module says it all, and message."""
+    """Put an error into one line: its message, after its kind where the message alone would not say it."""
     message = " ".join(str(error).split())
     plain = isinstance(error, ValueError | ImportError | AttributeError)
     return message if plain and message else f"{type(error).__name__}: {message}".rstrip(": ")
