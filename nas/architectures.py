@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nas.runs.folder import TRIALS
 from nas.runs.log import read_lines
 from nas.runs.trial import Trial
-from nas.search.ledger import TRIALS
 from search_space.architecture import Architecture, from_block_strings
 from search_space.families import PUBLISHED, published
 

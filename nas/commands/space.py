@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.commands.search import space_lines
 from nas.commands.terminal import Column, console, short, show
 from nas.config.search import load_config
+from nas.search.plan import describe_space
 from search_space.architecture import to_block_strings
 from search_space.cost import count
 
@@ -23,7 +23,7 @@ _SAMPLES = (
 def space_size(path: Path) -> int:
     """Print a space's size, decisions and range of costs."""
     config = load_config(path)
-    for name, text in space_lines(config).items():
+    for name, text in describe_space(config.space).items():
         console().print(f"{name:<9}  {text}", soft_wrap=True)
     for decision in config.space.decisions:
         console().print(f"  {decision.name:<20} {', '.join(map(str, decision.choices))}", soft_wrap=True)

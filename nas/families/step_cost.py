@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from nas.architectures import winner
 from nas.commands.terminal import short
 from nas.measure.estimate import FEWEST, Fit, fit
-from nas.runs.folder import read_config
+from nas.runs.folder import TRIALS, read_config
 from nas.runs.log import read_lines
 from nas.runs.trial import Trial
-from nas.search.ledger import TRIALS
 from nas.training.settings import TrainSettings
 from search_space.architecture import Architecture
 from search_space.cost import count
