@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architectures import find_architecture
+from nas.commands.arguments import command, count
 from nas.commands.terminal import console
 from search_space.lookup import with_hint
 
@@ -15,6 +17,23 @@ if TYPE_CHECKING:
 
 # Files of a training's folder in the order they are looked for.
 _CHECKPOINTS = ("best.pt", "last.pt")
+
+
+def add(commands: Any) -> None:
+    """Declare the arguments of `nas export`."""
+    sub = command(commands, "export", "write a trained network for other tools", run)
+    sub.add_argument("what", metavar="CHECKPOINT", help="file, folder of a training (its best), or ARCH (untrained)")
+    sub.add_argument("--to", default="json", metavar="A,B", help="of json, timm, onnx, torchscript (default: json)")
+    sub.add_argument("--out", type=Path, default=Path("exports"), metavar="DIR", help="default: exports")
+    sub.add_argument("--name", default="model", help="of the files, without ending (default: model)")
+    sub.add_argument("--image-size", type=count, metavar="PX", help="default: what it was evaluated at")
+    sub.add_argument("--num-classes", type=count, metavar="N", help="of an ARCH (default: 1000)")
+    sub.add_argument("--in-channels", type=count, metavar="N", help="of an ARCH (default: 3)")
+
+
+def run(a: argparse.Namespace) -> int:
+    """Export a checkpoint or an architecture."""
+    return export_command(a.what, a.to.split(","), a.out, a.name, a.image_size, a.num_classes, a.in_channels)
 
 
 def export_command(

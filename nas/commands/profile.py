@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nas.architectures import find_architecture
+from nas.commands.arguments import add_format, command, count
 from nas.commands.terminal import Column, console, fixed, short, show, table
 from nas.measure.fields import timing_fields
 from nas.runs.folder import config_if_run
@@ -39,6 +41,23 @@ _PARTS = (
     Column("share", "share", "{:.1%}".format),
     Column("activations", "activations", short),
 )
+
+
+def add(commands: Any) -> None:
+    """Declare the arguments of `nas profile`."""
+    sub = command(commands, "profile", "params, MACs, measured step time and memory of architectures", run)
+    sub.add_argument("arch", nargs="+", metavar="ARCH", help="see `nas --help`")
+    sub.add_argument("--reference", default="efficientnet_b0", metavar="ARCH", help="S = 1 (default: %(default)s)")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    sub.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="default: auto")
+    sub.add_argument("--batch", type=count, default=32, metavar="N", help="images per step (default: 32)")
+    sub.add_argument("--image-size", type=count, metavar="PX", help="default: the architecture's, or 224")
+    add_format(sub)
+
+
+def run(a: argparse.Namespace) -> int:
+    """Profile architectures."""
+    return profile_command(a.arch, a.reference, a.device, a.precision, a.batch, a.image_size, a.format)
 
 
 def profile_command(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from nas.commands.arguments import add_format, command, count
 from nas.commands.terminal import Column, console, fixed, show
 from nas.config.search import load_config
 from nas.replay.replay import replay, write_replay
@@ -23,6 +26,23 @@ _COLUMNS = (
     Column("final_reward", "final reward", fixed(4)),
     Column("exact_share", "exact", "{:.0%}".format),
 )
+
+
+def add(commands: Any) -> None:
+    """Declare the arguments of `nas replay`."""
+    sub = command(commands, "replay", "compare algorithms on a finished log, without training anything", run)
+    sub.add_argument("run", type=Path, metavar="RUN", help="run folder, or a CSV: a column a decision, accuracy, ...")
+    sub.add_argument("--config", type=Path, metavar="CONFIG", help="whose space a CSV's columns are decisions of")
+    sub.add_argument("--algorithm", default="random,evolution,predictor", metavar="A,B", help="default: %(default)s")
+    sub.add_argument("--seeds", type=count, default=20, help="searches per algorithm (default: 20)")
+    sub.add_argument("--trials", type=count, metavar="N", help="length of a search (default: the log's)")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="write replay.csv, replay.json and replay.png there")
+    add_format(sub)
+
+
+def run(a: argparse.Namespace) -> int:
+    """Compare algorithms on a log."""
+    return replay_command(a.run, a.config, a.algorithm.split(","), a.seeds, a.trials, a.out, a.format)
 
 
 def replay_command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import shlex
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.architectures import find_architecture
+from nas.commands.arguments import add_format, command, count
 from nas.commands.terminal import Column, console, short, show, table
 from nas.families.step_cost import Measuring, StepCosts, estimated, measured
 from nas.runs.folder import config_if_run
@@ -20,9 +22,48 @@ from scaling.residuals import explain
 from scaling.rule import PLAIN, RULES, Rule
 from scaling.targets import Reached, scale_by_measuring, scale_to
 from search_space.architecture import Architecture, to_block_strings
-from search_space.cost import count
+from search_space.cost import count as cost_of
 
 _UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
+
+
+def add(commands: Any) -> None:
+    """Declare the arguments of `nas scale`."""
+    sub = command(commands, "scale", "grow an architecture into a family", run)
+    sub.add_argument("arch", metavar="ARCH", help="see below: `nas --help`")
+    sub.add_argument("--to", default="m,l", metavar="SIZES", help="comma-separated, of s, m, l, xl (default: m,l)")
+    sub.add_argument("--params", metavar="N,...", help="grow to these parameters instead, such as 50M,120M")
+    sub.add_argument("--macs", metavar="N,...", help="grow to these MACs instead, such as 8G")
+    sub.add_argument(
+        "--step-time", metavar="N,...", help="grow to these multiples of its own training step time: 2x,4x"
+    )
+    sub.add_argument(
+        "--measure", action="store_true", help="measure step times and memory (default: estimate from a log)"
+    )
+    sub.add_argument("--device", help="to measure on: auto, cpu, cuda or cuda:N (default: auto)")
+    sub.add_argument("--batch", type=count, metavar="N", help="images per measured step (default: the run's, or 32)")
+    sub.add_argument("--image-size", type=count, metavar="PX", help="that ARCH is evaluated at (default: its own)")
+    sub.add_argument("--rule", default="late_growth", help="late_growth, from_base or uniform (default: %(default)s)")
+    sub.add_argument("--explain", action="store_true", help="what the rule misses of the published family")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="write there: architectures, table, picture, recipes")
+    add_format(sub)
+
+
+def run(a: argparse.Namespace) -> int:
+    """Grow a family."""
+    if not a.measure and (a.device or a.batch):
+        raise ValueError("--device and --batch are of a measurement: add --measure")
+    return scale_command(
+        a.arch,
+        a.to.split(","),
+        a.rule,
+        {"params": a.params, "macs": a.macs, "step_time": a.step_time},
+        measuring=Measuring(a.device or "auto", a.batch) if a.measure else None,
+        image_size=a.image_size,
+        explained=a.explain,
+        out=a.out,
+        form=a.format,
+    )
 
 
 def scale_command(
@@ -151,7 +192,7 @@ def _step_time(start: Architecture, target: float, rule: Rule, costs: StepCosts)
         return scale_to(start, rule=rule, step_time=target, estimate_step_time=lambda a: costs.of(a).step_time)
 
     def macs(architecture: Architecture) -> float:
-        return float(count(architecture, architecture.train_image_size or 1).macs)
+        return float(cost_of(architecture, architecture.train_image_size or 1).macs)
 
     return scale_by_measuring(start, target, lambda a: costs.of(a).step_time, macs, rule=rule)
 

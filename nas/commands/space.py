@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from nas.commands.arguments import add_format, command, count
 from nas.commands.search import space_lines
 from nas.commands.terminal import Column, console, short, show
 from nas.config.search import load_config
 from search_space.architecture import to_block_strings
-from search_space.cost import count
+from search_space.cost import count as cost_of
 
 _SAMPLES = (
     Column("arch_id", "arch_id"),
@@ -18,6 +21,26 @@ _SAMPLES = (
     Column("macs", "MACs", short),
     Column("blocks", "blocks", lambda text: text.replace(",", "\n")),
 )
+
+
+def add(commands: Any) -> None:
+    """Declare the arguments of `nas space size` and `nas space sample`."""
+    verbs = commands.add_parser("space", help="look at a search space").add_subparsers(required=True, metavar="VERB")
+    sub = command(verbs, "size", "number of architectures, decisions and range of costs", _run_size)
+    sub.add_argument("config", type=Path, metavar="CONFIG")
+    sub = command(verbs, "sample", "draw architectures", _run_sample)
+    sub.add_argument("config", type=Path, metavar="CONFIG")
+    sub.add_argument("-n", type=count, default=5, help="how many (default: 5)")
+    sub.add_argument("--seed", type=int, default=0, help="default: 0")
+    add_format(sub)
+
+
+def _run_size(a: argparse.Namespace) -> int:
+    return space_size(a.config)
+
+
+def _run_sample(a: argparse.Namespace) -> int:
+    return space_sample(a.config, a.n, a.seed, a.format)
 
 
 def space_size(path: Path) -> int:
@@ -38,7 +61,7 @@ def space_sample(path: Path, n: int, seed: int, form: str) -> int:
     rows = []
     for _ in range(n):
         architecture = space.sample(rng)
-        cost = count(architecture, c.image_size, c.num_classes, c.in_channels)
+        cost = cost_of(architecture, c.image_size, c.num_classes, c.in_channels)
         row = {"arch_id": architecture.arch_id, "params": cost.params, "macs": cost.macs}
         rows.append(row | {"blocks": ",".join(to_block_strings(architecture))})
     show(rows, form, _SAMPLES)
