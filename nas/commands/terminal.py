@@ -14,6 +14,10 @@ from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
+from nas.runs.text import bars, duration, fixed, short
+
+__all__ = ["FORMATS", "Column", "bars", "console", "duration", "fixed", "short", "show", "table"]
+
 FORMATS = ("table", "json", "csv")
 Row = Mapping[str, Any]
 
@@ -75,35 +79,6 @@ def console(*, stderr: bool = False) -> Console:
     """A console on standard output (or error); a pipe gets 120 columns and no colours."""
     file = sys.stderr if stderr else sys.stdout
     return Console(file=file, width=None if file.isatty() else 120, highlight=False)
-
-
-def short(value: float) -> str:
-    """12345678 -> 12.3M, as in papers."""
-    for unit, size in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(value) >= 0.9995 * size:
-            return f"{value / size:.3g}{unit}" if abs(value) < 999.5 * size else f"{value / size:.0f}{unit}"
-    return f"{value:.3g}"
-
-
-def fixed(digits: int) -> Callable[[Any], str]:
-    """Numbers with that many digits behind the point."""
-    return lambda value: f"{value:,.{digits}f}"
-
-
-def duration(seconds: float) -> str:
-    """3725 -> 1:02:05."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-
-
-def bars(values: Sequence[float]) -> str:
-    """A bar for each value, from the lowest for nothing to the highest for the largest of them."""
-    largest = max([*values, 0.0])
-    return "".join(_BARS[round(value / largest * (len(_BARS) - 1))] if largest else _BARS[0] for value in values)
-
-
-_BARS = "▁▂▃▄▅▆▇█"
 
 
 def _missing(value: Any) -> bool:

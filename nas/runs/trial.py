@@ -1,14 +1,17 @@
-"""The record of one evaluated candidate: one line of the trial log."""
+"""The record of one evaluated candidate: one line of the trial log. What its columns mean: nas/runs/columns.py."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from nas.runs.columns import column
 from search_space.architecture import Architecture
+from search_space.lookup import with_hint
 
 SCHEMA_VERSION = 1
 
@@ -52,6 +55,7 @@ class Trial:
     accuracy: float | None = None  # top-1 on minival, [0, 1]
     loss: float | None = None  # on minival
     curve: tuple[Mapping[str, Any], ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)  # what else was measured, by name
     step_time_ms: float | None = None  # median of the candidate's training step
     step_time_p10_ms: float | None = None
     step_time_p90_ms: float | None = None
@@ -94,13 +98,17 @@ class Trial:
         """The architecture's id."""
         return self.architecture.arch_id
 
+    def get(self, name: str) -> Any:
+        """Give a column's value, a metric's included; None where it is not known."""
+        return self.metrics[name] if name in self.metrics else getattr(self, name, None)
+
     def to_dict(self) -> dict[str, Any]:
         """A flat JSON object; numbers that are not finite become None, for NaN is not JSON."""
         record: dict[str, Any] = {}
         for f in fields(self):
             if f.name == "architecture":
                 record |= {"arch_id": self.arch_id, "architecture": self.architecture.to_dict()}
-            else:
+            elif f.name != "metrics" or self.metrics:
                 record[f.name] = _finite(getattr(self, f.name))
         return record
 
@@ -116,6 +124,7 @@ class Trial:
             known["architecture"] = Architecture.from_dict(record["architecture"])
             known["parents"] = tuple(known.get("parents") or ())
             known["curve"] = tuple(known.get("curve") or ())
+            known["metrics"] = known.get("metrics") or {}
             return cls(**known)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a trial: {error!r}") from None
@@ -129,3 +138,81 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
+
+
+# ---- made from an answer
+
+
+def trial_of(architecture: Architecture, answer: Mapping[str, Any]) -> Trial:
+    """Make the trial of what an evaluator answered; every value is checked against its column.
+
+    NumPy's numbers and tensors of one element are numbers. A number that is not finite is not known: None.
+
+    Raises: ValueError that names the first field that a trial has not, or the value that is no such thing or out of
+        range.
+    """
+    if unknown := sorted(answer.keys() - _KINDS.keys()):
+        raise ValueError(f"a trial has no place for {with_hint(unknown[0], _KINDS)}")
+    values = {name: _checked(name, value) for name, value in answer.items() if name != "metrics"}
+    metrics = answer.get("metrics") or {}
+    for name in metrics:
+        _check_metric(name)
+    numbers = {name: _finite(_float(name, value)) for name, value in metrics.items()}
+    known = {name: value for name, value in numbers.items() if value is not None}
+    trial = Trial(architecture=architecture, **values, metrics=known)
+    json.dumps(trial.to_dict())  # what cannot be logged is the evaluator's error
+    return trial
+
+
+def _check_metric(name: str) -> None:
+    """Refuse a name that another column of the trial table has or may have."""
+    if name in _KINDS or name in ("architecture", "arch_id"):
+        raise ValueError(f"metric {name!r} is a column of the trial table already")
+    if not name.isidentifier() or re.match(r"stage\d+_", name):
+        raise ValueError(f"metric {name!r} must be a name such as top5_accuracy")
+
+
+def _checked(name: str, value: Any) -> Any:
+    check = _CHECKS.get(_KINDS[name])
+    if value is None or check is None:
+        return value
+    value, line = check(name, value), column(name)
+    if isinstance(value, int | float) and math.isfinite(value):
+        low, high = line.low, line.high
+        if (low is not None and value < low) or (high is not None and value > high):
+            allowed = f">= {low:g}" if high is None else f"in [{low:g}, {high:g}]"
+            raise ValueError(f"{name} must be {allowed}, got {value!r}")
+    return _finite(value)
+
+
+def _float(name: str, value: Any) -> float:
+    try:
+        if isinstance(value, str | bool):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be a number, got {value!r}") from None
+
+
+def _int(name: str, value: Any) -> int:
+    number = _float(name, value)
+    if not number.is_integer():
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    return int(value)
+
+
+def _bool(name: str, value: Any) -> bool:
+    value = value.item() if hasattr(value, "item") else value
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, got {value!r}")
+    return value
+
+
+def _str(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text, got {value!r}")
+    return value
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {"float": _float, "int": _int, "bool": _bool, "str": _str}
+_KINDS = {f.name: str(f.type).partition(" ")[0] for f in fields(Trial) if f.name != "architecture"}

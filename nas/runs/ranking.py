@@ -1,0 +1,34 @@
+"""Which trials count as scored and which is best: defined here, and nowhere else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from nas.runs.trial import Trial
+
+
+def counts(status: Any, reward: Any) -> bool:
+    """Whether a trial of this status and reward is scored: answered ok, with a finite reward (0 and below included)."""
+    return status == "ok" and isinstance(reward, int | float) and math.isfinite(reward)
+
+
+def is_scored(trial: Trial) -> bool:
+    """Whether a trial counts in a ranking."""
+    return counts(trial.status, trial.reward)
+
+
+def score(trial: Trial) -> float | None:
+    """Give the reward of a trial that counts in a ranking, else None."""
+    return trial.reward if is_scored(trial) else None
+
+
+def ranked(trials: Iterable[Trial]) -> list[Trial]:
+    """Give the scored trials, best first; of equal rewards the one that finished first."""
+    return sorted(filter(is_scored, trials), key=lambda trial: -(trial.reward or 0.0))
+
+
+def best(trials: Sequence[Trial]) -> Trial | None:
+    """Give the scored trial of highest reward, the first of equals; None if none is scored."""
+    return max(filter(is_scored, trials), key=lambda trial: trial.reward or 0.0, default=None)
