@@ -8,7 +8,6 @@ from typing import Any
 
 from nas.commands.arguments import command
 from nas.commands.terminal import console
-from nas.config.search import load_config
 
 
 def add(commands: Any) -> None:
@@ -19,15 +18,11 @@ def add(commands: Any) -> None:
 
 
 def run(a: argparse.Namespace) -> int:
-    """Prepare a data set."""
-    return data_prepare(a.config)
-
-
-def data_prepare(path: Path) -> int:
     """Prepare a configuration's data set and say what it holds."""
-    config = load_config(path)
+    from nas.config.search import load_config
     from nas.data.prepare import prepare
 
+    config = load_config(a.config)
     prepared = prepare(config.data, config.image_size, progress=True)
     counts = f"train {prepared.train:,}, minival {prepared.minival:,}, test {prepared.test:,}"
     console().print(f"{prepared.folder}", soft_wrap=True)

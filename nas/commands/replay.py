@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nas.commands.arguments import add_format, command, count
-from nas.commands.terminal import Column, console, fixed, show
-from nas.config.search import load_config
-from nas.replay.replay import replay, write_replay
-from nas.replay.table import read_trials
-from nas.runs.folder import read_config
-from search_space.space import SearchSpace
+from nas.commands.terminal import Column, console, show
+from nas.runs.text import fixed
 
 _COLUMNS = (
     Column("algorithm", "algorithm"),
@@ -41,36 +36,20 @@ def add(commands: Any) -> None:
 
 
 def run(a: argparse.Namespace) -> int:
-    """Compare algorithms on a log."""
-    return replay_command(a.run, a.config, a.algorithm.split(","), a.seeds, a.trials, a.out, a.format)
-
-
-def replay_command(
-    run: Path,
-    config: Path | None,
-    algorithms: Sequence[str],
-    seeds: int,
-    trials: int | None,
-    out: Path | None,
-    form: str,
-) -> int:
     """Compare algorithms on a run folder, or on a CSV over the space of a configuration."""
-    if config is not None:
-        space = load_config(config).space
-    elif run.is_dir():
-        space = SearchSpace.from_dict(read_config(run)["space"])
-    else:
-        raise ValueError(f"{run} is no run folder; give the space its columns are decisions of with --config")
-    table = read_trials(run, space)
-    records = replay(space, table, algorithms, seeds, budget=trials)
-    title = f"Trials to the log's best reward: median of {seeds} seeds with a 95 % interval"
-    show([asdict(record) for record in records], form, _COLUMNS, title)
-    if out is not None:
-        from nas.analysis.plots import replays
+    from nas.config.search import load_config
+    from nas.replay.compare import compare_algorithms
 
-        written = write_replay(records, out)
-        best = max(trial.reward for trial in table if trial.reward is not None)
-        replays(records, best).savefig(out / "replay.png", dpi=150)
-        written.append(out / "replay.png")
+    compared = compare_algorithms(
+        a.run,
+        space=None if a.config is None else load_config(a.config).space,
+        algorithms=a.algorithm.split(","),
+        seeds=a.seeds,
+        trials=a.trials,
+    )
+    title = f"Trials to the log's best reward: median of {a.seeds} seeds with a 95 % interval"
+    show([asdict(record) for record in compared.records], a.format, _COLUMNS, title)
+    if a.out is not None:
+        written = compared.write(a.out)
         console(stderr=True).print(f"written: {', '.join(map(str, written))}", soft_wrap=True)
     return 0

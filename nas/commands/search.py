@@ -19,6 +19,7 @@ from nas.algorithms import ALGORITHMS, Algorithm
 from nas.architectures import winner
 from nas.commands.arguments import command, count
 from nas.commands.read import show_ranking, show_winner
+from nas.commands.space import space_lines
 from nas.commands.terminal import console, short
 from nas.config.search import Config, load_config
 from nas.runs.folder import check_run, git_commit, locked, noise_to, open_run
@@ -29,7 +30,7 @@ from nas.search.settings import SearchSettings
 from nas.search.warm_start import earlier_trials, recall, remember
 from nas.trackers.terminal import Display
 from nas.trials.task import Task
-from search_space.choices import Constraints
+from search_space.description import describe_space
 from search_space.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def describe(config: Config) -> int:
     settings, algorithm = config.search, config.algorithm
     epoch = f"{config.training.epochs} epochs at {config.image_size} px, batch {config.training.batch_size}"
     per_trial = [f"{settings.cpus_per_trial:g} CPU", f"{settings.gpus_per_trial:g} GPU"]
-    lines = space_lines(config) | {
+    lines = space_lines(describe_space(config.space)) | {
         "reference": _reference_line(config),
         "data": f"{config.data.source} {config.data.path}".strip() + f", minival {config.data.minival:g}",
         "a trial": epoch,
@@ -156,39 +157,12 @@ def describe(config: Config) -> int:
     return 0
 
 
-def space_lines(config: Config) -> dict[str, str]:
-    """Say how large the space is and what its architectures cost."""
-    space = config.space
-    low, high = space.cost_range()
-    return {
-        "space": f"{short(space.size)} architectures ({space.size:,}), {len(space.decisions)} decisions",
-        "allowed": _allowed_share(space),
-        "params": f"{short(low.params)} to {short(high.params)} with {space.constraints.num_classes} classes",
-        "MACs": f"{short(low.macs)} to {short(high.macs)} at {space.constraints.image_size} px",
-    }
-
-
 def _reference_line(config: Config) -> str:
     from search_space.cost import count
 
     c = config.space.constraints
     cost = count(config.reference, config.image_size, c.num_classes, c.in_channels)
     return f"{config.reference.arch_id}, {short(cost.params)} params, {short(cost.macs)} MACs at {config.image_size} px"
-
-
-def _allowed_share(space: SearchSpace) -> str:
-    if not space.constraints:
-        return "all (no constraints)"
-    rng = np.random.default_rng(0)
-    space.sample(rng)  # says so if there is none
-    drawn = 20_000
-    free = replace(space, constraints=_unbounded(space.constraints))
-    share = float(space.allowed(free.sample_encodings(drawn, rng)).mean())
-    return f"about {share:.2%} keep the constraints" if share else f"fewer than one in {drawn:,} keep the constraints"
-
-
-def _unbounded(c: Constraints) -> Constraints:
-    return replace(c, params_min=None, params_max=None, macs_min=None, macs_max=None)
 
 
 def _compute_line(config: Config) -> str:
