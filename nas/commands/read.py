@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from nas.commands.arguments import add_format, command, count, numbers, setting
-from nas.commands.terminal import Column, console, duration, fixed, short, show, table
+from nas.commands.terminal import Column, console, show, table
 from nas.runs.folder import is_locked, read_config, read_run
 from nas.runs.log import read_lines
+from nas.runs.text import duration, fixed, short
 from nas.runs.trial import Trial
 from nas.search.ledger import PROPOSALS, TRIALS
 from search_space.cost import stage_cost, stage_inputs

@@ -20,10 +20,11 @@ from nas.architectures import winner
 from nas.commands.arguments import command, count
 from nas.commands.read import show_ranking, show_winner
 from nas.commands.space import space_lines
-from nas.commands.terminal import console, short
+from nas.commands.terminal import console
 from nas.config.search import Config, load_config
 from nas.runs.folder import check_run, git_commit, locked, noise_to, open_run
 from nas.runs.log import read_lines
+from nas.runs.text import short
 from nas.runs.trial import Trial
 from nas.search.ledger import TRIALS
 from nas.search.settings import SearchSettings

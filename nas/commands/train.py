@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from nas.architectures import find_architecture
 from nas.commands.arguments import command, count
-from nas.commands.terminal import Column, bars, console, fixed, table
+from nas.commands.terminal import Column, console, table
 from nas.config.search import load
 from nas.config.train import Stage, TrainConfig, largest_image_size, load_training, read_progressive, training_stages
 from nas.runs.folder import locked
+from nas.runs.text import bars, fixed
 from nas.training.progressive import PRESETS
 from nas.training.schedules import learning_rate
 

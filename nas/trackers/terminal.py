@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column
 from rich.text import Text
 
-from nas.commands.terminal import duration
+from nas.runs.text import duration
 from nas.runs.trial import Trial
 
 if TYPE_CHECKING:
