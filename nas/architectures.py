@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.runs.folder import config_if_run
-from nas.runs.log import read_lines
+from nas.runs.folder import TRIALS, config_if_run, read_trials
 from nas.runs.ranking import best
 from nas.runs.trial import Trial
-from nas.search.ledger import TRIALS
 from search_space.architecture import Architecture, from_block_strings
 from search_space.families import PUBLISHED, published
 
@@ -101,7 +99,7 @@ def _sizes(family: Path, members: Any) -> str:
 
 def winner(run: Path) -> Trial:
     """Give the trial of highest reward of a run. Raises ValueError if the run has none."""
-    found = best([Trial.from_dict(record) for record in read_lines(run / TRIALS)])
+    found = best(read_trials(run))
     if found is None:
         raise ValueError(f"{run} has no finished trial yet" if (run / TRIALS).exists() else f"{run} is no run folder")
     return found

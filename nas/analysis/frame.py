@@ -13,20 +13,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nas.runs.folder import CONFIG, read_config
+from nas.runs.columns import objective
+from nas.runs.folder import CONFIG, read_config, read_trials, trial_log
 from nas.runs.log import read_lines
+from nas.runs.ranking import counts
 from nas.runs.trial import Trial
-from nas.search.ledger import TRIALS
 from nas.trials.scoring import score
 from rewards.pareto import hypervolume, pareto_front
 from search_space.architecture import STAGE_FIELDS, Architecture
-from search_space.lookup import with_hint
 from search_space.space import SearchSpace
 
-# The columns of a Pareto front when none are named: what the paper's reward weighs against each other.
-OBJECTIVES = {"accuracy": True, "s_normalised": False, "params": False}  # column -> whether more is better
-_FIELDS = [f.name for f in fields(Trial) if f.name != "curve"]  # columns of a table without rows
-_NOT_A_COLUMN = ("curve", "proposal", "parents")
+OBJECTIVES = ("accuracy", "s_normalised", "params")  # of a Pareto front: what the paper's reward weighs
+_FIELDS = [f.name for f in fields(Trial) if f.name not in ("curve", "metrics")]  # columns of a table without rows
+_NOT_A_COLUMN = ("curve", "metrics", "proposal", "parents")
 
 
 def load(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
@@ -45,7 +44,7 @@ def load(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
 
 def load_trials(run: str | Path) -> list[Trial]:
     """Read a run folder's (or a `trials.jsonl`'s) trials as records. Raises ValueError as `load` does."""
-    return [Trial.from_dict(record) for record in read_lines(_log(Path(run)))]
+    return read_trials(trial_log(Path(run)))
 
 
 def load_epochs(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
@@ -65,7 +64,14 @@ def load_epochs(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
 
 def best(frame: pd.DataFrame, n: int = 10) -> pd.DataFrame:
     """Give the `n` rows of highest reward among trials that were answered ok, best first."""
-    return frame[frame["status"] == "ok"].dropna(subset="reward").nlargest(n, "reward")
+    return frame[_scored(frame)].nlargest(n, "reward")
+
+
+def _scored(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows count in a ranking."""
+    return np.array(
+        [counts(status, reward) for status, reward in zip(frame["status"], frame["reward"], strict=True)], bool
+    )
 
 
 def rescore(frame: pd.DataFrame, name: str, settings: Mapping[str, float]) -> pd.DataFrame:
@@ -80,13 +86,13 @@ def rescore(frame: pd.DataFrame, name: str, settings: Mapping[str, float]) -> pd
     return again
 
 
-def pareto(frame: pd.DataFrame, columns: Sequence[str] = tuple(OBJECTIVES)) -> pd.DataFrame:
+def pareto(frame: pd.DataFrame, columns: Sequence[str] = OBJECTIVES) -> pd.DataFrame:
     """Give the rows that no other row beats in every column, by the first column from best to worst.
 
     Args:
-        columns: numeric columns; `-` before a name means less is better, `+` more. Without a sign, accuracy and reward
-            are better when greater, everything else when smaller.
-    Raises: ValueError for a column that the table has not.
+        columns: numeric columns, metrics among them; `-` before a name means less is better, `+` more. Without a sign
+            it is as COLUMNS of nas/runs/columns.py says.
+    Raises: ValueError for a column that the table has not, or one of which no direction is known.
     """
     ok, names, maximise = _measured(frame, columns)
     front = ok.iloc[list(pareto_front(ok[list(names)].to_numpy(dtype=float), maximise))]
@@ -94,7 +100,7 @@ def pareto(frame: pd.DataFrame, columns: Sequence[str] = tuple(OBJECTIVES)) -> p
 
 
 def hypervolume_over_time(
-    frame: pd.DataFrame, columns: Sequence[str] = tuple(OBJECTIVES), reference: Sequence[float] | None = None
+    frame: pd.DataFrame, columns: Sequence[str] = OBJECTIVES, reference: Sequence[float] | None = None
 ) -> pd.DataFrame:
     """Give how the front grew: one row per trial that was answered ok, in the order of the log.
 
@@ -143,11 +149,8 @@ def _progress(frame: pd.DataFrame, ok: pd.DataFrame) -> pd.DataFrame:
 
 def _measured(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...], tuple[bool, ...]]:
     """Rows answered ok in which every column was measured, the columns' names, and whether more of each is better."""
-    names, maximise = zip(*(_objective(column) for column in columns), strict=True)
-    for name in names:
-        if name not in frame.columns:
-            numeric = [c for c in frame.columns if pd.api.types.is_numeric_dtype(frame[c])]
-            raise ValueError(f"no numeric column {with_hint(name, numeric)}")
+    numeric = [str(c) for c in frame.columns if pd.api.types.is_numeric_dtype(frame[c])]
+    names, maximise = zip(*(objective(column, numeric) for column in columns), strict=True)
     return frame[frame["status"] == "ok"].dropna(subset=list(names)), names, maximise
 
 
@@ -177,7 +180,7 @@ def decision_columns(frame: pd.DataFrame) -> list[str]:
 
 
 def _load_one(run: Path) -> pd.DataFrame:
-    log = _log(run)
+    log = trial_log(run)
     space = SearchSpace.from_dict(read_config(log.parent)["space"]) if (log.parent / CONFIG).exists() else None
     rows = [_row(record, space) for record in read_lines(log)]
     if not rows:
@@ -189,7 +192,7 @@ def _load_one(run: Path) -> pd.DataFrame:
 
 def _row(record: dict[str, Any], space: SearchSpace | None) -> dict[str, Any]:
     architecture = Architecture.from_dict(record["architecture"])
-    row = {key: value for key, value in record.items() if key not in _NOT_A_COLUMN}
+    row = {key: value for key, value in record.items() if key not in _NOT_A_COLUMN} | (record.get("metrics") or {})
     row["architecture"] = architecture.to_json()
     row["parents"] = " ".join(record.get("parents") or ())
     row["proposal"] = json.dumps(record.get("proposal") or {})
@@ -202,18 +205,3 @@ def _row(record: dict[str, Any], space: SearchSpace | None) -> dict[str, Any]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _objective(column: str) -> tuple[str, bool]:
-    if column[:1] in "+-":
-        return column[1:], column[0] == "+"
-    return column, column in ("accuracy", "reward")
-
-
-def _log(run: Path) -> Path:
-    log = run if run.suffix == ".jsonl" else run / TRIALS
-    if not log.exists():
-        runs = sorted(str(each.parent) for each in [*run.glob(f"*/{TRIALS}"), *run.parent.glob(f"*/{TRIALS}")])
-        what = "holds no trials" if run.exists() else "does not exist"
-        raise ValueError(f"{run} {what}" + (f"; there are: {', '.join(runs[:8])}" if runs else ""))
-    return log

@@ -8,17 +8,26 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
 
-from nas.cluster.connection import connect, slots
-from nas.cluster.searcher import Callbacks, Event, LedgerSearcher, make_scheduler
-from nas.cluster.worker import run_candidate
-from nas.search.ledger import Ledger
-from nas.search.settings import SearchSettings
-from nas.search.signals import stop_signals
+from nas.cluster.connection import Share, connect, slots
+from nas.cluster.searcher import (
+    Callbacks,
+    Candidates,
+    Event,
+    Judge,
+    JudgedScheduler,
+    LedgerSearcher,
+    Stopper,
+    asha,
+)
+from nas.cluster.signals import stop_signals
+from nas.cluster.worker import Job, run_candidate
 
 logger = logging.getLogger(__name__)
 
@@ -33,36 +42,44 @@ class Stopped(Exception):
         self.signum = signum
 
 
+@dataclass(frozen=True)
+class Engine:
+    """How candidates are run."""
+
+    share: Share  # of each trial
+    workers: int | None = None  # trials at once; None = as many as fit
+    fresh_process: bool | None = None  # a new process per trial; None = on GPUs only
+    max_hours: float | None = None  # no candidate is started later
+    address: str | None = None  # of the cluster; None = this machine
+    asha_epochs: int | None = None  # epochs of a training that successive halving may cut short; None = it may not
+    judge: Judge | None = None  # stops single trials
+
+
 def run(
-    ledger: Ledger,
-    task: Any,
-    settings: SearchSettings,
-    *,
-    address: str | None = None,
-    on_event: Callable[[Event], None] = lambda event: None,
+    candidates: Candidates, job: Job, engine: Engine, *, on_event: Callable[[Event], None] = lambda event: None
 ) -> None:
-    """Run trials until the ledger is done or the time is up; Ray must be connected.
+    """Run trials until no candidate is left or the time is up; Ray must be connected.
 
     Args:
-        ledger: hands out candidates, takes answers.
-        task: what the evaluator needs beside the candidate; pickled once.
-        on_event: called in this process as trials start and finish.
-    Raises: Stopped on SIGINT or SIGTERM, after running trials were given back to the ledger. What the search algorithm
-        raises, after running trials have ended.
+        candidates: hands out candidates, takes answers.
+        on_event: called in this process as trials start, finish an epoch, and end.
+    Raises: Stopped on SIGINT or SIGTERM, after running trials were given back. PluginError, at once, if a worker cannot
+        import what the job needs. What `candidates` raises, after running trials have ended.
     """
-    deadline = time.monotonic() + settings.max_hours * 3600 if settings.max_hours else math.inf
+    deadline = time.monotonic() + engine.max_hours * 3600 if engine.max_hours else math.inf
 
     def late() -> bool:
         return time.monotonic() > deadline
 
-    at_once = slots(settings, {k: float(v) for k, v in ray.cluster_resources().items()}, elastic=address is not None)
+    there = {k: float(v) for k, v in ray.cluster_resources().items()}
+    at_once = slots(engine.share, engine.workers, there, elastic=engine.address is not None)
     for restart in range(_RESTARTS + 1):
-        if ledger.done or late():
+        if candidates.done or late():
             return
         with stop_signals() as caught:
-            searcher = LedgerSearcher(ledger, settings.time_limit_s, lambda: bool(caught) or late(), on_event)
+            searcher = LedgerSearcher(candidates, job.time_limit_s, lambda: bool(caught) or late(), on_event)
             try:
-                _fit(searcher, task, settings, at_once)
+                _fit(searcher, job, engine, at_once)
             except Exception as error:
                 if searcher.fault:
                     raise searcher.fault from None
@@ -74,32 +91,25 @@ def run(
                 logger.warning("Ray failed and is started again: %s", str(error).splitlines()[0][:200])
                 ray.shutdown()
                 time.sleep(min(60, 2**restart))
-                connect(address)
+                connect(engine.address)
             finally:
-                ledger.stop()
+                candidates.stop()
             if caught:
                 raise Stopped(caught[0])
             if searcher.fault:
                 raise searcher.fault
 
 
-def _fit(searcher: LedgerSearcher, task: Any, settings: SearchSettings, at_once: int) -> None:
-    fresh = settings.fresh_process if settings.fresh_process is not None else settings.gpus_per_trial > 0
-    resources = {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial}
-    trainable = tune.with_parameters(
-        run_candidate,
-        task=task,
-        evaluator=settings.evaluator,
-        time_limit_s=settings.time_limit_s,
-        reports=settings.prune != "none",
-    )
+def _fit(searcher: LedgerSearcher, job: Job, engine: Engine, at_once: int) -> None:
+    fresh = engine.fresh_process if engine.fresh_process is not None else engine.share.gpus > 0
+    resources = {"cpu": engine.share.cpus, "gpu": engine.share.gpus}
     storage = tempfile.mkdtemp(prefix="nas-ray-")  # nothing in it is needed again
     try:
         tune.Tuner(
-            tune.with_resources(trainable, resources),
+            tune.with_resources(tune.with_parameters(run_candidate, job=job), resources),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=make_scheduler(settings, task, searcher),
+                scheduler=_scheduler(searcher, engine),
                 num_samples=10**9,
                 max_concurrent_trials=at_once,
                 reuse_actors=not fresh,
@@ -109,12 +119,19 @@ def _fit(searcher: LedgerSearcher, task: Any, settings: SearchSettings, at_once:
                 name="search",
                 storage_path=storage,
                 verbose=0,
+                stop=Stopper(searcher),
                 callbacks=[Callbacks(searcher)],
                 failure_config=tune.FailureConfig(max_failures=0),
             ),
         ).fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
+
+
+def _scheduler(searcher: LedgerSearcher, engine: Engine) -> Any:
+    if engine.asha_epochs is not None:
+        return asha(engine.asha_epochs)
+    return FIFOScheduler() if engine.judge is None else JudgedScheduler(searcher, engine.judge)
 
 
 def _trial_dirname(trial: Any) -> str:

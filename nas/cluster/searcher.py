@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search import Searcher
 
+from nas.plugins import PluginError
 from nas.runs.trial import Trial
-from nas.search.ledger import Candidate, Ledger
-from nas.search.pruning import hopeless
-from nas.search.settings import SearchSettings
 from nas.trials.answer import hard_limit_s
+from nas.trials.task import Candidate
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something the display may want to show."""
+    """Something that happened, for whoever listens."""
 
-    kind: str  # started, finished, died
-    trial_id: int
-    trial: Trial | None = None  # of `finished`
+    kind: Literal["started", "epoch", "finished", "died"]
+    candidate: Candidate
+    trial: Trial | None = None  # of `finished`; of `epoch` as far as it is known
+
+
+class Candidates(Protocol):
+    """Where candidates come from and answers go: the ledger of a search."""
+
+    @property
+    def done(self) -> bool:
+        """Whether every candidate is answered and no more will come."""
+
+    def next_candidate(self) -> Candidate | None:
+        """Give the next candidate to start; None: none now."""
+
+    def finish(self, trial_id: int, outcome: Trial) -> Trial | None:
+        """Take what became of a candidate; None if that is known already."""
+
+    def died(self, trial_id: int, reason: str, *, timed_out: bool, lost: bool) -> Trial | None:
+        """Take that a candidate's process (or, `lost`, its node) went away; give the trial if that ends it."""
+
+    def stop(self) -> None:
+        """Take that nothing runs any more."""
+
+
+# Gives the reason to stop a trial, of which this much is known, or None.
+Judge = Callable[[Trial], str | None]
 
 
 class LedgerSearcher(Searcher):  # type: ignore[misc]
@@ -38,17 +60,19 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
 
     def __init__(
         self,
-        ledger: Ledger,
+        candidates: Candidates,
         time_limit_s: float | None,
         stopping: Callable[[], bool],
         on_event: Callable[[Event], None],
     ) -> None:
         super().__init__(metric="reward", mode="max")
-        self.ledger, self.time_limit_s, self.stopping, self.on_event = ledger, time_limit_s, stopping, on_event
+        self.candidates, self.time_limit_s = candidates, time_limit_s
+        self.stopping, self.on_event = stopping, on_event
         self.live: dict[str, Candidate] = {}
         self.began: dict[str, float] = {}
         self.reasons: dict[str, str] = {}  # why a trial was pruned
         self.fault: Exception | None = None  # of the algorithm or the log, not of Ray: nothing is started any more
+        self.unable = False  # whether a worker can evaluate nothing: what runs is stopped, too
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles searchers to remember them; this one has nothing to remember."""
@@ -58,22 +82,30 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         """Give Ray a candidate, None while none is to start, or FINISHED."""
         candidate = None
         if not (self.stopping() or self.fault):
-            candidate = self._guarded(self.ledger.next_candidate)
+            candidate = self._guarded(self.candidates.next_candidate)
         if candidate is None:
-            over = not self.live if self.stopping() or self.fault else self.ledger.done
+            over = not self.live if self.stopping() or self.fault else self.candidates.done
             return Searcher.FINISHED if over else None
         self.live[trial_id] = candidate
         return {"candidate": {"architecture": candidate.proposal.architecture.to_json(), "seed": candidate.seed}}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Note when a process began with its candidate; before that it only started."""
+        """Note when a process began with its candidate (before that it only started), and pass epochs on."""
         candidate = self.live.get(trial_id)
-        if candidate is not None and trial_id not in self.began:
+        if candidate is None:
+            return
+        if trial_id not in self.began:
             self.began[trial_id] = time.monotonic()
-            self.on_event(Event("started", candidate.trial_id))
+            self.on_event(Event("started", candidate))
+        elif "partial" in result and "answer" not in result:
+            self.on_event(Event("epoch", candidate, result["partial"]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take an answer. One without is a trial whose process died (`on_trial_died`) or that Ray stopped."""
+        if result is not None and "unable" in result:
+            self.live.pop(trial_id, None)
+            self.fault, self.unable = self.fault or PluginError(result["unable"]), True
+            return
         if error or result is None or not {"answer", "partial"} & result.keys():
             return
         if "answer" not in result and self.stopping():  # nothing wrong with the trial: the search ends
@@ -81,12 +113,12 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         candidate = self.live.pop(trial_id, None)
         if candidate is None:
             return
-        fields = json.loads(result.get("answer") or result["partial"])
+        outcome: Trial = result.get("answer") or result["partial"]
         if reason := self.reasons.pop(trial_id, None):
-            fields["error"] = reason
-        trial = self._guarded(partial(self.ledger.finish, candidate.trial_id, fields))
+            outcome = replace(outcome, error=reason)
+        trial = self._guarded(partial(self.candidates.finish, candidate.trial_id, outcome))
         if trial:
-            self.on_event(Event("finished", candidate.trial_id, trial))
+            self.on_event(Event("finished", candidate, trial))
 
     def on_trial_died(self, trial_id: str, reason: str) -> None:
         """Tell the ledger that the process of a trial went away, and whether that was its time limit."""
@@ -99,8 +131,8 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         if timed_out:
             reason = f"did not end within {self.time_limit_s:g} s and was killed"
         lost = not timed_out and any(sign in reason for sign in _LOST)
-        trial = self._guarded(partial(self.ledger.died, candidate.trial_id, reason, timed_out=timed_out, lost=lost))
-        self.on_event(Event("finished" if trial else "died", candidate.trial_id, trial))
+        trial = self._guarded(partial(self.candidates.died, candidate.trial_id, reason, timed_out=timed_out, lost=lost))
+        self.on_event(Event("finished" if trial else "died", candidate, trial))
 
     def _guarded(self, act: Callable[[], T]) -> T | None:
         """Keep an error of ours from Ray, which would take it for its own."""
@@ -135,13 +167,9 @@ class Callbacks(tune.Callback):  # type: ignore[misc]
         self.searcher.on_trial_died(trial.trial_id, _reason(trial))
 
 
-def make_scheduler(settings: SearchSettings, task: Any, searcher: LedgerSearcher) -> Any:
-    """What stops trials early: nothing, asynchronous successive halving (arXiv:1810.05934), or the bound."""
-    if settings.prune == "bound":
-        return _BoundScheduler(searcher, settings.prune_top)
-    if settings.prune == "none":
-        return FIFOScheduler()
-    epochs, thirds = task.training.epochs, 3
+def asha(epochs: int) -> Any:
+    """Asynchronous successive halving (arXiv:1810.05934)."""
+    thirds = 3
     return ASHAScheduler(
         time_attr="epoch",
         metric="reward",
@@ -153,21 +181,39 @@ def make_scheduler(settings: SearchSettings, task: Any, searcher: LedgerSearcher
     )
 
 
-class _BoundScheduler(FIFOScheduler):  # type: ignore[misc]
-    """Stops a trial that can no longer be among the best."""
+class JudgedScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Stops the trials that a judge gives a reason to stop."""
 
-    def __init__(self, searcher: LedgerSearcher, top: int) -> None:
+    def __init__(self, searcher: LedgerSearcher, judge: Judge) -> None:
         super().__init__()
-        self.searcher, self.top = searcher, top
+        self.searcher, self.judge = searcher, judge
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Look at a trial after an epoch."""
         if "partial" in result and "answer" not in result:
-            reason = hopeless(self.searcher.ledger.trials, json.loads(result["partial"]), self.top)
+            reason = self.judge(result["partial"])
             if reason is not None:
                 self.searcher.reasons[trial.trial_id] = reason
                 return str(self.STOP)
         return str(self.CONTINUE)
+
+
+class Stopper(tune.Stopper):  # type: ignore[misc]
+    """Stops everything at once where a worker can evaluate nothing."""
+
+    def __init__(self, searcher: LedgerSearcher) -> None:
+        self.searcher = searcher
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No trial is stopped on its own."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the search is to end."""
+        return self.searcher.unable
 
 
 def _reason(trial: Any) -> str:

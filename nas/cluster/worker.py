@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
-import json
+import pickle
+import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from ray import tune
+from ray import cloudpickle, tune
 
-from nas.trials.answer import answer, hard_limit_s, killed_after
+from nas import plugins
+from nas.trials.answer import answer, find_evaluator, hard_limit_s, killed_after, so_far
+from search_space.architecture import Architecture
 
 
-def run_candidate(
-    config: Mapping[str, Any], task: Any, evaluator: str, time_limit_s: float | None, reports: bool
-) -> None:
-    """Evaluate one candidate in a worker process and report its answer, and after each epoch what it would be now."""
+@dataclass(frozen=True)
+class Job:
+    """What all candidates of a search are evaluated with. The task is pickled: what it holds may be a plug-in's."""
 
-    def tell(**fields: Any) -> None:
-        reward = fields.pop("reward", None)
+    task: bytes
+    plugins: tuple[str, ...]
+    evaluator: str  # module:function
+    epochs: int  # of a training; the last one is no report, for the answer follows at once
+    time_limit_s: float | None
+    reports: bool  # whether somebody wants to hear of epochs
+
+    @classmethod
+    def of(cls, task: Any, **settings: Any) -> Job:
+        """Make a job of a task that is not pickled yet."""
+        return cls(task=cloudpickle.dumps(task), **settings)
+
+
+def run_candidate(config: Mapping[str, Any], job: Job) -> None:
+    """Evaluate one candidate in a worker process and report its answer, and after each epoch what it would be now.
+
+    Reports are dicts: `epoch` 0 once the process is up, `partial` a Trial so far, `answer` the Trial, or `unable`, why
+    no candidate can be evaluated here.
+    """
+
+    def tell(reward: float | None = None, **fields: Any) -> None:
         tune.report({"reward": float("nan") if reward is None else reward, **fields})
 
-    def report(so_far: Mapping[str, Any]) -> bool:
-        epoch = len(so_far["curve"])
-        if reports and epoch < task.training.epochs:  # if Ray stops the trial here, this call does not return
-            stopped = {"status": "pruned", "error": f"stopped after epoch {epoch}", "reward": None}
-            tell(reward=so_far["reward"], epoch=epoch, partial=json.dumps({**so_far, **stopped}))
+    tell(epoch=0)  # this process is up: the time limit counts from here
+    try:
+        plugins.load(job.plugins)
+        evaluate = find_evaluator(job.evaluator)
+    except plugins.PluginError as error:
+        tell(unable=f"{error} (on {socket.gethostname()})", done=True)
+        return
+    task, candidate = pickle.loads(job.task), config["candidate"]
+    architecture = Architecture.from_json(candidate["architecture"])
+
+    def report(fields: Mapping[str, Any]) -> bool:
+        epoch = len(fields["curve"])
+        if job.reports and epoch < job.epochs:  # if Ray stops the trial here, this call does not return
+            tell(fields.get("reward"), epoch=epoch, partial=so_far(architecture, fields))
         return True
 
-    candidate = config["candidate"]
-    tell(epoch=0)  # this process is up: the time limit counts from here
-    with killed_after(hard_limit_s(time_limit_s)):
-        result = answer(candidate["architecture"], candidate["seed"], task, evaluator, report)
-    tell(reward=result.get("reward"), answer=json.dumps(result), done=True)
+    with killed_after(hard_limit_s(job.time_limit_s)):
+        trial = answer(architecture, candidate["seed"], task, evaluate, report)
+    tell(trial.reward, answer=trial, done=True)

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from nas.commands.arguments import add_format, command, count, numbers, setting
 from nas.commands.terminal import Column, console, show, table
-from nas.runs.folder import is_locked, read_config, read_run
-from nas.runs.log import read_lines
+from nas.runs.columns import column
+from nas.runs.ranking import ranked
+from nas.runs.status import status as status_of
 from nas.runs.text import duration, fixed, short
 from nas.runs.trial import Trial
-from nas.search.ledger import PROPOSALS, TRIALS
 from search_space.cost import stage_cost, stage_inputs
 
-_TRIALS = (
-    Column("trial_id", "trial"),
-    Column("arch_id", "arch_id"),
-    Column("status", "status"),
-    Column("reward", "reward", fixed(4)),
-    Column("accuracy", "accuracy", fixed(4)),
-    Column("s_normalised", "S", fixed(3)),
-    Column("step_time_ms", "step ms", fixed(2)),
-    Column("params", "params", short),
-    Column("macs", "MACs", short),
-    Column("wall_s", "wall s", fixed(1)),
-    Column("proposed_by", "proposed by"),
-)
+_SHOWN = ("trial_id", "arch_id", "status", "reward", "accuracy", "s_normalised", "step_time_ms", "params", "macs")
+
+
+def _columns(names: Iterable[str]) -> tuple[Column, ...]:
+    """Lay out columns of trials as the table of columns has them."""
+    lines = ((name, column(name)) for name in names)
+    return tuple(Column(name, line.heading or name, line.write) for name, line in lines)
+
+
+def _with(objectives: Sequence[str]) -> tuple[Column, ...]:
+    """The columns that are always shown, and those of objectives that are not among them."""
+    further = [name.lstrip("+-") for name in objectives if name.lstrip("+-") not in (*_SHOWN, *_LAST)]
+    return _columns((*_SHOWN, *further, *_LAST))
+
+
+_LAST = ("wall_s", "proposed_by")
+_TRIALS = _columns((*_SHOWN, *_LAST))
 _HYPERVOLUME = (
     Column("trials", "trials"),
     Column("trial_id", "trial"),
@@ -136,26 +138,19 @@ def _run_report(a: argparse.Namespace) -> int:
 
 def status(run: Path, form: str) -> int:
     """Show how far a run is."""
-    record, config = read_run(run), read_config(run)
-    trials, events = read_lines(run / TRIALS), read_lines(run / PROPOSALS)
-    statuses = Counter(trial["status"] for trial in trials)
-    answered = {trial["trial_id"] for trial in trials}
-    in_flight = sorted({e["trial_id"] for e in events if e["event"] == "proposed"} - answered)
-    scored = [trial for trial in trials if trial.get("reward") is not None]
-    top = max(scored, key=lambda trial: trial["reward"], default={})
-    over = len(trials) >= config["search"]["trials"]
+    found = status_of(run)
     row: dict[str, Any] = {
-        "state": "running" if is_locked(run) else "finished" if over else "stopped",
-        "run_id": record["run_id"],
-        "created_at": record["created_at"],
-        "trials": len(trials),
-        "of": config["search"]["trials"],
-        **{name: statuses[name] for name in sorted(statuses)},
-        "in_flight": len(in_flight),
-        "best_reward": top.get("reward"),
-        "best_trial": top.get("trial_id"),
-        "device_h": sum(trial.get("device_s") or 0 for trial in trials) / 3600,
-        "last_trial_s_ago": _age(trials),
+        "state": found.state,
+        "run_id": found.run_id,
+        "created_at": found.created_at,
+        "trials": found.trials,
+        "of": found.budget,
+        **found.statuses,
+        "in_flight": found.in_flight,
+        "best_reward": found.best.reward if found.best else None,
+        "best_trial": found.best.trial_id if found.best else None,
+        "device_h": found.device_h,
+        "last_trial_s_ago": found.last_trial_s_ago,
     }
     if form != "table":
         show([row], form, ())
@@ -187,28 +182,24 @@ def trials(run: Path, form: str, sort: str, descending: bool, limit: int | None,
 
 def best(run: Path, form: str, n: int, reward: str | None, settings: Mapping[str, float]) -> int:
     """Show the best trials and the winner stage by stage; with another reward if one is given."""
-    from nas.analysis import best as best_rows
-    from nas.analysis import load, records, rescore
+    from nas.analysis import records
+    from nas.analysis.run import Run
 
-    frame = load(run)
-    if reward or settings:
-        own = read_config(run)["reward"]
-        name = own.pop("name")
-        frame = rescore(frame, reward or name, (own if reward in (None, name) else {}) | dict(settings))
-    rows = records(best_rows(frame, n))
+    opened = Run(run)
+    rows = records(opened.best(n, reward=reward, settings=settings))
     _show(rows, form)
     if form == "table" and rows:
-        chosen = {record["trial_id"]: record for record in read_lines(run / TRIALS)}[rows[0]["trial_id"]]
-        show_winner(replace(Trial.from_dict(chosen), reward=rows[0]["reward"]))
+        chosen = {trial.trial_id: trial for trial in opened.trials}[rows[0]["trial_id"]]
+        show_winner(replace(chosen, reward=rows[0]["reward"]))
     return 0
 
 
 def pareto(run: Path, form: str, columns: Sequence[str]) -> int:
     """Show the Pareto front over the columns named."""
-    from nas.analysis import load, records
-    from nas.analysis import pareto as pareto_rows
+    from nas.analysis import records
+    from nas.analysis.run import Run
 
-    _show(records(pareto_rows(load(run), columns)), form)
+    _show(records(Run(run).pareto(columns)), form, _with(columns))
     return 0
 
 
@@ -225,25 +216,21 @@ def hypervolume(run: Path, form: str, columns: Sequence[str], reference: Sequenc
 
 def report(run: Path, out: Path | None) -> int:
     """Write a run up as HTML."""
-    from nas.analysis.report import report as write_up
+    from nas.analysis.run import Run
 
-    text, out = write_up(run), out or run / "report.html"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text)
-    console().print(f"written: {out}", soft_wrap=True)
+    console().print(f"written: {Run(run).report(out)}", soft_wrap=True)
     return 0
 
 
-def show_ranking(run: Path, n: int = 10) -> None:
-    """Print the best trials of a run."""
-    every = [Trial.from_dict(record) for record in read_lines(run / TRIALS)]
-    ranked = sorted((t for t in every if t.reward is not None), key=lambda t: t.reward or 0, reverse=True)
-    if every and not ranked:
-        statuses = ", ".join(f"{status} {n}" for status, n in sorted(Counter(t.status for t in every).items()))
-        last = next((f"; the last error: {t.error}" for t in reversed(every) if t.error), "")
+def show_ranking(trials: Sequence[Trial], n: int = 10) -> None:
+    """Print the best of a run's trials, or why none was scored."""
+    best = ranked(trials)
+    if trials and not best:
+        statuses = ", ".join(f"{status} {n}" for status, n in sorted(Counter(t.status for t in trials).items()))
+        last = next((f"; the last error: {t.error}" for t in reversed(trials) if t.error), "")
         console().print(f"no trial was scored: {statuses}{last}", soft_wrap=True)
         return
-    _show([trial.to_dict() for trial in ranked[:n]], "table")
+    _show([{**trial.to_dict(), **trial.metrics} for trial in best[:n]], "table")
 
 
 def show_winner(trial: Trial) -> None:
@@ -278,9 +265,3 @@ def _show(rows: Sequence[Mapping[str, Any]], form: str, columns: Sequence[Column
         console().print("no trials yet")
     else:
         show(rows, form, columns)
-
-
-def _age(trials: Sequence[Mapping[str, Any]]) -> float | None:
-    if not trials or not trials[-1].get("ended_at"):
-        return None
-    return max(0.0, time.time() - datetime.fromisoformat(trials[-1]["ended_at"]).timestamp())

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nas.commands.arguments import add_format, command, count
 from nas.commands.terminal import Column, console, show
 from nas.runs.text import short
-
-if TYPE_CHECKING:
-    from search_space.description import SpaceDescription
 
 _SAMPLES = (
     Column("arch_id", "arch_id"),
@@ -33,25 +30,9 @@ def add(commands: Any) -> None:
     add_format(sub)
 
 
-def space_lines(space: SpaceDescription) -> dict[str, str]:
-    """Say how large a space is and what its architectures cost."""
-    from search_space.description import DRAWN
-
-    low, high, share, at = space.lowest, space.highest, space.allowed, space.constraints
-    if share is None:
-        allowed = "all (no constraints)"
-    else:
-        allowed = (f"about {share:.2%}" if share else f"fewer than one in {DRAWN:,}") + " keep the constraints"
-    return {
-        "space": f"{short(space.size)} architectures ({space.size:,}), {len(space.decisions)} decisions",
-        "allowed": allowed,
-        "params": f"{short(low.params)} to {short(high.params)} with {at.num_classes} classes",
-        "MACs": f"{short(low.macs)} to {short(high.macs)} at {at.image_size} px",
-    }
-
-
 def _size(a: argparse.Namespace) -> int:
     from nas.config.search import load_config
+    from nas.search.plan import space_lines
     from search_space.description import describe_space
 
     space = describe_space(load_config(a.config).space)

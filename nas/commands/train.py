@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nas.architectures import find_architecture
 from nas.commands.arguments import command, count
 from nas.commands.terminal import Column, console, table
-from nas.config.search import load
+from nas.config.check import load
 from nas.config.train import Stage, TrainConfig, largest_image_size, load_training, read_progressive, training_stages
 from nas.runs.folder import locked
 from nas.runs.text import bars, fixed

@@ -1,31 +1,28 @@
-"""One YAML file -> checked, frozen settings: the composition of every part's own settings."""
+"""What a search is told: the composition of every part's own settings, from YAML or from Python objects. No torch."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
-import pydantic
-from pydantic import TypeAdapter
-
+from nas import plugins
 from nas.algorithms import ALGORITHMS
+from nas.config.check import at_least, changes, check_keys, checked, load, section
+from nas.config.settings import EVALUATOR, AlgorithmSettings, SearchSettings
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.measure.settings import StepTimeSettings
-from nas.search.settings import AlgorithmSettings, RewardSettings, SearchSettings
 from nas.training.settings import TrainSettings
+from nas.trials.scoring import RewardSettings
 from rewards import REWARDS, is_finite_number
-from search_space import yaml_text
 from search_space.architecture import Architecture
+from search_space.choices import Constraints
 from search_space.families import PUBLISHED, published
-from search_space.lookup import with_hint
+from search_space.lookup import find, with_hint
 from search_space.space import SearchSpace
 from search_space.spaces import backbone_of, space_from_config
-
-Settings = TypeVar("Settings")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +41,18 @@ class Config:
     image_size: int  # pixels, height = width, of training and of the search's accuracy
     device: str  # auto, cpu, cuda or cuda:N
     seed: int  # of data order, initial weights and everything else random in a trial
+    plugins: tuple[str, ...] = ()  # modules that are imported here and in every worker before anything is read
+    callbacks: tuple[Any, ...] = ()  # names of TRACKERS, module:Name, or {name: its settings}
+    measure: tuple[str, ...] = ()  # what else is measured of each candidate: keys of MEASURERS, or module:function
     constraints_given: tuple[str, ...] = ()  # what the file says of the images the constraints are counted for
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; `parse` gives an equal config back."""
-        record: dict[str, Any] = {"space": self.space.to_dict(), "reference": self.reference.to_dict()}
+        record: dict[str, Any] = {name: list(getattr(self, name)) for name in _LISTS}
+        record |= {"space": self.space.to_dict(), "reference": self.reference.to_dict()}
         for name in _SECTIONS:
             record[name] = dataclasses.asdict(getattr(self, name))
-        for name in ("reward", "algorithm"):
+        for name in _NAMED:
             record[name] |= record[name].pop("settings")
         return record | {"image_size": self.image_size, "device": self.device, "seed": self.seed}
 
@@ -66,20 +67,81 @@ _SECTIONS: dict[str, type[Any]] = {
     "search": SearchSettings,
 }
 _NAMED: Mapping[str, Mapping[str, Any]] = {"reward": REWARDS, "algorithm": ALGORITHMS}
-_KEYS = ("space", "reference", *_SECTIONS, "image_size", "device", "seed")
+_LISTS = ("plugins", "callbacks", "measure")
+_KEYS = (*_LISTS, "space", "reference", *_SECTIONS, "image_size", "device", "seed")
 
 # Sections and keys whose change makes earlier trials incomparable with later ones. Where, how many and in which order
 # trials run does not; `time_limit_s` decides who may finish, but never changes a number.
 COMPARABLE = ("space", "reference", "data", "augment", "training", "step_time", "reward", "image_size", "seed")
 MAY_CHANGE = {"data.cache_dir", "training.time_limit_s"}
+_MOVED = {"nas.search.evaluate:evaluate": EVALUATOR}  # names that older configurations have
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: str | Path) -> Config:
     """Read and check a YAML file; paths of data are made absolute, for workers may run in another folder.
 
     Raises: ValueError: one line with the path of the key, its value and what is allowed.
     """
-    config = load(path, parse)
+    return _absolute(load(Path(path), parse))
+
+
+def search_config(**sections: Any) -> Config:
+    """Make a configuration in Python: keywords are the keys of the YAML file.
+
+    Args:
+        sections: plain data as in YAML, or objects: a SearchSpace, an Architecture, a record of settings such as
+            TrainSettings. `space` and `image_size` have no default.
+    Raises: ValueError as `load_config` does.
+
+    >>> config = search_config(space={"name": "small"}, image_size=32, training={"epochs": 2})
+    >>> config.training.epochs, config.algorithm.name
+    (2, 'predictor')
+    """
+    return _absolute(parse(sections))
+
+
+def parse(record: Any) -> Config:
+    """Check plain data and fill in defaults. Raises ValueError as `load_config` does."""
+    if not isinstance(record, Mapping):
+        raise ValueError("a configuration must be a mapping of sections: " + ", ".join(_KEYS))
+    check_keys(record, _KEYS)
+    lists = {name: _list(name, record.get(name)) for name in _LISTS}
+    plugins.load(lists["plugins"])  # first: whatever is named below may be theirs
+    for key in ("space", "image_size"):
+        if key not in record:
+            raise ValueError(f"missing key {key!r}")
+    image_size = at_least(1, "image_size", record["image_size"])
+    sections: dict[str, Any] = {name: _section(name, record.get(name)) for name in _SECTIONS}
+    space, given = _space(record["space"], image_size, sections["data"])
+    return Config(
+        space=space,
+        reference=_reference(record.get("reference", "backbone"), record["space"], space),
+        **sections,
+        image_size=image_size,
+        device=checked("device", str, record.get("device", "auto")),
+        seed=at_least(0, "seed", record.get("seed", 0)),
+        constraints_given=tuple(name for name in ("num_classes", "in_channels") if name in given),
+        **lists,  # type: ignore[arg-type]  # of the three fields that are lists
+    )
+
+
+def with_numbers(config: Config, trials: int | None, workers: int | None) -> Config:
+    """Give a configuration with other numbers of trials and workers, where they are given."""
+    own = config.search
+    search = dataclasses.replace(own, trials=trials or own.trials, workers=workers or own.workers)
+    return dataclasses.replace(config, search=search)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Say which comparable settings of two resolved configs differ: `training.epochs: 10 -> 5`, one string a key."""
+    return changes(_comparable(old), _comparable(new), MAY_CHANGE)
+
+
+def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: record.get(name) for name in COMPARABLE} | {"search.evaluator": record["search"]["evaluator"]}
+
+
+def _absolute(config: Config) -> Config:
     data = config.data
     if data.source not in ("folder", "parquet"):
         return config
@@ -87,87 +149,51 @@ def load_config(path: Path) -> Config:
     return dataclasses.replace(config, data=dataclasses.replace(data, path=train, test_path=test))
 
 
-def load(path: Path, read: Callable[[Any], Settings]) -> Settings:
-    """Read a YAML file and check it with `read`. Raises ValueError that names the file, too."""
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    try:
-        return read(yaml_text.load(text))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+def _list(name: str, given: Any) -> tuple[Any, ...]:
+    items = [given] if isinstance(given, str) else [] if given is None else given
+    allowed = (str, Mapping) if name == "callbacks" else (str,)
+    if not isinstance(items, list | tuple) or not all(isinstance(item, allowed) for item in items):
+        raise ValueError(f"{name} must be a list of names, got {given!r}")
+    return tuple(items)
 
 
-def parse(record: Any) -> Config:
-    """Check plain data and fill in defaults. Raises ValueError as `load_config` does."""
-    if not isinstance(record, Mapping):
-        raise ValueError("a configuration must be a mapping of sections: " + ", ".join(_KEYS))
-    for key in record:
-        if key not in _KEYS:
-            raise ValueError(f"unknown key {with_hint(str(key), _KEYS)}")
-    for key in ("space", "image_size"):
-        if key not in record:
-            raise ValueError(f"missing key {key!r}")
-    image_size = _at_least(1, "image_size", record["image_size"])
-    given_space = record["space"]
-    space = space_from_config(given_space)
-    given = given_space.get("constraints") or {}
-    sections: dict[str, Any] = {name: section(name, _SECTIONS[name], record.get(name)) for name in _SECTIONS}
-    shape, data = {"image_size": image_size}, sections["data"]
+def _space(given: Any, image_size: int, data: DataSettings) -> tuple[SearchSpace, Mapping[str, Any]]:
+    """Give the space, its constraints counted for the search's images, and what was said of the constraints."""
+    if isinstance(given, SearchSpace):
+        space, unsaid = given, Constraints()
+        said: Mapping[str, Any] = {k: v for k, v in vars(given.constraints).items() if v != getattr(unsaid, k)}
+    else:
+        space = space_from_config(given)
+        said = given.get("constraints") or {}
+    shape = {"image_size": image_size}
     if data.known is not None:
         shape |= {"num_classes": data.known.num_classes, "in_channels": data.channels or data.known.channels}
-    fill = {name: value for name, value in shape.items() if name not in given}
-    constraints = dataclasses.replace(space.constraints, **fill)
-    return Config(
-        space=dataclasses.replace(space, constraints=constraints),
-        reference=_reference(record.get("reference", "backbone"), given_space, space),
-        **sections,
-        image_size=image_size,
-        device=checked("device", str, record.get("device", "auto")),
-        seed=_at_least(0, "seed", record.get("seed", 0)),
-        constraints_given=tuple(name for name in ("num_classes", "in_channels") if name in given),
-    )
+    fill = {name: value for name, value in shape.items() if name not in said}
+    return dataclasses.replace(space, constraints=dataclasses.replace(space.constraints, **fill)), said
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Say which comparable settings of two resolved configs differ: `training.epochs: 10 -> 5`, one string a key."""
-    return changes({k: old.get(k) for k in COMPARABLE}, {k: new.get(k) for k in COMPARABLE}, MAY_CHANGE)
-
-
-def changes(old: Mapping[str, Any], new: Mapping[str, Any], may_change: set[str]) -> list[str]:
-    """Say where two records differ, as `differences` does; but for the keys, such as `data.cache_dir`, that may."""
-    before, after = _flat(old), _flat(new)
-    return [
-        f"{key}: {before.get(key, 'not set')!r} -> {after.get(key, 'not set')!r}"
-        for key in sorted({**before, **after})
-        if before.get(key) != after.get(key) and key not in may_change
-    ]
-
-
-def _reference(given: Any, given_space: Mapping[str, Any], space: SearchSpace) -> Architecture:
+def _reference(given: Any, given_space: Any, space: SearchSpace) -> Architecture:
+    if isinstance(given, Architecture):
+        return given
     if isinstance(given, Mapping):
         return Architecture.from_dict(given)
     if given == "backbone":
-        return backbone_of(given_space, space)
+        return backbone_of(given_space if isinstance(given_space, Mapping) else {}, space)
     if given not in PUBLISHED:
         hint = with_hint(str(given), ("backbone", *PUBLISHED))
         raise ValueError(f"reference {hint} is neither `backbone`, a published name nor an architecture")
     return published(given)
 
 
-def section(name: str, settings: type[Settings], given: Any) -> Settings:
-    """Check one section and fill in its defaults. Raises ValueError as `load_config` does."""
-    given = {} if given is None else given
+def _section(name: str, given: Any) -> Any:
+    settings = _SECTIONS[name]
+    if isinstance(given, settings):
+        return given
     if name in _NAMED:
-        given = _split_named(name, given)
-    if not isinstance(given, Mapping):
-        raise ValueError(f"{name} must be a mapping, got {given!r}")
-    known = [field.name for field in dataclasses.fields(settings)]  # type: ignore[arg-type]
-    for key in given:
-        if key not in known:
-            raise ValueError(f"unknown key {name}.{with_hint(str(key), known)}")
-    return _settings(name, settings, given)
+        given = _split_named(name, {} if given is None else given)
+    if name == "search" and isinstance(given, Mapping) and given.get("evaluator") in _MOVED:
+        given = {**given, "evaluator": _MOVED[given["evaluator"]]}
+    return section(name, settings, given)
 
 
 def _split_named(section: str, given: Any) -> dict[str, Any]:
@@ -177,50 +203,10 @@ def _split_named(section: str, given: Any) -> dict[str, Any]:
     record = {"name": given} if isinstance(given, str) else dict(given)
     own = [field.name for field in dataclasses.fields(_SECTIONS[section]) if field.name != "settings"]
     fields = {key: record.pop(key) for key in own if key in record}
-    things = _NAMED[section]
-    name = fields.get("name", _SECTIONS[section]().name)
-    if name not in things:
-        raise ValueError(f"unknown {section} {with_hint(str(name), tuple(things))}")
-    known = [p.name for p in inspect.signature(things[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for key in record:
-        if key not in known:
-            raise ValueError(f"unknown key {section}.{with_hint(str(key), known)}")
-        if section == "reward" and not is_finite_number(record[key]):
-            raise ValueError(f"reward.{key} must be a finite number, got {record[key]!r}")
+    thing = find(section, str(fields.get("name", _SECTIONS[section]().name)), _NAMED[section])
+    known = [p.name for p in inspect.signature(thing).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    check_keys(record, known, f"{section}.")
+    for key, value in record.items():
+        if section == "reward" and not is_finite_number(value):
+            raise ValueError(f"reward.{key} must be a finite number, got {value!r}")
     return fields | {"settings": record}
-
-
-def _at_least(low: int, name: str, value: Any) -> int:
-    number: int = checked(name, int, value)
-    if number < low:
-        raise ValueError(f"{name} must be >= {low}, got {number}")
-    return number
-
-
-def _settings(name: str, kind: type[Settings], given: Mapping[str, Any]) -> Settings:
-    """Check each value against its field's type, then let the record check its ranges."""
-    hints = get_type_hints(kind)
-    fields = {key: checked(f"{name}.{key}", hints[key], value) for key, value in given.items()}
-    try:
-        return kind(**fields)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-
-
-def checked(path: str, kind: Any, value: Any) -> Any:
-    """Check one value, strictly but for lists, which YAML has for tuples."""
-    try:
-        return TypeAdapter(kind).validate_json(json.dumps(value, default=str), strict=True)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{path}: {first['msg'][0].lower()}{first['msg'][1:]}, got {value!r}") from None
-
-
-def _flat(record: Any, path: str = "") -> dict[str, Any]:
-    if isinstance(record, Mapping):
-        items = ((f"{path}.{key}" if path else str(key), value) for key, value in record.items())
-        return {leaf: value for key, item in items for leaf, value in _flat(item, key).items()}
-    if isinstance(record, list | tuple) and any(isinstance(item, Mapping) for item in record):
-        items = ((f"{path}.{number}", item) for number, item in enumerate(record, start=1))
-        return {leaf: value for key, item in items for leaf, value in _flat(item, key).items()}
-    return {path: list(record) if isinstance(record, list | tuple) else record}

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.config.search import MAY_CHANGE, changes, checked, load, section
+from nas.config.check import at_least, changes, check_keys, checked, load, section
+from nas.config.search import MAY_CHANGE
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.progressive import PRESETS, Strengths, augmented, stage_batch_size, stages
 from nas.training.settings import ProgressiveSettings, TrainSettings
@@ -89,9 +90,7 @@ def parse_training(record: Any, architecture: Architecture | None = None) -> Tra
         raise ValueError("a training configuration must be a mapping of: " + ", ".join(_KEYS[2:]))
     if "space" in record:
         raise ValueError("this is a search's configuration; those of trainings are in experiments/configs/train")
-    for key in record:
-        if key not in _KEYS:
-            raise ValueError(f"unknown key {with_hint(str(key), _KEYS)}")
+    check_keys(record, _KEYS)
     architecture = _architecture(record, architecture)
     progressive = read_progressive(record.get("progressive", "none"))
     image_size = _train_size(record, progressive, architecture)
@@ -100,10 +99,12 @@ def parse_training(record: Any, architecture: Architecture | None = None) -> Tra
         progressive=progressive,
         **{name: section(name, kind, record.get(name)) for name, kind in _SECTIONS.items()},
         image_size=image_size,
-        eval_image_size=_whole(record, "eval_image_size", architecture.image_size or image_size),
-        checkpoint_every=_whole(record, "checkpoint_every", 1),
+        eval_image_size=at_least(
+            1, "eval_image_size", record.get("eval_image_size", architecture.image_size or image_size)
+        ),
+        checkpoint_every=at_least(1, "checkpoint_every", record.get("checkpoint_every", 1)),
         device=checked("device", str, record.get("device", "auto")),
-        seed=_whole(record, "seed", 0, lowest=0),
+        seed=at_least(0, "seed", record.get("seed", 0)),
         start_from=checked("start_from", str, record.get("start_from", "")),
     )
     if config.data.minival == 0:
@@ -169,11 +170,4 @@ def _train_size(record: Mapping[str, Any], progressive: ProgressiveSettings | No
         return progressive.image_size[1]
     if "image_size" not in record and architecture.train_image_size is None:
         raise ValueError("missing key 'image_size'")
-    return _whole(record, "image_size", architecture.train_image_size)
-
-
-def _whole(record: Mapping[str, Any], key: str, default: int | None, lowest: int = 1) -> int:
-    value: int = checked(key, int, record.get(key, default))
-    if value < lowest:
-        raise ValueError(f"{key} must be >= {lowest}, got {value}")
-    return value
+    return at_least(1, "image_size", record.get("image_size", architecture.train_image_size))

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from nas.architectures import winner
 from nas.measure.estimate import FEWEST, Fit, fit
-from nas.runs.folder import read_config
+from nas.runs.folder import TRIALS, read_config
 from nas.runs.log import read_lines
 from nas.runs.text import short
 from nas.runs.trial import Trial
-from nas.search.ledger import TRIALS
 from nas.training.settings import TrainSettings
 from search_space.architecture import Architecture
 from search_space.cost import count

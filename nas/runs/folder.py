@@ -12,43 +12,35 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nas.config.search import Config, differences
-from nas.search.ledger import TRIALS
+from nas import plugins
+from nas.runs.log import read_lines
+from nas.runs.trial import Trial
 from search_space import yaml_text
 
-CONFIG, RUN = "config.yaml", "run.json"
+CONFIG, RUN, TRIALS, PROPOSALS = "config.yaml", "run.json", "trials.jsonl", "proposals.jsonl"
 
 
-def check_run(folder: Path, config: Config) -> None:
-    """Check that a search with `config` may run in `folder`: a new one, or one whose trials it continues.
+def create(folder: Path, config: Mapping[str, Any]) -> str:
+    """Make a folder a run's; give the new run's id.
 
-    Raises: ValueError if the folder holds something else, or trials that `config` would make incomparable: the message
-        names the settings that differ.
+    Args:
+        config: resolved, plain data.
     """
-    if not (folder / CONFIG).exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (folder / RUN).exists():
-            raise ValueError(f"{folder} exists and is not a run folder; choose another with --out")
-        return
-    changed = differences(read_config(folder), config.to_dict())
-    if changed and (folder / TRIALS).exists() and (folder / TRIALS).stat().st_size:
-        shown = "; ".join(changed[:5]) + (f"; and {len(changed) - 5} more" if len(changed) > 5 else "")
-        raise ValueError(
-            f"{folder} holds trials that would not be comparable: {shown}. Choose another --out or undo the change"
-        )
+    folder.mkdir(parents=True, exist_ok=True)
+    record = provenance()
+    write_whole(folder / RUN, json.dumps(record, indent=2) + "\n")
+    write_config(folder, config)  # last: with it the run exists
+    return str(record["run_id"])
 
 
-def open_run(folder: Path, config: Config) -> str:
-    """Create a run folder, or take up the one that is there; give its run id. Raises ValueError as `check_run` does."""
-    check_run(folder, config)
-    if not (folder / CONFIG).exists():
-        return _create(folder, config)
-    write_whole(folder / CONFIG, yaml_text.dump(config.to_dict()))
-    return str(read_run(folder)["run_id"])
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write the resolved configuration of a run, in place of the one that is there."""
+    write_whole(folder / CONFIG, yaml_text.dump(dict(config)))
 
 
 def config_if_run(folder: Path) -> dict[str, Any] | None:
@@ -69,13 +61,37 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Give the resolved configuration of a run as plain data. Raises ValueError if `folder` is no run folder."""
+    """Give the resolved configuration of a run, plain data; its plug-ins are imported: what is read next may be theirs.
+
+    Raises: ValueError if `folder` is no run folder, or a plug-in of it cannot be imported here.
+    """
     try:
-        record = yaml_text.load((folder / CONFIG).read_text())
+        record = yaml_text.load((folder / CONFIG).read_text(encoding="utf-8"))
     except OSError:
         raise ValueError(f"{folder} is not a run folder: it has no {CONFIG}") from None
     assert isinstance(record, dict)
+    plugins.load(record.get("plugins") or (), wanted_by=str(folder))
     return record
+
+
+def read_trials(run: Path) -> list[Trial]:
+    """Read the finished trials of a run folder, or of a `trials.jsonl`; none where the log is not there yet.
+
+    Raises: ValueError if a line is no trial, or a plug-in of the run cannot be imported here.
+    """
+    log = run if run.suffix == ".jsonl" else run / TRIALS
+    config_if_run(log.parent)
+    return [Trial.from_dict(record) for record in read_lines(log)]
+
+
+def trial_log(run: Path) -> Path:
+    """Give the path of a run's log of trials. Raises ValueError, naming the runs nearby, if there is none."""
+    log = run if run.suffix == ".jsonl" else run / TRIALS
+    if not log.exists():
+        runs = sorted(str(each.parent) for each in [*run.glob(f"*/{TRIALS}"), *run.parent.glob(f"*/{TRIALS}")])
+        what = "holds no trials" if run.exists() else "does not exist"
+        raise ValueError(f"{run} {what}" + (f"; there are: {', '.join(runs[:8])}" if runs else ""))
+    return log
 
 
 @contextlib.contextmanager
@@ -127,14 +143,6 @@ def git_commit() -> str | None:
         return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def _create(folder: Path, config: Config) -> str:
-    folder.mkdir(parents=True, exist_ok=True)
-    record = provenance()
-    write_whole(folder / RUN, json.dumps(record, indent=2) + "\n")
-    write_whole(folder / CONFIG, yaml_text.dump(config.to_dict()))  # last: with it the run exists
-    return str(record["run_id"])
 
 
 def provenance() -> dict[str, Any]:

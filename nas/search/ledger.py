@@ -12,27 +12,19 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from nas.algorithms import Algorithm, Exhausted, Proposal
+from nas.runs.folder import PROPOSALS, TRIALS
 from nas.runs.log import JsonLines, read_lines
 from nas.runs.trial import Trial
+from nas.trials.task import Candidate
 from search_space.architecture import Architecture
 
 logger = logging.getLogger(__name__)
 
-TRIALS, PROPOSALS = "trials.jsonl", "proposals.jsonl"
 _ALIKE = ("precision", "memory_format", "batch_size", "image_size", "epochs", "step_time_clock", "data_fingerprint")
 MAX_KILLS = 10  # drivers and nodes that may go while a candidate runs before it is given up as `interrupted`
-
-
-class Candidate(NamedTuple):
-    """A proposal with its number; `attempt` counts its starts from 1."""
-
-    trial_id: int
-    proposal: Proposal
-    seed: int
-    attempt: int
 
 
 @dataclasses.dataclass
@@ -99,27 +91,36 @@ class Ledger:
         self._next_id += 1
         return self._start(flight)
 
-    def finish(self, trial_id: int, fields: Mapping[str, Any]) -> Trial | None:
-        """Log a candidate's answer and tell it to the algorithm; a second answer of the same candidate gives None."""
+    def finish(self, trial_id: int, outcome: Trial) -> Trial | None:
+        """Log what became of a candidate and tell it to the algorithm; a second answer of the same one gives None.
+
+        Args:
+            outcome: as the worker knows it; what the search knows of the candidate is put into it here.
+        """
         flight = self.flights.pop(trial_id, None)
         if flight is None:
             return None
-        candidate = flight.candidate
-        known = {
-            "run_id": self.run_id,
-            "trial_id": trial_id,
-            "architecture": candidate.proposal.architecture,
-            "proposed_by": candidate.proposal.proposed_by,
-            "parents": candidate.proposal.parents,
-            "proposal": candidate.proposal.notes,
-            "seed": candidate.seed,
-            "attempt": candidate.attempt,
-            "ended_at": _now(),
-        }
-        trial = self._comparable(Trial(**{**fields, **known}))
+        candidate, proposal = flight.candidate, flight.candidate.proposal
+        trial = dataclasses.replace(
+            outcome,
+            run_id=self.run_id,
+            trial_id=trial_id,
+            architecture=proposal.architecture,
+            proposed_by=proposal.proposed_by,
+            parents=proposal.parents,
+            proposal=proposal.notes,
+            seed=candidate.seed,
+            attempt=candidate.attempt,
+            ended_at=_now(),
+        )
+        trial = self._comparable(trial)
         self._trial_log.append(trial.to_dict())
         self._tell(trial)
         return trial
+
+    def _give_up(self, trial_id: int, status: str, error: str) -> Trial | None:
+        """Answer a candidate that no worker will."""
+        return self.finish(trial_id, Trial(self.flights[trial_id].candidate.proposal.architecture, status, error=error))
 
     def died(self, trial_id: int, reason: str, *, timed_out: bool = False, lost: bool = False) -> Trial | None:
         """Take that a candidate's process went away: it runs again, or is answered if that happened too often.
@@ -131,16 +132,15 @@ class Ledger:
         if flight is None:
             return None
         if timed_out:
-            return self.finish(trial_id, {"status": "timeout", "error": reason})
+            return self._give_up(trial_id, "timeout", reason)
         flight.ended(lost=lost)
         event = "lost" if lost else "died"
         self._events.append({"event": event, "trial_id": trial_id, "reason": reason, "at": _now()})
         if lost and flight.kills >= MAX_KILLS:
-            error = f"what it ran on was lost {flight.kills} times: {reason}"
-            return self.finish(trial_id, {"status": "interrupted", "error": error})
+            return self._give_up(trial_id, "interrupted", f"what it ran on was lost {flight.kills} times: {reason}")
         if lost or flight.deaths < self.max_attempts:
             return None
-        return self.finish(trial_id, {"status": "failed", "error": f"its process died {flight.deaths} times: {reason}"})
+        return self._give_up(trial_id, "failed", f"its process died {flight.deaths} times: {reason}")
 
     def stop(self) -> None:
         """Write down that the search stops in good order: what runs now was not killed by its own doing."""
@@ -207,11 +207,9 @@ class Ledger:
             flight.kills += flight.running
             flight.running = False
             if flight.kills >= MAX_KILLS:
-                reason = f"the search was killed {flight.kills} times while it ran"
-                self.finish(trial_id, {"status": "interrupted", "error": reason})
+                self._give_up(trial_id, "interrupted", f"the search was killed {flight.kills} times while it ran")
             elif flight.deaths >= self.max_attempts:  # killed between the last death and its answer
-                reason = f"its process died {flight.deaths} times"
-                self.finish(trial_id, {"status": "failed", "error": reason})
+                self._give_up(trial_id, "failed", f"its process died {flight.deaths} times")
 
     def _replay_event(self, event: Mapping[str, Any], answered: set[int]) -> None:
         kind = event["event"]

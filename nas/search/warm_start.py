@@ -9,10 +9,10 @@ from typing import Any
 
 from nas.algorithms.algorithm import compatible
 from nas.config.search import Config, differences
-from nas.runs.folder import read_config
+from nas.runs.folder import TRIALS, read_config, read_trials
 from nas.runs.log import JsonLines, read_lines
 from nas.runs.trial import Trial
-from nas.search.ledger import TRIALS
+from nas.search.continuation import resolved
 from search_space.space import SearchSpace
 
 WARM_START = "warm_start.jsonl"
@@ -29,11 +29,10 @@ def earlier_trials(runs: Sequence[Path], config: Config) -> list[Trial]:
     """
     trials: list[Trial] = []
     for run in runs:
-        before, now = _without_space(read_config(run)), _without_space(config.to_dict())
+        before, now = _without_space(resolved(read_config(run))), _without_space(config.to_dict())
         if changed := differences(before, now):
             raise ValueError(f"trials of {run} are not comparable with this search: {'; '.join(changed[:5])}")
-        found = [Trial.from_dict(record) for record in read_lines(run / TRIALS)]
-        trials += [trial for trial in found if compatible(config.space, trial.architecture)]
+        trials += [trial for trial in read_trials(run) if compatible(config.space, trial.architecture)]
     return trials
 
 
@@ -61,7 +60,7 @@ def remember(folder: Path, trials: Sequence[Trial]) -> None:
 
 def recall(folder: Path, space: SearchSpace) -> list[Trial]:
     """Read what `remember` kept; `proposed_by` says that a trial is a warm start, and of which run."""
-    trials = [Trial.from_dict(record) for record in read_lines(folder / WARM_START)]
+    trials = read_trials(folder / WARM_START)
     marked = (replace(trial, proposed_by=f"warm_start:{trial.run_id}") for trial in trials)
     return [trial for trial in marked if compatible(space, trial.architecture)]
 

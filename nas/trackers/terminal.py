@@ -7,7 +7,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -17,10 +16,10 @@ from rich.text import Text
 
 from nas.runs.text import duration
 from nas.runs.trial import Trial
+from nas.trackers.callback import Callback
 
 if TYPE_CHECKING:
-    from nas.cluster.searcher import Event
-    from nas.search.ledger import Ledger
+    from nas.trackers.callback import SearchInfo
 
 _PIPE_INTERVAL_S = 30.0
 _TOLD_FAILURES = 3  # of which the errors are shown; all are in the log
@@ -40,13 +39,13 @@ class _State(ProgressColumn):
         return Text(self.say())
 
 
-class Display:
+class Display(Callback):
     """Shows how far a search is, its best reward so far, trials ok and failed, workers busy and the time left."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self) -> None:
         # Ray's noise is kept off sys.stderr while the search runs; the display keeps the real one.
         self.console = Console(file=sys.stderr, highlight=False)
-        self.total = total
+        self.total = 0
         self.progress: Progress | None = None
         self.statuses: Counter[str] = Counter()
         self.best: Trial | None = None
@@ -58,13 +57,17 @@ class Display:
         """Print a line."""
         self.console.print(text, soft_wrap=True)
 
-    def start(self, folder: Path, ledger: Ledger, slots: int) -> None:
+    def on_message(self, text: str) -> None:
+        self.say(text)
+
+    def on_search_begin(self, search: SearchInfo) -> None:
         """Begin to show; trials of an earlier part of the search count as done."""
-        self.slots, self.began, self.done_before = slots, time.monotonic(), len(ledger.trials)
-        for trial in ledger.trials:
+        self.total = search.budget
+        self.slots, self.began, self.done_before = search.workers, time.monotonic(), len(search.trials)
+        for trial in search.trials:
             self._count(trial)
         again = f", {self.done_before} done before" if self.done_before else ""
-        self.say(f"{folder}: {self.total} trials, {slots} at once{again}")
+        self.say(f"{search.folder}: {self.total} trials, {self.slots} at once{again}")
         if self.console.is_terminal:
             bar = BarColumn(bar_width=24 if self.console.width >= 100 else 8)
             columns = (bar, MofNCompleteColumn(), _State(self.state))
@@ -72,19 +75,28 @@ class Display:
             self.progress.start()
             self.task = self.progress.add_task("", total=self.total, completed=self.done_before)
 
-    def on_event(self, event: Event) -> None:
-        """Take what happened."""
-        if event.kind == "started":
-            self.running.add(event.trial_id)
-        else:
-            self.running.discard(event.trial_id)
-        if event.trial is not None:
-            self._count(event.trial)
-            if event.trial.status == "failed" and self.statuses["failed"] <= _TOLD_FAILURES:
-                self.say(f"trial {event.trial_id} failed: {event.trial.error}")
+    def on_trial_begin(self, trial_id: int, proposal: Any) -> None:
+        self.running.add(trial_id)
+        self._show(False)
+
+    def on_trial_lost(self, trial_id: int) -> None:
+        self.running.discard(trial_id)
+        self._show(False)
+
+    def on_trial_end(self, trial: Trial) -> None:
+        self.running.discard(trial.trial_id)
+        self._count(trial)
+        if trial.status == "failed" and self.statuses["failed"] <= _TOLD_FAILURES:
+            self.say(f"trial {trial.trial_id} failed: {trial.error}")
+        self._show(True)
+
+    def on_search_end(self, search: SearchInfo) -> None:
+        self.stop()
+
+    def _show(self, ended: bool) -> None:
         if self.progress is not None:
             self.progress.update(self.task, completed=self.done)
-        elif event.trial is not None and time.monotonic() - self.last_line > _PIPE_INTERVAL_S:
+        elif ended and time.monotonic() - self.last_line > _PIPE_INTERVAL_S:
             self.last_line = time.monotonic()
             self.say(f"{self.done}/{self.total} {self.state()}")
 

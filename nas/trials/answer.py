@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import importlib
-import json
 import logging
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nas.runs.trial import Trial
+from nas.plugins import PluginError
+from nas.runs.trial import Trial, trial_of
 from search_space.architecture import Architecture
+from search_space.lookup import find
 
 logger = logging.getLogger(__name__)
 
@@ -26,48 +26,40 @@ Report = Callable[[Mapping[str, Any]], bool]
 Evaluator = Callable[[Architecture, int, Any, Report], Mapping[str, Any]]
 
 
-def answer(architecture: str, seed: int, task: Any, evaluator: str, report: Report) -> dict[str, Any]:
+def find_evaluator(name: str) -> Evaluator:
+    """Give the evaluator `module:function`. Raises PluginError if it cannot be imported here."""
+    try:
+        evaluator: Evaluator = find("search.evaluator", name, {})
+    except ValueError as error:
+        raise PluginError(str(error)) from error
+    return evaluator
+
+
+def answer(architecture: Architecture, seed: int, task: Any, evaluate: Evaluator, report: Report) -> Trial:
     """Evaluate a candidate; every exception is an answer, too.
 
     Args:
-        architecture: JSON.
         task: what the evaluator needs beside the candidate.
-        evaluator: `module:function`, an Evaluator.
-    Returns: fields of a Trial, ready for JSON.
+    Returns: the trial, as far as this process knows it.
     """
     started, clock = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()
-    candidate = Architecture.from_json(architecture)
     try:
-        module, _, function = evaluator.partition(":")
-        evaluate: Evaluator = getattr(importlib.import_module(module), function)
-        result = dict(evaluate(candidate, seed, task, report))
-        known = {f.name for f in fields(Trial)}
-        if unknown := sorted(result.keys() - known):
-            raise ValueError(f"{evaluator} returned what a trial has no place for: {', '.join(unknown)}")
-        for name in _NUMBERS & result.keys():
-            result[name] = _number(name, result[name])
-        record = Trial(architecture=candidate, **result).to_dict()
-        result = {key: record[key] for key in result}
-        json.dumps(result)  # what cannot be logged is the evaluator's error
+        trial = trial_of(architecture, evaluate(architecture, seed, task, report))
     except Exception as error:
-        logger.exception("candidate %s", candidate.arch_id)
-        result = {"status": "oom" if _is_out_of_memory(error) else "failed", "error": _describe(error)}
-    return result | {"started_at": started, "wall_s": time.perf_counter() - clock}
+        logger.exception("candidate %s", architecture.arch_id)
+        status = "oom" if _is_out_of_memory(error) else "failed"
+        trial = Trial(architecture, status, error=_describe(error))
+    return replace(trial, started_at=started, wall_s=time.perf_counter() - clock)
 
 
-_NUMBERS = {f.name for f in fields(Trial) if f.type == "float | None"}
+def so_far(architecture: Architecture, fields: Mapping[str, Any]) -> Trial:
+    """Give the trial that a candidate would be if it were stopped now.
 
-
-def _number(name: str, value: Any) -> float | None:
-    """Take what counts as a number, NumPy's and one-element tensors included, for one."""
-    if value is None:
-        return None
-    try:
-        if isinstance(value, str):
-            raise TypeError
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a number, got {value!r}") from None
+    Args:
+        fields: what the evaluator reported after an epoch, `curve` among it.
+    """
+    stopped = {"status": "pruned", "error": f"stopped after epoch {len(fields['curve'])}", "reward": None}
+    return trial_of(architecture, {**fields, **stopped})
 
 
 def hard_limit_s(time_limit_s: float | None) -> float | None:

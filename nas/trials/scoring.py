@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from rewards import reward
 from rewards.measurement import Measurement
+
+
+@dataclass(frozen=True)
+class RewardSettings:
+    """Which reward and its settings, such as `w` and `v` of `weighted_product`."""
+
+    name: str = "weighted_product"  # a key of REWARDS, or module:function
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 def score(fields: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> float:

@@ -1,13 +1,15 @@
-"""What all trials of a search share. No torch, so that it reaches a worker before torch does."""
+"""What a worker is given: the candidate, and what all trials of a search share. No torch: it is read before torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from nas.algorithms import Proposal
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.measure.settings import StepTimeSettings
-from nas.search.settings import RewardSettings
 from nas.training.settings import TrainSettings
+from nas.trials.scoring import RewardSettings
 from search_space.architecture import Architecture
 
 
@@ -27,3 +29,13 @@ class Task:
     time_limit_s: float | None  # of timing and training together
     device_share: float  # of a device (a GPU, else a core) that a trial holds
     git_commit: str | None
+    measure: tuple[str, ...] = ()  # what else is measured: keys of MEASURERS, or module:function
+
+
+class Candidate(NamedTuple):
+    """A proposal with its number; `attempt` counts its starts from 1."""
+
+    trial_id: int
+    proposal: Proposal
+    seed: int
+    attempt: int

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from nas.algorithms import ALGORITHMS
+from nas.runs.trial import trial_of
 from nas.search.ledger import Ledger
 from search_space.cost import count
 
@@ -36,7 +37,7 @@ def answer(architecture, rng):
 def run(tmp_path):
     """Twelve trials, of which one failed and one ran out of memory."""
     from nas.config.search import parse  # not above: on a GPU machine without pydantic the tests of the GPU still run
-    from nas.runs.folder import open_run
+    from nas.search.continuation import open_run
 
     config, folder, rng = parse(CONFIG), tmp_path / "run", random.Random(0)
     run_id = open_run(folder, config)
@@ -44,6 +45,7 @@ def run(tmp_path):
     while candidate := ledger.next_candidate():
         fields = {3: {"status": "failed", "error": "ValueError: x"}, 7: {"status": "oom", "error": "no memory"}}
         number = candidate.trial_id
-        ledger.finish(number, fields.get(number) or answer(candidate.proposal.architecture, rng))
+        architecture = candidate.proposal.architecture
+        ledger.finish(number, trial_of(architecture, fields.get(number) or answer(architecture, rng)))
     ledger.close()
     return folder

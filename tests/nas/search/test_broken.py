@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nas.runs.folder import TRIALS
 from nas.runs.log import read_lines
-from nas.search.ledger import TRIALS
 
 EVALUATORS = Path(__file__).parent / "evaluators"
 CONFIG = """

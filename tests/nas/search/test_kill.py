@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.runs.folder import locked
+from nas.runs.folder import PROPOSALS, TRIALS, locked
 from nas.runs.log import read_lines
-from nas.search.ledger import PROPOSALS, TRIALS
 
 EVALUATORS = Path(__file__).parent / "evaluators"
 sys.path.insert(0, str(EVALUATORS))

@@ -6,8 +6,11 @@ import shutil
 import pytest
 
 from nas.algorithms import ALGORITHMS
+from nas.runs.folder import PROPOSALS, TRIALS
 from nas.runs.log import read_lines
-from nas.search.ledger import MAX_KILLS, PROPOSALS, TRIALS, Ledger
+from nas.runs.trial import Trial
+from nas.search.ledger import MAX_KILLS, Ledger
+from search_space.families import published
 from search_space.spaces import small
 
 BUDGET = 14
@@ -26,8 +29,9 @@ def open_ledger(folder, *, trials=BUDGET, algorithm="evolution", **settings):
     )
 
 
-def answer(trial_id):
-    return {"status": "ok", "accuracy": 0.5, "reward": (trial_id * 37 % 11) / 10}
+def answer(trial_id, **fields):
+    """What a worker knows of a trial; which architecture it was, the ledger knows."""
+    return Trial(published("efficientnet_b0"), "ok", accuracy=0.5, reward=(trial_id * 37 % 11) / 10, **fields)
 
 
 def work(ledger, rng, steps=10**6):
@@ -181,14 +185,13 @@ def test_trials_trained_or_timed_unlike_the_others_are_refused(tmp_path, caplog)
     ledger = open_ledger(tmp_path)
     for _ in range(4):
         ledger.next_candidate()
-    like = answer(0) | {"precision": "fp32", "device_name": "a"}
-    assert ledger.finish(0, like).status == "ok"
-    unlike = ledger.finish(1, like | {"precision": "bf16"})
+    assert ledger.finish(0, answer(0, precision="fp32", device_name="a")).status == "ok"
+    unlike = ledger.finish(1, answer(0, precision="bf16", device_name="a"))
     assert (unlike.status, unlike.reward) == ("failed", None)
     assert "precision 'bf16' is not the run's 'fp32'" in unlike.error
     assert not caplog.text
-    assert ledger.finish(2, like | {"device_name": "b"}).status == "ok"
-    assert ledger.finish(3, like | {"device_name": "b"}).status == "ok"
+    assert ledger.finish(2, answer(0, precision="fp32", device_name="b")).status == "ok"
+    assert ledger.finish(3, answer(0, precision="fp32", device_name="b")).status == "ok"
     assert caplog.text.count("trials now come from b, too") == 1
 
 

@@ -1,4 +1,4 @@
-"""Settings of a search: how many trials, where they run, how they are scored. No torch, no ray."""
+"""Settings of a search that no module of its own reads: how many trials, where they run, which algorithm."""
 
 from __future__ import annotations
 
@@ -7,29 +7,24 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True)
-class RewardSettings:
-    """Which reward and its settings, such as `w` and `v` of `weighted_product`."""
-
-    name: str = "weighted_product"
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class AlgorithmSettings:
     """Which search algorithm, its seed and its own settings."""
 
-    name: str = "predictor"
+    name: str = "predictor"  # a key of ALGORITHMS, or module:Name
     seed: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)  # fields of the algorithm's `Settings`
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed must be >= 0, got {self.seed!r}")
 
 
+EVALUATOR = "nas.trials.evaluate:evaluate"
+
+
 @dataclass(frozen=True)
 class SearchSettings:
-    """How trials are run. Changing any of these leaves finished trials comparable."""
+    """How trials are run. Changing any of these but the evaluator leaves finished trials comparable."""
 
     trials: int = 100  # finished trials of any status at which the search ends
     workers: int | None = None  # trials at once; None = as many as the resources hold
@@ -43,7 +38,7 @@ class SearchSettings:
     prune: Literal["none", "asha", "bound"] = "none"
     prune_top: int = 10
     fresh_process: bool | None = None  # a new process per trial; None = on GPUs only
-    evaluator: str = "nas.trials.evaluate:evaluate"  # module:function that turns a job into a trial's fields
+    evaluator: str = EVALUATOR  # module:function that turns a candidate into a trial's fields
 
     def __post_init__(self) -> None:
         for name in ("trials", "max_attempts", "prune_top"):

@@ -1,0 +1,127 @@
+"""A run folder opened for reading: trials, best, front, winner, report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nas.runs import ranking
+from nas.runs.folder import read_config, read_run, read_trials
+from nas.runs.status import Status, status
+from nas.runs.trial import Trial
+from search_space.architecture import Architecture
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a search ended."""
+
+    state: Literal["finished", "stopped", "out of time", "failed"]
+    signum: int | None = None  # the signal that stopped it
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. What is read is read anew at each call: a run may still be growing."""
+
+    folder: Path
+    ended: Ended | None = None  # how the search ended that gave this; None = opened from its folder
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration, plain data."""
+        return read_config(self.folder)
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """Where the run comes from: id, time, command, host, versions, commit."""
+        return read_run(self.folder)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every finished trial, in the order they finished."""
+        return read_trials(self.folder)
+
+    @property
+    def best_trial(self) -> Trial:
+        """The scored trial of highest reward. Raises ValueError if none is scored yet."""
+        best = ranking.best(self.trials)
+        if best is None:
+            raise ValueError(f"{self.folder} has no finished trial yet")
+        return best
+
+    @property
+    def winner(self) -> Architecture:
+        """The architecture of the best trial. Raises ValueError if none is scored yet."""
+        return self.best_trial.architecture
+
+    def status(self) -> Status:
+        """Say how far the run is."""
+        return status(self.folder)
+
+    def dataframe(self) -> pd.DataFrame:
+        """Give one row a trial, with a column a decision; see `nas.analysis.load`."""
+        from nas.analysis.frame import load
+
+        return load(self.folder)
+
+    def epochs(self) -> pd.DataFrame:
+        """Give one row an epoch of each trial; see `nas.analysis.load_epochs`."""
+        from nas.analysis.frame import load_epochs
+
+        return load_epochs(self.folder)
+
+    def best(
+        self, n: int = 10, *, reward: str | None = None, settings: Mapping[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Give the `n` scored trials of highest reward, best first.
+
+        Args:
+            reward: score anew by this one; None = the run's.
+            settings: of the reward, in place of the run's.
+        Raises: ValueError for an unknown reward or setting, or one that reads what was not measured.
+        """
+        from nas.analysis.frame import best, rescore
+
+        frame = self.dataframe()
+        if reward or settings:
+            own = dict(self.config["reward"])
+            name = own.pop("name")
+            frame = rescore(frame, reward or name, (own if reward in (None, name) else {}) | dict(settings or {}))
+        return best(frame, n)
+
+    def pareto(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Give the trials that no other beats in every column; see `nas.analysis.pareto`."""
+        from nas.analysis.frame import OBJECTIVES, pareto
+
+        return pareto(self.dataframe(), columns or OBJECTIVES)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the run up as one HTML file; default: `report.html` in its folder.
+
+        Raises: ValueError if it has no scored trial.
+        """
+        from nas.analysis.report import report
+
+        text = report(self.folder)
+        path = Path(path) if path is not None else self.folder / "report.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+
+def open_run(folder: str | Path) -> Run:
+    """Open a run folder for reading; its plug-ins are imported.
+
+    Raises: ValueError if it is no run folder.
+    """
+    run = Run(Path(folder))
+    assert run.about
+    assert run.config
+    return run

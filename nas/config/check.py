@@ -1,0 +1,97 @@
+"""Plain data -> typed, frozen records, with the path of what is wrong: the only folder that imports pydantic."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import pydantic
+from pydantic import TypeAdapter
+
+from search_space import yaml_text
+from search_space.lookup import with_hint
+
+Settings = TypeVar("Settings")
+
+
+def load(path: Path, read: Callable[[Any], Settings]) -> Settings:
+    """Read a YAML file and check it with `read`. Raises ValueError that names the file, too."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"cannot read {path}: not UTF-8 at byte {error.start}") from None
+    try:
+        return read(yaml_text.load(text))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def check_keys(record: Mapping[Any, Any], known: Collection[str], path: str = "") -> None:
+    """Raise a ValueError that names the first key which is not known, and the nearest that is."""
+    for key in record:
+        if key not in known:
+            raise ValueError(f"unknown key {path}{with_hint(str(key), known)}")
+
+
+def section(name: str, settings: type[Settings], given: Any) -> Settings:
+    """Check one section and fill in its defaults.
+
+    Args:
+        settings: a dataclass that checks its own ranges.
+        given: a mapping of its fields, a record of it, or None for its defaults.
+    Raises: ValueError: one line with the path of the key, its value and what is allowed.
+    """
+    if isinstance(given, settings):
+        return given
+    given = {} if given is None else given
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{name} must be a mapping, got {given!r}")
+    check_keys(given, [field.name for field in dataclasses.fields(settings)], f"{name}.")  # type: ignore[arg-type]
+    hints = get_type_hints(settings)
+    fields = {key: checked(f"{name}.{key}", hints[key], value) for key, value in given.items()}
+    try:
+        return settings(**fields)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def checked(path: str, kind: Any, value: Any) -> Any:
+    """Check one value, strictly but for lists, which YAML has for tuples."""
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(value, default=str), strict=True)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{path}: {first['msg'][0].lower()}{first['msg'][1:]}, got {value!r}") from None
+
+
+def at_least(low: int, name: str, value: Any) -> int:
+    """Check a whole number that may not be below `low`."""
+    number: int = checked(name, int, value)
+    if number < low:
+        raise ValueError(f"{name} must be >= {low}, got {number}")
+    return number
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], may_change: Collection[str]) -> list[str]:
+    """Say where two records differ, `training.epochs: 10 -> 5`, one string a key; but for the keys that may."""
+    before, after = _flat(old), _flat(new)
+    return [
+        f"{key}: {before.get(key, 'not set')!r} -> {after.get(key, 'not set')!r}"
+        for key in sorted({**before, **after})
+        if before.get(key) != after.get(key) and key not in may_change
+    ]
+
+
+def _flat(record: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(record, Mapping):
+        items = ((f"{path}.{key}" if path else str(key), value) for key, value in record.items())
+        return {leaf: value for key, item in items for leaf, value in _flat(item, key).items()}
+    if isinstance(record, list | tuple) and any(isinstance(item, Mapping) for item in record):
+        items = ((f"{path}.{number}", item) for number, item in enumerate(record, start=1))
+        return {leaf: value for key, item in items for leaf, value in _flat(item, key).items()}
+    return {path: list(record) if isinstance(record, list | tuple) else record}

@@ -1,0 +1,64 @@
+"""What a search is checked for before anything starts: a mistake should cost seconds, not a hundred failed trials."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nas.algorithms import ALGORITHMS, Algorithm
+from nas.config.search import Config
+from nas.config.settings import EVALUATOR
+from nas.data.prepare import Prepared
+from search_space.lookup import find
+from search_space.space import SearchSpace
+
+
+def check_config(config: Config) -> None:
+    """Check what can be checked without data and devices. Raises ValueError."""
+    if config.search.prune == "bound" and config.reward.name != "weighted_product":
+        raise ValueError(f"search.prune bound needs the reward weighted_product, not {config.reward.name}")
+    check_gpus(config, config.device)
+
+
+def check_gpus(config: Config, device: str) -> None:
+    """Refuse to train on a GPU that trials do not ask for: every trial would pile onto the first. Raises ValueError."""
+    if device.startswith("cuda") and config.search.gpus_per_trial == 0:
+        raise ValueError(
+            f"search.gpus_per_trial must be above 0 to train on {device}, got 0: 1, or a part of 1 for several trials "
+            "side by side on a GPU; or set device: cpu"
+        )
+
+
+def make_algorithm(config: Config) -> Algorithm:
+    """Make the configured algorithm. Raises ValueError for settings that it refuses, Infeasible for an empty space."""
+    settings = config.algorithm
+    config.space.sample(np.random.default_rng(0))
+    try:
+        algorithm = find("algorithm", settings.name, ALGORITHMS)
+        return algorithm(config.space, settings.seed, **settings.settings)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"algorithm {settings.name}: {error}") from None
+
+
+def space_for(config: Config, prepared: Prepared) -> SearchSpace:
+    """Give the space with its constraints counted for the data's classes and channels, where the file says nothing."""
+    known = {"num_classes": prepared.num_classes, "in_channels": prepared.channels}
+    fill = {name: value for name, value in known.items() if name not in config.constraints_given}
+    return replace(config.space, constraints=replace(config.space.constraints, **fill))
+
+
+def check_data(prepared: Prepared, config: Config) -> None:
+    """Check that there are images to train and to measure accuracy on. Raises ValueError."""
+    if prepared.minival < 1:
+        raise ValueError("data.minival leaves no image to measure accuracy on; give a larger one")
+    if prepared.train < config.training.batch_size:
+        raise ValueError(
+            f"training.batch_size {config.training.batch_size} is more than the {prepared.train} training images"
+        )
+
+
+def check_evaluator(evaluator: str) -> None:
+    """Import it as a worker will: a misspelt one would fail every trial. Raises ValueError."""
+    if evaluator != EVALUATOR:
+        find("search.evaluator", evaluator, {})

@@ -1,0 +1,197 @@
+"""From a configuration to a finished run: begins, goes on or extends; nothing is printed but by callbacks."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nas.algorithms import Algorithm
+from nas.analysis.run import Ended, Run
+from nas.cluster.connection import Share, connect, disconnect, slots
+from nas.cluster.engine import Engine, Stopped
+from nas.cluster.engine import run as run_engine
+from nas.cluster.searcher import Event
+from nas.cluster.worker import Job
+from nas.config.search import Config, load_config, parse, with_numbers
+from nas.data.prepare import prepare
+from nas.runs.folder import CONFIG, git_commit, locked, noise_to, read_config
+from nas.runs.trial import Trial
+from nas.search.checks import check_config, check_data, check_evaluator, check_gpus, make_algorithm, space_for
+from nas.search.continuation import check_run, check_same_data, open_run
+from nas.search.ledger import Ledger
+from nas.search.pruning import hopeless
+from nas.search.warm_start import earlier_trials, recall, remember
+from nas.trackers import make_callbacks
+from nas.trackers.callback import Callback, Callbacks, SearchInfo
+from nas.training.device import resolve_device
+from nas.trials.task import Task
+
+
+def run_search(
+    config: Config | Mapping[str, Any] | str | Path,
+    *,
+    folder: str | Path | None = None,
+    trials: int | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    warm_start: Sequence[str | Path] = (),
+    callbacks: Iterable[Callback] = (),
+) -> Run:
+    """Run a search; the same call again goes on with one that was stopped or killed, and with more trials extends it.
+
+    Args:
+        config: a Config, what a YAML file would hold, the path of a YAML file, or a run folder to go on with.
+        folder: of the run; default: `runs/NAME` of the YAML file, or the run folder given.
+        trials: finished trials, of any status, to reach; default: the configuration's.
+        workers: trials at once; default: the configuration's.
+        address: of a Ray cluster, such as `auto`; None = this machine.
+        warm_start: folders of earlier runs whose trials the algorithm is told first.
+        callbacks: told what happens, besides those that the configuration names.
+    Returns: the run; its `ended` says whether it is finished, was stopped by a signal or ran out of time.
+    Raises: ValueError for whatever the user can fix; nothing is written then. What the search algorithm or the log
+        raises, after running trials have ended.
+    """
+    given, folder = _resolve(config, folder)
+    config = with_numbers(given, trials, workers)
+    check_config(config)
+    listeners = Callbacks([*make_callbacks(config.callbacks), *callbacks])
+    if config.device != "cpu" and not address:  # the nodes of a cluster may have what this machine lacks
+        check_gpus(config, str(resolve_device(config.device)))
+    prepared = prepare(config.data, config.image_size, progress=True)
+    check_data(prepared, config)
+    config = replace(config, space=space_for(config, prepared))
+    check_run(folder, config)
+    check_same_data(folder, prepared.fingerprint)
+    if not address:  # whose nodes may have modules that are not here
+        check_evaluator(config.search.evaluator)
+    algorithm = make_algorithm(config)
+    earlier = earlier_trials([Path(run) for run in warm_start], config)
+    return _run(folder, config, algorithm, earlier, address, listeners)
+
+
+def task_of(config: Config) -> Task:
+    """Give what all trials of a search share."""
+    settings = config.search
+    return Task(
+        data=config.data,
+        augment=config.augment,
+        training=config.training,
+        step_time=config.step_time,
+        reward=config.reward,
+        reference=config.reference,
+        image_size=config.image_size,
+        device=config.device,
+        threads=max(1, math.floor(settings.cpus_per_trial)),
+        time_limit_s=settings.time_limit_s,
+        device_share=settings.gpus_per_trial or settings.cpus_per_trial,
+        git_commit=git_commit(),
+        measure=config.measure,
+    )
+
+
+def _resolve(given: Config | Mapping[str, Any] | str | Path, folder: str | Path | None) -> tuple[Config, Path]:
+    """Give the configuration and the run folder that are meant."""
+    if isinstance(given, str | Path):
+        path = Path(given)
+        if (path / CONFIG).exists():
+            return parse(read_config(path)), Path(folder or path)
+        return load_config(path), Path(folder or Path("runs") / path.stem)
+    if folder is None:
+        raise ValueError("a configuration made in Python needs a folder for its run")
+    return given if isinstance(given, Config) else parse(given), Path(folder)
+
+
+def _run(
+    folder: Path,
+    config: Config,
+    algorithm: Algorithm,
+    earlier: Sequence[Trial],
+    address: str | None,
+    listeners: Callbacks,
+) -> Run:
+    settings = config.search
+    share = Share(settings.cpus_per_trial, settings.gpus_per_trial)
+    with contextlib.ExitStack() as stack:
+        known = folder.exists()
+        if known:  # before anything slow
+            stack.enter_context(locked(folder))
+        listeners.on_message("starting Ray" if address is None else f"connecting to Ray at {address}")
+        stack.enter_context(noise_to(Path(os.devnull)))
+        resources = connect(address)
+        stack.callback(disconnect)
+        at_once = slots(share, settings.workers, resources, elastic=address is not None)
+        run_id = open_run(folder, config)
+        if not known:
+            stack.enter_context(locked(folder))
+        stack.enter_context(noise_to(folder / "ray.log"))
+        if earlier:
+            remember(folder, earlier)
+        for trial in (warm := recall(folder, config.space)):
+            algorithm.tell(trial)
+        ledger = Ledger(
+            folder,
+            algorithm,
+            run_id=run_id,
+            seed=config.seed,
+            trials=settings.trials,
+            max_attempts=settings.max_attempts,
+        )
+        stack.callback(ledger.close)
+        if warm:
+            listeners.on_message(f"{len(warm)} trials of earlier searches told")
+        about = SearchInfo(folder, run_id, config.to_dict(), tuple(ledger.trials), settings.trials, at_once, "running")
+        listeners.on_search_begin(about)
+        ended = Ended("failed")
+        try:
+            ended = _trials(ledger, config, address, listeners)
+        finally:
+            listeners.on_search_end(replace(about, trials=tuple(ledger.trials), state=ended.state))
+    return Run(folder, ended)
+
+
+def _trials(ledger: Ledger, config: Config, address: str | None, listeners: Callbacks) -> Ended:
+    """Run trials until the search ends, and say how it did."""
+    settings = config.search
+    job = Job.of(
+        task_of(config),
+        plugins=config.plugins,
+        evaluator=settings.evaluator,
+        epochs=config.training.epochs,
+        time_limit_s=settings.time_limit_s,
+        reports=settings.prune != "none" or listeners.wants_epochs,
+    )
+
+    def judge(so_far: Trial) -> str | None:
+        return hopeless(ledger.trials, so_far, settings.prune_top)
+
+    engine = Engine(
+        Share(settings.cpus_per_trial, settings.gpus_per_trial),
+        workers=settings.workers,
+        fresh_process=settings.fresh_process,
+        max_hours=settings.max_hours,
+        address=address,
+        asha_epochs=config.training.epochs if settings.prune == "asha" else None,
+        judge=judge if settings.prune == "bound" else None,
+    )
+    try:
+        run_engine(ledger, job, engine, on_event=lambda event: _pass_on(event, listeners))
+    except Stopped as stopped:
+        return Ended("stopped", stopped.signum)
+    return Ended("finished" if ledger.done else "out of time")
+
+
+def _pass_on(event: Event, listeners: Callbacks) -> None:
+    """Tell callbacks what the engine told."""
+    if event.kind == "started":
+        listeners.on_trial_begin(event.candidate.trial_id, event.candidate.proposal)
+    elif event.kind == "epoch" and event.trial is not None:
+        listeners.on_epoch(event.trial.curve[-1], event.candidate.trial_id)
+    elif event.kind == "died":
+        listeners.on_trial_lost(event.candidate.trial_id)
+    elif event.trial is not None:
+        listeners.on_trial_end(event.trial)
