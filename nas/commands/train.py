@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architectures import find_architecture
-from nas.commands.terminal import Column, bars, console, fixed, table
+from nas.commands.arguments import command, count
+from nas.commands.terminal import Column, console, table
 from nas.config.check import load
 from nas.config.train import Stage, TrainConfig, largest_image_size, load_training, read_progressive, training_stages
 from nas.runs.folder import locked
+from nas.runs.text import bars, fixed
 from nas.training.progressive import PRESETS
 from nas.training.schedules import learning_rate
 
@@ -19,6 +22,39 @@ if TYPE_CHECKING:
     from nas.data.prepare import Prepared
 
 RUN = "train.json"  # what makes a folder a training's
+
+
+def add(commands: Any) -> None:
+    """Declare the arguments of `nas train`."""
+    sub = command(commands, "train", "train one architecture in full; the same command again goes on with it", run)
+    sub.add_argument("arch", metavar="ARCH", help="see `nas --help`")
+    sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see experiments/configs/train")
+    sub.add_argument("--progressive", metavar="P", help="s, m, l, another preset, a YAML file, or none")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME of the CONFIG file-arch_id")
+    sub.add_argument("--epochs", type=count, metavar="N", help="instead of the CONFIG's")
+    sub.add_argument(
+        "--from", type=Path, metavar="FILE", dest="start_from", help="checkpoint to start from (fine-tune)"
+    )
+    sub.add_argument("--test", action="store_true", help="evaluate the final weights on the test split, once")
+    sub.add_argument("--workers", type=count, default=1, metavar="N", help="train together with Ray Train (default: 1)")
+    sub.add_argument("--address", metavar="A", help="Ray cluster of the workers (default: this machine)")
+    sub.add_argument("--dry-run", action="store_true", help="print the schedule and do nothing")
+
+
+def run(a: argparse.Namespace) -> int:
+    """Train, or go on with a training; give the exit status."""
+    return train_command(
+        a.arch,
+        a.config,
+        progressive=a.progressive,
+        out=a.out,
+        epochs=a.epochs,
+        start_from=a.start_from,
+        test=a.test,
+        dry_run=a.dry_run,
+        workers=a.workers,
+        address=a.address,
+    )
 
 
 def train_command(

@@ -13,10 +13,11 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn
 
-from nas.commands.terminal import console, duration
+from nas.commands.terminal import console
 from nas.config.train import Stage
 from nas.runs.folder import write_whole
 from nas.runs.log import JsonLines
+from nas.runs.text import duration
 from nas.training.result import EpochResult
 
 _PIPE_INTERVAL_S = 30.0
