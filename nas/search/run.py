@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,17 +18,17 @@ from nas.cluster.searcher import Event
 from nas.cluster.worker import Job
 from nas.config.search import Config, load_config, parse, with_numbers
 from nas.data.prepare import prepare
-from nas.runs.folder import CONFIG, git_commit, locked, noise_to, read_config
+from nas.runs.folder import CONFIG, locked, noise_to, read_config
 from nas.runs.trial import Trial
 from nas.search.checks import check_config, check_data, check_evaluator, check_gpus, make_algorithm, space_for
 from nas.search.continuation import check_run, check_same_data, open_run
 from nas.search.ledger import Ledger
 from nas.search.pruning import hopeless
+from nas.search.task import task_of
 from nas.search.warm_start import earlier_trials, recall, remember
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, SearchInfo
 from nas.training.device import resolve_device
-from nas.trials.task import Task
 
 
 def run_search(
@@ -72,26 +71,6 @@ def run_search(
     algorithm = make_algorithm(config)
     earlier = earlier_trials([Path(run) for run in warm_start], config)
     return _run(folder, config, algorithm, earlier, address, listeners)
-
-
-def task_of(config: Config) -> Task:
-    """Give what all trials of a search share."""
-    settings = config.search
-    return Task(
-        data=config.data,
-        augment=config.augment,
-        training=config.training,
-        step_time=config.step_time,
-        reward=config.reward,
-        reference=config.reference,
-        image_size=config.image_size,
-        device=config.device,
-        threads=max(1, math.floor(settings.cpus_per_trial)),
-        time_limit_s=settings.time_limit_s,
-        device_share=settings.gpus_per_trial or settings.cpus_per_trial,
-        git_commit=git_commit(),
-        measure=config.measure,
-    )
 
 
 def _resolve(given: Config | Mapping[str, Any] | str | Path, folder: str | Path | None) -> tuple[Config, Path]:

@@ -58,6 +58,7 @@ class Display(Callback):
         self.console.print(text, soft_wrap=True)
 
     def on_message(self, text: str) -> None:
+        """Print a line."""
         self.say(text)
 
     def on_search_begin(self, search: SearchInfo) -> None:
@@ -76,14 +77,17 @@ class Display(Callback):
             self.task = self.progress.add_task("", total=self.total, completed=self.done_before)
 
     def on_trial_begin(self, trial_id: int, proposal: Any) -> None:
+        """Count a worker that is busy."""
         self.running.add(trial_id)
         self._show(False)
 
     def on_trial_lost(self, trial_id: int) -> None:
+        """Count one that is not."""
         self.running.discard(trial_id)
         self._show(False)
 
     def on_trial_end(self, trial: Trial) -> None:
+        """Show a finished trial."""
         self.running.discard(trial.trial_id)
         self._count(trial)
         if trial.status == "failed" and self.statuses["failed"] <= _TOLD_FAILURES:
@@ -91,6 +95,7 @@ class Display(Callback):
         self._show(True)
 
     def on_search_end(self, search: SearchInfo) -> None:
+        """End the bar."""
         self.stop()
 
     def _show(self, ended: bool) -> None:
