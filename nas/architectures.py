@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,20 +35,24 @@ class Found:
         return constraints["num_classes"], constraints["in_channels"]
 
 
-def find(what: Architecture | Path | str) -> Found:
+What = Architecture | os.PathLike[str] | str  # whatever an architecture may be asked for as
+
+
+def find(what: What) -> Found:
     """Find an architecture and, where it is a run's winner, that run.
 
     Args:
-        what: an Architecture, or its name in any form that `find_architecture` takes.
+        what: an Architecture, a run, or a name in any form that `find_architecture` takes.
     Raises: ValueError as `find_architecture` does.
     """
     if isinstance(what, Architecture):
         return Found(what, what.arch_id)
-    architecture, config = find_architecture(what), config_if_run(Path(what))
-    return Found(architecture, str(what), None if config is None else Path(what), config)
+    name = os.fspath(what)
+    architecture, config = find_architecture(name), config_if_run(Path(name))
+    return Found(architecture, name, None if config is None else Path(name), config)
 
 
-def find_architecture(what: Path | str) -> Architecture:
+def find_architecture(what: os.PathLike[str] | str) -> Architecture:
     """Find the architecture that a name means.
 
     Args:
@@ -56,7 +61,7 @@ def find_architecture(what: Path | str) -> Architecture:
             (`r2_k3_s1_e1_i24_o24_c1,r4_k3_s2_e4_i24_o48_c1`).
     Raises: ValueError if it is none of these, or cannot be read.
     """
-    text = str(what)
+    text = os.fspath(what)
     if text in PUBLISHED:
         return published(text)
     path = Path(text)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nas.architectures import Found, find
+from nas.architectures import Found, What, find
 from nas.measure.fields import timing_fields
-from search_space.architecture import Architecture
 
 if TYPE_CHECKING:
     from nas.measure.profile import ProfileRow
@@ -45,8 +43,8 @@ class Profiled:
 
 
 def profile(
-    *architectures: Architecture | Path | str,
-    reference: Architecture | Path | str = "efficientnet_b0",
+    *architectures: What,
+    reference: What = "efficientnet_b0",
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     batch_size: int = 32,

@@ -24,9 +24,9 @@ def add(commands: Any) -> None:
 
 def run(a: argparse.Namespace) -> int:
     """Export a checkpoint or an architecture; say what was written."""
-    from nas.export.export import export
+    from nas.export.export import export_model
 
-    result = export(
+    result = export_model(
         a.what,
         to=a.to.split(","),
         out=a.out,

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from nas.architectures import find
+from nas.architectures import What, find
 from nas.export.metadata import model_metadata
 from nas.export.onnx import export_onnx
 from nas.export.timm import export_timm
 from nas.export.torchscript import export_torchscript
 from nas.full_training.folder import BEST, LAST, network_of
-from nas.runs.folder import provenance as here_and_now
+from nas.runs.folder import provenance
 from search_space.architecture import Architecture
 from search_space.lookup import with_hint
 from search_space.network import Network, build_network
@@ -46,8 +46,8 @@ class ExportResult:
     is_trained: bool  # False: the weights are as drawn
 
 
-def export(
-    what: Architecture | Path | str,
+def export_model(
+    what: What,
     to: Sequence[str] = ("json",),
     *,
     out: Path | str = Path("exports"),
@@ -73,26 +73,22 @@ def export(
     for form in to:
         if form not in EXPORTS:
             raise ValueError(f"unknown export {with_hint(form, EXPORTS)}")
-    path = None if isinstance(what, Architecture) else _checkpoint(Path(what))
-    if path is None:
-        network, recipe, provenance = _drawn(what, num_classes or 1000, in_channels or 3)
-        size = image_size or network.architecture.image_size or 224
-    else:
-        if num_classes is not None or in_channels is not None:
-            raise ValueError(
-                "a checkpoint has its own classes and channels: no --num-classes or --in-channels with one"
-            )
-        network, recipe, provenance = _trained(path)
-        size = image_size or recipe["eval_image_size"]
+    source = _source(what, num_classes, in_channels)
     files, failed = [], {}
     for form in to:
         try:
             files += export_network(
-                network, form, Path(out), name=name, recipe=recipe, provenance=provenance, image_size=size
+                source.network,
+                form,
+                Path(out),
+                name=name,
+                recipe=source.recipe,
+                provenance=source.provenance,
+                image_size=image_size or source.image_size,
             )
         except ValueError as error:
             failed[form] = str(error)
-    return ExportResult(tuple(files), failed, is_trained=path is not None)
+    return ExportResult(tuple(files), failed, source.is_trained)
 
 
 def export_network(
@@ -123,6 +119,26 @@ def export_network(
     return write(network, folder / f"{name}{suffix}", metadata)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What is exported."""
+
+    network: Network
+    recipe: Mapping[str, Any]  # the configuration it was trained with
+    provenance: Mapping[str, Any]
+    image_size: int  # it was evaluated at, pixels
+    is_trained: bool
+
+
+def _source(what: What, num_classes: int | None, in_channels: int | None) -> _Source:
+    path = None if isinstance(what, Architecture) else _checkpoint(Path(what))
+    if path is None:
+        return _drawn(what, num_classes or 1000, in_channels or 3)
+    if num_classes is not None or in_channels is not None:
+        raise ValueError("a checkpoint has its own classes and channels: no --num-classes or --in-channels with one")
+    return _trained(path)
+
+
 def _checkpoint(path: Path) -> Path | None:
     """The checkpoint that is meant, or None where an architecture is."""
     if path.is_dir():
@@ -130,8 +146,7 @@ def _checkpoint(path: Path) -> Path | None:
     return path if path.is_file() and path.suffix == ".pt" else None
 
 
-def _trained(path: Path) -> tuple[Network, dict[str, Any], dict[str, Any]]:
-    """A checkpoint's network, the configuration it was trained with, and where it comes from."""
+def _trained(path: Path) -> _Source:
     network, state, about = network_of(path)
     provenance = {**about["provenance"], **{k: v for k, v in about.items() if k not in ("config", "provenance")}}
     provenance |= {
@@ -140,15 +155,13 @@ def _trained(path: Path) -> tuple[Network, dict[str, Any], dict[str, Any]]:
         "epochs": len(state.curve),
         "minival_accuracy": state.curve[-1]["accuracy"],
     }
-    return network, about["config"], provenance
+    return _Source(network, about["config"], provenance, about["config"]["eval_image_size"], is_trained=True)
 
 
-def _drawn(
-    what: Architecture | Path | str, num_classes: int, in_channels: int
-) -> tuple[Network, dict[str, Any], dict[str, Any]]:
-    """An architecture's network with first weights, no configuration, and where it comes from."""
+def _drawn(what: What, num_classes: int, in_channels: int) -> _Source:
     found = find(what)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as they were
         torch.default_generator.manual_seed(0)
         network = build_network(found.architecture, num_classes, in_channels)
-    return network, {}, {**here_and_now(), "architecture_from": found.name, "weights": "untrained, seed 0"}
+    about = {**provenance(), "architecture_from": found.name, "weights": "untrained, seed 0"}
+    return _Source(network, {}, about, found.architecture.image_size or 224, is_trained=False)

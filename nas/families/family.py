@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from nas.architectures import Found, find
+from nas.architectures import Found, What, find
 from nas.families.step_cost import Measuring, StepCosts, estimated, measured
 from nas.runs.text import short, times
 from scaling.family import Member, family, member
@@ -72,7 +72,7 @@ class Family:
 
 
 def scale(
-    what: Architecture | Path | str,
+    what: What,
     *,
     to: Sequence[str] = ("m", "l"),
     params: Targets | None = None,
@@ -89,8 +89,8 @@ def scale(
     pays. They are measured, or estimated from the log of a run, or not known.
 
     Args:
-        what: an Architecture, a run folder (its winner, with the run's classes, and its log for estimates), or another
-            name that `find_architecture` takes.
+        what: an Architecture, a run or its folder (its winner, with the run's classes, and its log for estimates), or
+            another name that `find_architecture` takes.
         to: sizes that the rule knows, such as s, m, l, xl.
         params, macs, step_time: targets, which go before `to`; of one kind at a time. A number, several, or a mapping
             of sizes' names to numbers. Step times are multiples of the start's own, MACs at each size's image size.

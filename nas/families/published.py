@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from nas.architectures import find
+from nas.architectures import What, find
 from nas.families.family import rule_of, start_of
 from scaling.residuals import Residual
 from scaling.residuals import explain as residuals
 from scaling.rule import PLAIN
-from search_space.architecture import Architecture
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Compared:
 
 
 def explain(
-    what: Architecture | Path | str,
+    what: What,
     *,
     to: Sequence[str] = ("m", "l"),
     rule: str = "late_growth",
@@ -46,7 +44,7 @@ def explain(
 
     >>> rows = {row.name: row for row in explain("efficientnetv2_s", to=["m"])}
     >>> f"{rows['params'].share:+.1%}, plain compound scaling {rows['params'].uniform_share:+.1%}"
-    '-4.8%, plain compound scaling -35.2%'
+    '-4.8%, plain compound scaling -35.1%'
     """
     law = rule_of(rule)
     start = start_of(find(what), image_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class Comparison:
 
 
 def compare_algorithms(
-    run: Path | str,
+    run: os.PathLike[str] | str,
     *,
     space: SearchSpace | None = None,
     algorithms: Sequence[str] = ("random", "evolution", "predictor"),
@@ -43,7 +44,7 @@ def compare_algorithms(
     """Let algorithms search a finished log and see how many trials each needs to reach its best.
 
     Args:
-        run: a run folder, or a CSV as `read_trials` takes it.
+        run: a run, its folder, or a CSV as `read_trials` takes it.
         space: whose decisions a CSV's columns are; default: the run's own.
         algorithms: keys of ALGORITHMS.
         seeds: searches per algorithm, >= 1.
@@ -53,12 +54,12 @@ def compare_algorithms(
     Raises: ValueError for an unknown algorithm, a bad setting, a file that cannot be read, or a log without usable
         trials.
     """
-    run = Path(run)
+    log = Path(run)
     if space is None:
-        if not run.is_dir():
-            raise ValueError(f"{run} is no run folder; give the space its columns are decisions of with --config")
-        space = SearchSpace.from_dict(read_config(run)["space"])
-    table = read_trials(run, space)
+        if not log.is_dir():
+            raise ValueError(f"{log} is no run folder; give the space its columns are decisions of with --config")
+        space = SearchSpace.from_dict(read_config(log)["space"])
+    table = read_trials(log, space)
     records = replay(space, table, algorithms, seeds, budget=trials, settings=settings)
     top = best(table)
     assert top is not None  # or there would have been nothing to search
