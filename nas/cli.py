@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from nas import plugins
 from nas.commands import data, export, profile, read, replay, scale, search, space, train
 from nas.commands.arguments import Parser
 
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
     try:
+        plugins.load(parsed.plugin, wanted_by="--plugin")
         return int(parsed.call(parsed))
     except ValueError as error:
         print(f"nas: {error}", file=sys.stderr)

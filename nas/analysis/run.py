@@ -34,7 +34,7 @@ class Run:
     ended: Ended | None = None  # how the search ended that gave this; None = opened from its folder
 
     def __fspath__(self) -> str:
-        """The folder: a run can be given wherever its folder can."""
+        """The folder: a run may be named wherever a path may."""
         return str(self.folder)
 
     @cached_property

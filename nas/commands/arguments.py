@@ -25,6 +25,9 @@ def command(commands: Any, name: str, text: str, run: Callable[[argparse.Namespa
         text: for the list of commands, without a full stop.
     """
     sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    sub.add_argument(
+        "--plugin", action="append", default=[], metavar="MODULE", help="import this first; again for several"
+    )
     sub.set_defaults(call=run)
     assert isinstance(sub, argparse.ArgumentParser)
     return sub

@@ -40,6 +40,7 @@ def run(a: argparse.Namespace) -> int:
         address=a.address,
         dry_run=a.dry_run,
         warm_start=a.warm_start,
+        plugins=a.plugin,
     )
 
 
@@ -51,6 +52,7 @@ def search(
     address: str | None,
     dry_run: bool,
     warm_start: Sequence[Path] = (),
+    plugins: Sequence[str] = (),
 ) -> int:
     """Run, resume or extend a search, and show what came out; give the exit status.
 
@@ -70,6 +72,7 @@ def search(
         address=address,
         warm_start=warm_start,
         callbacks=[display],
+        plugins=plugins,
     )
     found, ended = run.trials, run.ended
     assert ended is not None
