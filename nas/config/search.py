@@ -150,7 +150,7 @@ def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _absolute(config: Config) -> Config:
     data = config.data
-    if data.source not in ("folder", "parquet"):
+    if data.source in ("digits", "hf"):
         return config
     train, test = (str(Path(p).expanduser().absolute()) if p else "" for p in (data.path, data.test_path))
     return dataclasses.replace(config, data=dataclasses.replace(data, path=train, test_path=test))
