@@ -128,6 +128,7 @@ def test_an_old_training_goes_on_to_the_weights_it_would_have_had(old, monkeypat
     assert len(read_lines(old / "trained" / "metrics.jsonl")) == 4
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # loading what was exported
 def test_an_old_checkpoint_is_exported(old, capsys):
     """Weights, architecture and recipe of the checkpoint."""
     assert main(["export", str(old / "trained"), "--to", "json,torchscript", "--out", str(old / "out")]) == 0

@@ -10,7 +10,6 @@ from typing import Any
 from nas.commands.arguments import command, count
 from nas.commands.read import show_ranking, show_winner
 from nas.commands.terminal import console
-from nas.config.search import load_config, with_numbers
 from nas.runs.ranking import ranked
 
 STOPPED_BY_SIGNAL = 128
@@ -60,6 +59,7 @@ def search(
     """
     if dry_run:
         return describe(path, trials, workers)
+    from nas.config.search import load_config
     from nas.search.run import run_search
     from nas.trackers.terminal import Display
 
@@ -90,6 +90,7 @@ def search(
 
 def describe(path: Path, trials: int | None, workers: int | None) -> int:
     """Print what a search would do, without data, devices or Ray."""
+    from nas.config.search import load_config, with_numbers
     from nas.search.checks import check_config, make_algorithm
     from nas.search.plan import describe as lines_of
 
