@@ -35,7 +35,6 @@ WORDS = (
     "nas/commands/",
     "nas/trackers/",
     "nas/data/progress.py",  # its bar is of the inmost loop of `prepare`; only for who asks, only on a terminal
-    "nas/full_training/",  # its display
 )
 
 

@@ -61,7 +61,7 @@ def search(
         return describe(path, trials, workers)
     from nas.config.search import load_config
     from nas.search.run import run_search
-    from nas.trackers.terminal import Display
+    from nas.trackers.display import Display
 
     folder, display = out or Path("runs") / path.stem, Display()
     run = run_search(
@@ -77,10 +77,10 @@ def search(
     found, ended = run.trials, run.ended
     assert ended is not None
     if ended.state == "stopped":
-        display.say(f"stopped; {len(found)} trials are in {folder}. The same command goes on from there")
+        display.on_message(f"stopped; {len(found)} trials are in {folder}. The same command goes on from there")
         return STOPPED_BY_SIGNAL + (ended.signum or 0)
     if ended.state == "out of time":
-        display.say(f"the time is up; {len(found)} trials are in {folder}. The same command goes on from there")
+        display.on_message(f"the time is up; {len(found)} trials are in {folder}. The same command goes on from there")
     show_ranking(found)
     if best := ranked(found)[:1]:
         show_winner(best[0])

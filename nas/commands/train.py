@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,13 @@ from nas.architectures import find_architecture
 from nas.commands.arguments import command, count
 from nas.commands.terminal import Column, console, table
 from nas.config.check import load
-from nas.config.train import Stage, TrainConfig, largest_image_size, load_training, read_progressive, training_stages
-from nas.runs.folder import locked
+from nas.config.train import Stage, TrainConfig, load_training, read_progressive
+from nas.full_training.schedule import Schedule, schedule
 from nas.runs.text import bars, fixed
 from nas.training.progressive import PRESETS
-from nas.training.schedules import learning_rate
 
 if TYPE_CHECKING:
-    from nas.data.prepare import Prepared
-
-RUN = "train.json"  # what makes a folder a training's
+    from nas.trackers.callback import TrainingEnd
 
 
 def add(commands: Any) -> None:
@@ -82,28 +79,42 @@ def train_command(
     config = load_training(path, find_architecture(arch), _changed(progressive, epochs, start_from))
     if dry_run:
         return describe(config)
-    folder = out or Path("runs") / f"{path.stem}-{config.architecture.arch_id}"
-    _check_folder(folder)
-    _check_workers(workers, config)
-    from nas.data.prepare import prepare
+    from nas.full_training.train import train
+    from nas.trackers.display import Display
 
-    prepared = prepare(config.data, largest_image_size(config), progress=True)
-    _check_data(prepared, config, test)
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, "training"):
-        if workers == 1 and address is None:
-            from nas.full_training.run import run
+    display = Display()
+    end = train(
+        config.architecture,
+        config,
+        folder=out or Path("runs") / f"{path.stem}-{config.architecture.arch_id}",
+        workers=workers,
+        address=address,
+        test=test,
+        callbacks=[display],
+    )
+    for line in _outcome(end, test):
+        display.on_message(line)
+    return 0 if end.status == "ok" else 1
 
-            return run(folder, config, prepared, test)
-        from nas.full_training.workers import run_with_workers
 
-        return run_with_workers(folder, config, prepared, test, workers, address)
+def _outcome(end: TrainingEnd, test: bool) -> Iterator[str]:
+    """Say what came out."""
+    if end.status != "ok" or end.best_epoch is None:
+        yield f"ended after {end.epochs_done} epochs: {end.error}. The checkpoints are in {end.folder}"
+        return
+    best = f"best {end.best_accuracy:.4f} after {end.best_epoch + 1}"
+    yield f"minival accuracy {end.accuracy:.4f} after {end.epochs_done} epochs; {best}"
+    if test and end.test:
+        scores = f"test accuracy {end.test['accuracy']:.4f}, loss {end.test['loss']:.4f}"
+        yield f"{scores}, {end.test['images']} images: of the final weights, once"
 
 
 def describe(config: TrainConfig) -> int:
     """Print the schedule of a training, without data, devices or torch."""
     training, last = config.training, config.training.epochs
-    rows = [_stage_row(number, stage) for number, stage in enumerate(training_stages(config), start=1)]
+    planned = schedule(config, points=_WIDTH)
+    rows = [_stage_row(number, stage) for number, stage in enumerate(planned.stages, start=1)]
+    last_size = planned.stages[-1].strengths.image_size
     epochs = f"{last} epochs, {training.optimizer}, {training.schedule}, batch {training.batch_size}"
     ema = "no EMA" if training.ema_decay is None else f"EMA {training.ema_decay:g}"
     lines = {
@@ -111,13 +122,13 @@ def describe(config: TrainConfig) -> int:
         "data": f"{config.data.source} {config.data.path}".strip() + f", minival {config.data.minival:g}",
         "training": f"{epochs}, weight decay {training.weight_decay:g}, {ema}",
         "evaluation": f"{config.eval_image_size} px",
-        "compute": _compute_line(config),
+        "compute": f"{planned.compute_share:.0%} of the pixels of {last_size} px throughout",
     }
     for name, text in lines.items():
         console().print(f"{name:<12}  {text}", soft_wrap=True)
     console().print(table(rows, _STAGES))
     console().print()
-    for name, first, shape, final in _curves(config):
+    for name, first, shape, final in _curves(planned):
         console().print(f"{name:<12} {first:>8} {shape} {final}")
     return 0
 
@@ -137,7 +148,6 @@ _WIDTH = 48  # of the curves, characters
 _CURVES = {"image_size": "image px", "randaugment_magnitude": "RandAugment", "mixup_alpha": "Mixup"} | {
     "cutmix_alpha": "CutMix", "dropout": "dropout", "drop_path": "drop path", "batch_size": "batch"
 }  # fmt: skip
-_FINE = 10_000  # steps an epoch, where the real number is not known: the rate is printed to three digits
 
 
 def _stage_row(number: int, stage: Stage) -> dict[str, Any]:
@@ -149,28 +159,14 @@ def _stage_row(number: int, stage: Stage) -> dict[str, Any]:
     }
 
 
-def _curves(config: TrainConfig) -> Iterator[tuple[str, str, str, str]]:
+def _curves(planned: Schedule) -> Iterator[tuple[str, str, str, str]]:
     """Give each schedule that is not the same throughout: its name, first value, course over the training, last."""
-    epochs, parts = config.training.epochs, training_stages(config)
-    moments = [(column + 0.5) / _WIDTH * epochs for column in range(_WIDTH)]  # epochs
-    at = [next(part for part in reversed(parts) if part.first_epoch <= moment) for moment in moments]
     for key, name in _CURVES.items():
-        values = [{**asdict(part.strengths), "batch_size": part.batch_size}[key] for part in at]
+        values = planned.courses[key]
         if len(set(values)) > 1:
             yield name, f"{values[0]:.4g}", bars(values), f"{values[-1]:.4g}"
-    rates = [
-        learning_rate(int(moment * _FINE), epochs * _FINE, _FINE, replace(config.training, batch_size=part.batch_size))
-        for moment, part in zip(moments, at, strict=True)
-    ]
+    rates = planned.courses["learning_rate"]
     yield "lr", f"{rates[0]:.3g}", bars(rates), f"{rates[-1]:.3g}"
-
-
-def _compute_line(config: TrainConfig) -> str:
-    """What the schedule takes beside one that has the last stage's image size throughout."""
-    parts = training_stages(config)
-    pixels = sum(stage.epochs * stage.strengths.image_size**2 for stage in parts)
-    full = config.training.epochs * parts[-1].strengths.image_size ** 2
-    return f"{pixels / full:.0%} of the pixels of {parts[-1].strengths.image_size} px throughout"
 
 
 def _changed(progressive: str | None, epochs: int | None, start_from: Path | None) -> dict[str, Any]:
@@ -191,28 +187,3 @@ def _progressive(text: str) -> Any:
         return "none" if settings is None else asdict(settings)
     read_progressive(text)
     return text
-
-
-def _check_folder(folder: Path) -> None:
-    if folder.exists() and not (folder / RUN).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} exists and is not a training's folder; choose another with --out")
-
-
-def _check_workers(workers: int, config: TrainConfig) -> None:
-    if workers < 1:
-        raise ValueError(f"--workers must be >= 1, got {workers}")
-    for stage in training_stages(config):
-        if stage.batch_size % workers:
-            raise ValueError(f"a batch of {stage.batch_size} cannot be shared evenly by {workers} workers")
-    if workers > 1 and config.training.time_limit_s is not None:
-        raise ValueError("training.time_limit_s is for one worker; several would not stop at the same step")
-
-
-def _check_data(prepared: Prepared, config: TrainConfig, test: bool) -> None:
-    largest = max(stage.batch_size for stage in training_stages(config))
-    if prepared.train < largest:
-        raise ValueError(f"a batch of {largest} is more than the {prepared.train} training images")
-    if prepared.minival < 1:
-        raise ValueError("data.minival leaves no image to measure accuracy on; give a larger one")
-    if test and prepared.test < 1:
-        raise ValueError("--test needs a test split, and the data has none")

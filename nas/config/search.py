@@ -106,7 +106,7 @@ def parse(record: Any) -> Config:
     if not isinstance(record, Mapping):
         raise ValueError("a configuration must be a mapping of sections: " + ", ".join(_KEYS))
     check_keys(record, _KEYS)
-    lists = {name: _list(name, record.get(name)) for name in _LISTS}
+    lists = {name: name_list(name, record.get(name)) for name in _LISTS}
     plugins.load(lists["plugins"])  # first: whatever is named below may be theirs
     for key in ("space", "image_size"):
         if key not in record:
@@ -156,7 +156,8 @@ def _absolute(config: Config) -> Config:
     return dataclasses.replace(config, data=dataclasses.replace(data, path=train, test_path=test))
 
 
-def _list(name: str, given: Any) -> tuple[Any, ...]:
+def name_list(name: str, given: Any) -> tuple[Any, ...]:
+    """Check a list of names, of callbacks also mappings; one name alone is a list of it."""
     items = [given] if isinstance(given, str) else [] if given is None else given
     allowed = (str, Mapping) if name == "callbacks" else (str,)
     if not isinstance(items, list | tuple) or not all(isinstance(item, allowed) for item in items):

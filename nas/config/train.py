@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas import plugins
 from nas.config.check import at_least, changes, check_keys, checked, load, section
-from nas.config.search import MAY_CHANGE
+from nas.config.search import MAY_CHANGE, name_list
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.progressive import PRESETS, Strengths, augmented, stage_batch_size, stages
 from nas.training.settings import ProgressiveSettings, TrainSettings
@@ -18,7 +19,8 @@ from search_space.lookup import with_hint
 
 _SECTIONS: dict[str, type[Any]] = {"data": DataSettings, "augment": AugmentSettings, "training": TrainSettings}
 _NUMBERS = ("image_size", "eval_image_size", "checkpoint_every", "seed")
-_KEYS = ("architecture", "start_from", *_SECTIONS, "progressive", *_NUMBERS, "device")
+_LISTS = ("plugins", "callbacks")
+_KEYS = (*_SECTIONS, "progressive", *_NUMBERS, "device", *_LISTS, "architecture", "start_from")
 # What a training that goes on may have otherwise than when it began: none of it changes what is learned.
 _MAY_CHANGE = MAY_CHANGE | {"checkpoint_every", "device"}
 
@@ -38,12 +40,16 @@ class TrainConfig:
     device: str  # auto, cpu, cuda or cuda:N
     seed: int  # of initial weights, data order, augmentation and dropout
     start_from: str = ""  # checkpoint that the first weights are from; empty = drawn
+    plugins: tuple[str, ...] = ()  # modules that are imported here and in every worker before anything is read
+    callbacks: tuple[Any, ...] = ()  # besides TensorBoard: keys of TRACKERS, module:Name, or {name: its settings}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; `parse_training` gives an equal config back."""
         record = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         for name in _SECTIONS:
             record[name] = dataclasses.asdict(record[name])
+        for name in _LISTS:
+            record[name] = list(record[name])
         progressive = "none" if self.progressive is None else dataclasses.asdict(self.progressive)
         return record | {"architecture": self.architecture.to_dict(), "progressive": progressive}
 
@@ -87,10 +93,12 @@ def parse_training(record: Any, architecture: Architecture | None = None) -> Tra
     Raises: ValueError as `load_training` does.
     """
     if not isinstance(record, Mapping):
-        raise ValueError("a training configuration must be a mapping of: " + ", ".join(_KEYS[2:]))
+        raise ValueError("a training configuration must be a mapping of: " + ", ".join(_KEYS))
     if "space" in record:
         raise ValueError("this is a search's configuration; those of trainings are in experiments/configs/train")
     check_keys(record, _KEYS)
+    lists: dict[str, Any] = {name: name_list(name, record.get(name)) for name in _LISTS}
+    plugins.load(lists["plugins"])  # first: whatever is named below may be theirs
     architecture = _architecture(record, architecture)
     progressive = read_progressive(record.get("progressive", "none"))
     image_size = _train_size(record, progressive, architecture)
@@ -106,6 +114,7 @@ def parse_training(record: Any, architecture: Architecture | None = None) -> Tra
         device=checked("device", str, record.get("device", "auto")),
         seed=at_least(0, "seed", record.get("seed", 0)),
         start_from=checked("start_from", str, record.get("start_from", "")),
+        **lists,
     )
     if config.data.minival == 0:
         raise ValueError("data.minival leaves no image to measure accuracy on; give a larger one")
@@ -153,7 +162,8 @@ def largest_image_size(config: TrainConfig) -> int:
 
 def changed_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Say what of two resolved configurations keeps the one from going on with the other's training."""
-    return changes(old, new, _MAY_CHANGE)
+    before, after = ({key: value for key, value in each.items() if key not in _LISTS} for each in (old, new))
+    return changes(before, after, _MAY_CHANGE)
 
 
 def _architecture(record: Mapping[str, Any], asked: Architecture | None) -> Architecture:

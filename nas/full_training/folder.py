@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.commands.train import RUN
+from nas import plugins
 from nas.config.train import TrainConfig, changed_settings
 from nas.data.prepare import Prepared
-from nas.runs.folder import provenance, write_whole
+from nas.runs.folder import write_whole
 from nas.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from nas.training.result import TrainResult
 from search_space import yaml_text
 from search_space.architecture import Architecture
 from search_space.network import Network, build_network
 
+RUN = "train.json"  # what makes a folder a training's: where it came from
 CONFIG, METRICS, RESULT = "train.yaml", "metrics.jsonl", "result.json"
 LAST, BEST = "last.pt", "best.pt"
 
@@ -44,11 +45,17 @@ def kept_state(folder: Path, config: TrainConfig, prepared: Prepared) -> tuple[T
     return state, about
 
 
-def begin(folder: Path, config: TrainConfig, prepared: Prepared, device: str) -> About:
+def check_folder(folder: Path) -> None:
+    """Raise ValueError if a folder holds something else than a training."""
+    if folder.exists() and not (folder / RUN).exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} exists and is not a training's folder; choose another with --out")
+
+
+def begin(folder: Path, config: TrainConfig, prepared: Prepared, origin: Mapping[str, Any]) -> About:
     """Make the folder a training's; give what its checkpoints say beside the state.
 
     Args:
-        device: what it trains on, in words.
+        origin: the provenance: run id, versions, `device_name`, ...
     """
     about = {
         "config": _resolved(config),
@@ -60,7 +67,7 @@ def begin(folder: Path, config: TrainConfig, prepared: Prepared, device: str) ->
             "mean": list(prepared.mean),
             "std": list(prepared.std),
         },
-        "provenance": {**provenance(), "device_name": device},
+        "provenance": dict(origin),
     }
     (folder / RESULT).unlink(missing_ok=True)  # of a training whose checkpoints were removed
     write_whole(folder / RUN, json.dumps(about["provenance"], indent=2) + "\n")
@@ -114,6 +121,7 @@ def network_of(path: Path) -> tuple[Network, TrainingState, dict[str, Any]]:
     Raises: ValueError as `load_checkpoint` does.
     """
     state, about = load_checkpoint(path)
+    plugins.load(about["config"].get("plugins", ()), wanted_by=str(path))
     architecture = Architecture.from_dict(about["config"]["architecture"])
     drop_path = about["config"]["training"]["drop_path"]
     network = build_network(architecture, about["num_classes"], about["in_channels"], drop_path=drop_path)
@@ -133,15 +141,15 @@ def write_result(folder: Path, result: TrainResult, test: Mapping[str, Any] | No
     Args:
         test: how the final weights do on the test split, if that was asked.
     """
-    best = best_epoch(result)
+    best = best_epoch(result.curve)
     summary = {key: value for key, value in asdict(result).items() if key != "curve"}
     record = {**summary, "best_accuracy": best["accuracy"], "best_epoch": best["epoch"], "test": test}
     write_whole(folder / RESULT, json.dumps(record, indent=2) + "\n")
 
 
-def best_epoch(result: TrainResult) -> dict[str, Any]:
+def best_epoch(curve: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Give the most accurate epoch, the first of equals."""
-    return max(result.curve, key=lambda epoch: epoch["accuracy"] or 0)
+    return max(curve, key=lambda epoch: epoch["accuracy"] or 0)
 
 
 def _resolved(config: TrainConfig) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict
 from functools import partial
@@ -25,7 +26,9 @@ from nas.full_training.folder import (
     start_from,
     write_result,
 )
-from nas.full_training.record import Metrics, TrainDisplay
+from nas.full_training.metrics import Metrics, whole_lines
+from nas.runs.folder import provenance
+from nas.trackers.callback import Callback, Callbacks, TrainingEnd, TrainingInfo
 from nas.training.checkpoint import TrainingState
 from nas.training.device import device_name, resolve_device
 from nas.training.evaluate import evaluate
@@ -34,22 +37,89 @@ from nas.training.result import EpochResult, TrainResult
 from nas.training.step import autocast_dtype
 from nas.training.train import Progression, train
 from nas.training.workers import ALONE, Workers
+from search_space.lookup import describe
 from search_space.network import Network, build_network
 
+Kept = tuple[TrainingState, About]
 
-def run(folder: Path, config: TrainConfig, prepared: Prepared, test: bool) -> int:
-    """Train in a folder of which this process holds the lock; give the exit status.
+
+def train_alone(folder: Path, config: TrainConfig, prepared: Prepared, test: bool, listeners: Callbacks) -> TrainingEnd:
+    """Train in this process, in a folder of which it holds the lock.
 
     Raises: ValueError if the folder holds a training that `config` or the data would change, or a device is not there.
     """
     device = resolve_device(config.device)
     kept = kept_state(folder, config, prepared)
-    with TrainDisplay(
-        folder, training_stages(config), prepared.train, 0 if kept is None else len(kept[0].curve)
-    ) as shown:
-        shown.begin(device_name(device))
-        result = train_in(folder, config, prepared, test, device, kept, display=shown)
-    return conclude(folder, result, test, shown)
+    origin = origin_of(kept)
+    info = training_info(folder, config, prepared, kept, origin, device_name(device))
+
+    def work() -> TrainingEnd:
+        result = train_in(folder, config, prepared, test, device, kept, origin, listener=listeners)
+        return training_end(folder, result.status, result.error, result.curve)
+
+    return told(listeners, info, work)
+
+
+def told(listeners: Callbacks, info: TrainingInfo, work: Callable[[], TrainingEnd]) -> TrainingEnd:
+    """Do a training's work; tell before and after, also if it is interrupted or raises."""
+    listeners.on_train_begin(info)
+    try:
+        end = work()
+    except BaseException as error:
+        status = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+        early = training_end(info.folder, status, describe(error), whole_lines(info.folder / METRICS))
+        listeners.on_train_end(info, early)
+        raise
+    listeners.on_train_end(info, end)
+    return end
+
+
+def origin_of(kept: Kept | None) -> dict[str, Any]:
+    """Give the provenance of a training that goes on, or a new one."""
+    return provenance() if kept is None else dict(kept[1]["provenance"])
+
+
+def training_info(
+    folder: Path,
+    config: TrainConfig,
+    prepared: Prepared,
+    kept: Kept | None,
+    origin: Mapping[str, Any],
+    device: str,
+) -> TrainingInfo:
+    """Say what is about to happen.
+
+    Args:
+        device: what it trains on, in words.
+    """
+    by_epoch = [stage for stage in training_stages(config) for _ in range(stage.epochs)]
+    return TrainingInfo(
+        folder=folder,
+        run_id=str(origin["run_id"]),
+        config=config.to_dict(),
+        curve=() if kept is None else kept[0].curve,
+        epochs=len(by_epoch),
+        image_sizes=tuple(stage.strengths.image_size for stage in by_epoch),
+        steps=tuple(max(1, prepared.train // stage.batch_size) for stage in by_epoch),
+        device=device,
+    )
+
+
+def training_end(folder: Path, status: str, error: str | None, curve: Sequence[Mapping[str, Any]]) -> TrainingEnd:
+    """Say what came out, from the epochs that are done."""
+    evaluated = [epoch for epoch in curve if epoch["accuracy"] is not None]
+    last, best = (evaluated[-1], best_epoch(evaluated)) if evaluated else ({}, {})
+    return TrainingEnd(
+        folder=folder,
+        status=status,
+        error=error,
+        epochs_done=len(curve),
+        accuracy=last.get("accuracy"),
+        loss=last.get("loss"),
+        best_accuracy=best.get("accuracy"),
+        best_epoch=best.get("epoch"),
+        test=read_result(folder).get("test") if status == "ok" else None,
+    )
 
 
 def train_in(
@@ -58,24 +128,27 @@ def train_in(
     prepared: Prepared,
     test: bool,
     device: torch.device,
-    kept: tuple[TrainingState, About] | None,
+    kept: Kept | None,
+    origin: Mapping[str, Any],
     *,
     workers: Workers = ALONE,
-    display: TrainDisplay | None = None,
+    listener: Callback | None = None,
 ) -> TrainResult:
     """Train, or go on from what the folder keeps; the first worker writes checkpoints, metrics and the result.
 
     Args:
         test: evaluate the final weights on the test split, unless that was done before.
         kept: what `kept_state` gave.
+        origin: the provenance of a training that begins.
         workers: those that train together: each calls this.
-        display: is told how far the training is.
+        listener: is told of every step and epoch.
     """
     first = workers.rank == 0
     state, about = kept or (None, {})
     if state is None and first:
         name = device_name(device)
-        about = begin(folder, config, prepared, name if workers.count == 1 else f"{workers.count} x {name}")
+        device_words = name if workers.count == 1 else f"{workers.count} x {name}"
+        about = begin(folder, config, prepared, {**origin, "device_name": device_words})
     torch.manual_seed(config.seed)
     network = build_network(
         config.architecture, prepared.num_classes, prepared.channels, drop_path=config.training.drop_path
@@ -92,8 +165,8 @@ def train_in(
         def on_epoch(epoch: EpochResult) -> None:
             if metrics is not None:
                 metrics.append(epoch)
-            if display is not None:
-                display.on_epoch(asdict(epoch))
+            if listener is not None:
+                listener.on_epoch(asdict(epoch))
 
         result = train(
             network,
@@ -103,7 +176,7 @@ def train_in(
             device=device,
             seed=config.seed,
             on_epoch=on_epoch,
-            between_steps=None if display is None else display.on_step,
+            between_steps=None if listener is None else listener.on_step,
             on_state=on_state,
             resume=state,
             workers=workers,
@@ -115,23 +188,6 @@ def train_in(
         if first:
             write_result(folder, result, tested)
     return result
-
-
-def conclude(folder: Path, result: TrainResult, test: bool, display: TrainDisplay) -> int:
-    """Say what came out; give the exit status."""
-    if result.status != "ok":
-        display.say(f"ended after {result.epochs_done} epochs: {result.error}. The checkpoints are in {folder}")
-        return 1
-    best = best_epoch(result)
-    display.say(
-        f"minival accuracy {result.accuracy:.4f} after {result.epochs_done} epochs; "
-        f"best {best['accuracy']:.4f} after {best['epoch'] + 1}"
-    )
-    if test:
-        tested = read_result(folder)["test"]
-        scores = f"test accuracy {tested['accuracy']:.4f}, loss {tested['loss']:.4f}"
-        display.say(f"{scores}, {tested['images']} images: of the final weights, once")
-    return 0
 
 
 def _source(config: TrainConfig, batches: partial[Batches]) -> Batches | Progression:

@@ -12,6 +12,7 @@ from search_space.lookup import find, with_hint
 
 # Name in a configuration -> where it is. A plug-in may add the class of its own: TRACKERS["mine"] = Mine.
 TRACKERS: dict[str, str | type[Callback]] = {
+    "display": "nas.trackers.display:Display",
     "csv": "nas.trackers.csv:CSV",
     "tensorboard": "nas.trackers.tensorboard:TensorBoard",
     "mlflow": "nas.trackers.mlflow:MLflow",

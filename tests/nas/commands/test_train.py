@@ -15,7 +15,7 @@ import torch
 
 from nas.cli import main
 from nas.config.train import changed_settings, load_training, parse_training, training_stages
-from nas.full_training.record import Metrics
+from nas.full_training.metrics import Metrics
 from nas.training.checkpoint import TrainingState, load_checkpoint
 from search_space import yaml_text
 from search_space.architecture import from_block_strings

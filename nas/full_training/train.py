@@ -1,0 +1,96 @@
+"""Train one architecture in full, in its own folder: a call that begins, or goes on after whatever stopped it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.architectures import find_architecture
+from nas.config.train import TrainConfig, largest_image_size, load_training, parse_training, training_stages
+from nas.data.prepare import Prepared, prepare
+from nas.full_training.folder import check_folder
+from nas.full_training.run import train_alone
+from nas.runs.folder import locked
+from nas.trackers import make_callbacks
+from nas.trackers.callback import Callback, Callbacks, TrainingEnd
+from nas.trackers.tensorboard import TensorBoard
+from search_space.architecture import Architecture
+
+
+def train(
+    architecture: Architecture | str,
+    config: TrainConfig | Mapping[str, Any] | str | Path,
+    *,
+    folder: str | Path,
+    workers: int = 1,
+    address: str | None = None,
+    test: bool = False,
+    callbacks: Iterable[Callback | str | Mapping[str, Any]] = (),
+) -> TrainingEnd:
+    """Train an architecture; the same call again goes on with a training that was stopped or killed.
+
+    The folder holds the resolved configuration (`train.yaml`), where it came from (`train.json`), a line of metrics an
+    epoch (`metrics.jsonl`), the last and the best checkpoint (`last.pt`, `best.pt`) and, in the end, `result.json`.
+
+    Args:
+        architecture: itself, or what names one: see `find_architecture`.
+        config: a TrainConfig, what a YAML file would hold, or the path of a YAML file.
+        folder: of the training; made if it is not there.
+        workers: processes that train together with Ray Train, each with its share of every batch.
+        address: of a Ray cluster for them, such as `auto`; None = this machine.
+        test: evaluate the final weights on the test split, unless that was done before.
+        callbacks: told what happens: callbacks, or what a configuration may name. Besides them those that the
+            configuration names, and TensorBoard where tensorboardX is installed.
+    Returns: what became of it; a loss that is not finite, memory that runs out and the time limit are statuses.
+    Raises: ValueError for whatever the user can fix: another training in the folder, too little data, no such device.
+    """
+    resolved, folder = _resolved(config, architecture), Path(folder)
+    listeners = _listeners(resolved, callbacks)
+    check_folder(folder)
+    _check_workers(workers, resolved)
+    prepared = prepare(resolved.data, largest_image_size(resolved), progress=True)
+    _check_data(prepared, resolved, test)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, "training"):
+        if workers == 1 and address is None:
+            return train_alone(folder, resolved, prepared, test, listeners)
+        from nas.full_training.workers import train_together  # with Ray, which a training alone does not wait for
+
+        return train_together(folder, resolved, prepared, test, listeners, workers, address)
+
+
+def _resolved(given: TrainConfig | Mapping[str, Any] | str | Path, architecture: Architecture | str) -> TrainConfig:
+    if isinstance(architecture, str):
+        architecture = find_architecture(architecture)
+    if isinstance(given, str | Path):
+        return load_training(Path(given), architecture, {})
+    return parse_training(given.to_dict() if isinstance(given, TrainConfig) else given, architecture)
+
+
+def _listeners(config: TrainConfig, callbacks: Iterable[Callback | str | Mapping[str, Any]]) -> Callbacks:
+    each = make_callbacks([*config.callbacks, *callbacks])
+    if not any(isinstance(one, TensorBoard) for one in each) and importlib.util.find_spec("tensorboardX"):
+        each.insert(0, TensorBoard())
+    return Callbacks(each)
+
+
+def _check_workers(workers: int, config: TrainConfig) -> None:
+    if workers < 1:
+        raise ValueError(f"workers must be >= 1, got {workers}")
+    for stage in training_stages(config):
+        if stage.batch_size % workers:
+            raise ValueError(f"a batch of {stage.batch_size} cannot be shared evenly by {workers} workers")
+    if workers > 1 and config.training.time_limit_s is not None:
+        raise ValueError("training.time_limit_s is for one worker; several would not stop at the same step")
+
+
+def _check_data(prepared: Prepared, config: TrainConfig, test: bool) -> None:
+    largest = max(stage.batch_size for stage in training_stages(config))
+    if prepared.train < largest:
+        raise ValueError(f"a batch of {largest} is more than the {prepared.train} training images")
+    if prepared.minival < 1:
+        raise ValueError("data.minival leaves no image to measure accuracy on; give a larger one")
+    if test and prepared.test < 1:
+        raise ValueError("--test needs a test split, and the data has none")
