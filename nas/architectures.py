@@ -10,7 +10,8 @@ from typing import Any
 from nas.runs.log import read_lines
 from nas.runs.trial import Trial
 from nas.search.ledger import TRIALS
-from search_space.architecture import Architecture, from_block_strings
+from search_space.architecture import Architecture
+from search_space.block_strings import from_block_strings
 from search_space.families import PUBLISHED, published
 
 

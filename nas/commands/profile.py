@@ -11,7 +11,8 @@ from nas.architectures import find_architecture
 from nas.commands.terminal import Column, console, fixed, short, show, table
 from nas.measure.fields import timing_fields
 from nas.runs.folder import config_if_run
-from search_space.architecture import Architecture, to_block_strings
+from search_space.architecture import Architecture
+from search_space.block_strings import to_block_strings
 
 if TYPE_CHECKING:
     from nas.measure.profile import ProfileRow

@@ -19,7 +19,8 @@ from scaling.grow import with_train_size
 from scaling.residuals import explain
 from scaling.rule import PLAIN, RULES, Rule
 from scaling.targets import Reached, scale_by_measuring, scale_to
-from search_space.architecture import Architecture, to_block_strings
+from search_space.architecture import Architecture
+from search_space.block_strings import to_block_strings
 from search_space.cost import count
 
 _UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}

@@ -9,7 +9,7 @@ import numpy as np
 from nas.commands.search import space_lines
 from nas.commands.terminal import Column, console, short, show
 from nas.config.search import load_config
-from search_space.architecture import to_block_strings
+from search_space.block_strings import to_block_strings
 from search_space.cost import count
 
 _SAMPLES = (

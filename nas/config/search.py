@@ -121,7 +121,7 @@ def parse(record: Any) -> Config:
     constraints = dataclasses.replace(space.constraints, **fill)
     return Config(
         space=dataclasses.replace(space, constraints=constraints),
-        reference=_reference(record.get("reference", "backbone"), given_space, space),
+        reference=_reference(record.get("reference", "backbone"), space),
         **sections,
         image_size=image_size,
         device=checked("device", str, record.get("device", "auto")),
@@ -145,11 +145,11 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], may_change: set[str]
     ]
 
 
-def _reference(given: Any, given_space: Mapping[str, Any], space: SearchSpace) -> Architecture:
+def _reference(given: Any, space: SearchSpace) -> Architecture:
     if isinstance(given, Mapping):
         return Architecture.from_dict(given)
     if given == "backbone":
-        return backbone_of(given_space, space)
+        return backbone_of(space)
     if given not in PUBLISHED:
         hint = with_hint(str(given), ("backbone", *PUBLISHED))
         raise ValueError(f"reference {hint} is neither `backbone`, a published name nor an architecture")
