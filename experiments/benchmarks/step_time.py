@@ -74,7 +74,7 @@ SETS = {
 def candidates(chosen: Set, n: int) -> tuple[list[Architecture], Architecture]:
     """Give `n` architectures whose MACs lie closest to the space's median, out of 20 n, and its backbone."""
     space, rng = SPACES[chosen.space](**chosen.arguments), np.random.default_rng(0)
-    reference = backbone_of({"name": chosen.space, **chosen.arguments}, space)
+    reference = backbone_of(space)
     codes = np.unique([space.encode(space.sample(rng)) for _ in range(20 * n)], axis=0)
     macs = count_batch(space, codes, chosen.image_size, CLASSES).macs
     nearest = np.argsort(np.abs(np.log(macs / np.median(macs))))[:n]

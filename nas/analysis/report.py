@@ -12,7 +12,8 @@ import pandas as pd
 from nas.analysis import plots
 from nas.analysis.frame import best, load, load_epochs, pareto
 from nas.runs.folder import read_config, read_run
-from search_space.architecture import Architecture, to_block_strings
+from search_space.architecture import Architecture
+from search_space.block_strings import to_block_strings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -116,7 +116,7 @@ def parse(record: Any) -> Config:
     space, given = _space(record["space"], image_size, sections["data"])
     return Config(
         space=space,
-        reference=_reference(record.get("reference", "backbone"), record["space"], space),
+        reference=_reference(record.get("reference", "backbone"), space),
         **sections,
         image_size=image_size,
         device=checked("device", str, record.get("device", "auto")),
@@ -180,13 +180,13 @@ def _space(given: Any, image_size: int, data: DataSettings) -> tuple[SearchSpace
     return dataclasses.replace(space, constraints=dataclasses.replace(space.constraints, **fill)), said
 
 
-def _reference(given: Any, given_space: Any, space: SearchSpace) -> Architecture:
+def _reference(given: Any, space: SearchSpace) -> Architecture:
     if isinstance(given, Architecture):
         return given
     if isinstance(given, Mapping):
         return Architecture.from_dict(given)
     if given == "backbone":
-        return backbone_of(given_space if isinstance(given_space, Mapping) else {}, space)
+        return backbone_of(space)
     if given not in PUBLISHED:
         hint = with_hint(str(given), ("backbone", *PUBLISHED))
         raise ValueError(f"reference {hint} is neither `backbone`, a published name nor an architecture")

@@ -16,7 +16,8 @@ from nas.measure.step_time import StepTime, make_batch, step_time
 from nas.training.settings import TrainSettings
 from nas.training.step import make_step
 from search_space import cost
-from search_space.architecture import Architecture, to_block_strings
+from search_space.architecture import Architecture
+from search_space.block_strings import to_block_strings
 from search_space.cost import Cost
 from search_space.layer_table import layer_table
 from search_space.network import build_network

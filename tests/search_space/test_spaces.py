@@ -76,7 +76,7 @@ def test_config_arguments_reach_the_space():
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"name": "smal"}, "unknown space 'smal'; known: efficientnetv2, small"),
+        ({"name": "smal"}, "unknown space 'smal'; did you mean 'small'?"),
         ({"name": ["small"]}, "unknown space"),
         (None, "space must be a mapping, got NoneType"),
         ({"name": "small", "layers": [1]}, "unknown key 'layers' in space small; known: stem_stride, image_size"),
