@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -237,20 +238,17 @@ def _timed(step: TrainingStep, batch: Batch, clock: Clock) -> float:
 
 
 def _parts(step: TrainingStep, batch: Batch, clock: Clock) -> tuple[float, float, float]:
-    def now() -> float:
-        synchronize(step.device)
-        return clock()
+    moments: list[tuple[str, float]] = []
 
-    forward = backward = 0.0
-    for part in step.micro_batches(*batch):
-        start = now()
-        loss = step.forward(*part)
-        middle = now()
-        step.backward(loss)
-        forward, backward = forward + middle - start, backward + now() - middle
-    start = now()
-    step.update()
-    return forward, backward, now() - start
+    def mark(name: str) -> None:
+        synchronize(step.device)
+        moments.append((name, clock()))
+
+    step.eager(*batch, mark)
+    seconds = dict.fromkeys(("forward", "backward", "update"), 0.0)
+    for (_, before), (name, now) in pairwise(moments):
+        seconds[name] += now - before
+    return seconds["forward"], seconds["backward"], seconds["update"]
 
 
 def _record(pairs: Pairs, steps: _Steps, batch: Batch, clock_name: str, settings: StepTimeSettings) -> StepTime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -20,6 +20,12 @@ from nas.training.workers import ALONE, Workers
 from search_space.network import set_regularisation
 
 logger = logging.getLogger(__name__)
+
+Mark = Callable[[str], None]
+
+
+def unmarked(_: str) -> None:
+    """Take no notice of what a step has come to."""
 
 
 def make_step(
@@ -76,12 +82,8 @@ def memory_format_name(settings: TrainSettings) -> str:
 class TrainingStep:
     """Forward, loss, backward, update and EMA on a batch that is on the device.
 
-    Calling it does the whole step, as a CUDA graph where that is allowed and possible. `forward`, `backward` and
-    `update` are its parts, always eager; they make the same step so:
-
-        for part in step.micro_batches(images, labels):
-            step.backward(step.forward(*part))
-        step.update()
+    Calling it does the whole step, as a CUDA graph where that is allowed and possible. `eager` does the same step
+    without, and tells on the way how far it is.
 
     Attributes:
         network: the network in training.
@@ -135,37 +137,23 @@ class TrainingStep:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()  # here, where the error no longer keeps the failed attempt's tensors
 
+    def eager(self, images: Tensor, labels: Tensor, mark: Mark = unmarked) -> Tensor:
+        """Do one training step, never as a graph, and never a second time when memory runs out.
+
+        Args:
+            images, labels: as for a call.
+            mark: told what the step has come to: `begin`; after each micro-batch's parts `forward` (with the loss) and
+                `backward`; after clipping, update and moving average `update`. What lies between two marks is the later
+                one's.
+        Returns: the mean loss of the batch, detached, on the device.
+        """
+        self._advance()
+        return self._eager(images, labels, mark)
+
     @property
     def captured(self) -> bool:
         """Whether the step is replayed from a CUDA graph by now, for some shape of batch."""
         return any(captured.ready for captured in self._captured.values())
-
-    def micro_batches(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """Cut a batch into what one forward takes, each with its share of the batch."""
-        size = self.micro_batch or len(images)
-        for start in range(0, len(images), size):
-            part = images[start : start + size]
-            yield part, labels[start : start + size], len(part) / len(images)
-
-    def forward(self, images: Tensor, labels: Tensor, share: float = 1.0) -> Tensor:
-        """Give the loss, times the part's share of the batch, with its graph."""
-        if self.settings.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        # Without the cache: a weight is cast once per forward anyway, and casts must not outlive a captured graph.
-        dtype = self.autocast_dtype
-        with torch.autocast(self.device.type, dtype, enabled=dtype is not None, cache_enabled=False):
-            logits = self._module(images)
-            loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
-        return loss if share == 1 else loss * share
-
-    def backward(self, loss: Tensor) -> None:
-        """Add the loss's gradients to the parameters'."""
-        loss.backward()  # type: ignore[no-untyped-call]
-
-    def update(self) -> None:
-        """Clip, update the weights at the step's learning rate, clear the gradients, update the average, count."""
-        self._advance()
-        self._apply()
 
     def restart(self, settings: TrainSettings, *, index: int, total_steps: int, steps_per_epoch: int) -> None:
         """Go on with another batch size, dropout or drop path: as progressive learning does from stage to stage.
@@ -197,7 +185,43 @@ class TrainingStep:
             self.ema.advance()
         self.index += 1
 
-    def _apply(self) -> None:
+    def _eager(self, images: Tensor, labels: Tensor, mark: Mark = unmarked) -> Tensor:
+        """The one place with forward, backward and update; it reads nothing from the device, so it can be captured."""
+        mark("begin")
+        total: Tensor | None = None
+        parts = list(self._micro_batches(images, labels))
+        for number, (part, part_labels, share) in enumerate(parts, start=1):
+            with nullcontext() if number == len(parts) else self._apart():
+                loss = self._loss(part, part_labels, share)
+                mark("forward")
+                loss.backward()  # type: ignore[no-untyped-call]
+                mark("backward")
+            total = loss.detach() if total is None else total + loss.detach()
+        assert total is not None
+        self._update()
+        mark("update")
+        return total
+
+    def _micro_batches(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Cut a batch into what one forward takes, each with its share of the batch."""
+        size = self.micro_batch or len(images)
+        for start in range(0, len(images), size):
+            part = images[start : start + size]
+            yield part, labels[start : start + size], len(part) / len(images)
+
+    def _loss(self, images: Tensor, labels: Tensor, share: float) -> Tensor:
+        """Give the loss, times the part's share of the batch, with its graph."""
+        if self.settings.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        # Without the cache: a weight is cast once per forward anyway, and casts must not outlive a captured graph.
+        dtype = self.autocast_dtype
+        with torch.autocast(self.device.type, dtype, enabled=dtype is not None, cache_enabled=False):
+            logits = self._module(images)
+            loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
+        return loss if share == 1 else loss * share
+
+    def _update(self) -> None:
+        """Clip, update the weights, clear the gradients, update the average."""
         self._updating = True
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, self.settings.clip_norm)
@@ -209,12 +233,12 @@ class TrainingStep:
 
     def _run(self, images: Tensor, labels: Tensor) -> Tensor:
         if not self._graphs_allowed:
-            return self._whole(images, labels)
+            return self._eager(images, labels)
         key = (images.shape, images.dtype, labels.shape, labels.dtype, self.micro_batch)
         if key not in self._captured:
             self._captured[key] = CapturedStep(images, labels)
         try:
-            return self._captured[key](self._whole, images, labels)
+            return self._captured[key](self._eager, images, labels)
         except CaptureError as error:
             if self.settings.cuda_graph == "on":
                 raise
@@ -223,23 +247,7 @@ class TrainingStep:
             self._captured.clear()
             self.optimizer.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()  # here, where the error no longer keeps the failed attempt's tensors
-        return self._whole(images, labels)
-
-    def _whole(self, images: Tensor, labels: Tensor) -> Tensor:
-        loss = self._accumulate(images, labels)
-        self._apply()
-        return loss
-
-    def _accumulate(self, images: Tensor, labels: Tensor) -> Tensor:
-        total: Tensor | None = None
-        parts = list(self.micro_batches(images, labels))
-        for number, (part, part_labels, share) in enumerate(parts, start=1):
-            with nullcontext() if number == len(parts) else self._apart():
-                loss = self.forward(part, part_labels, share)
-                self.backward(loss)
-            total = loss.detach() if total is None else total + loss.detach()
-        assert total is not None
-        return total
+        return self._eager(images, labels)
 
     def _apart(self) -> AbstractContextManager[None]:
         """While this holds, gradients stay with this worker: they are exchanged with the last micro-batch's."""
