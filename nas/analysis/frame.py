@@ -17,7 +17,7 @@ from nas.runs.columns import objective
 from nas.runs.folder import CONFIG, read_config, read_trials, trial_log
 from nas.runs.log import read_lines
 from nas.runs.ranking import counts
-from nas.runs.trial import Trial
+from nas.runs.trial import Trial, is_metric
 from nas.trials.scoring import score
 from rewards.pareto import hypervolume, pareto_front
 from search_space.architecture import STAGE_FIELDS, Architecture
@@ -172,6 +172,11 @@ def save(frame: pd.DataFrame, path: str | Path) -> None:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Give the rows as dicts."""
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def metric_columns(frame: pd.DataFrame) -> list[str]:
+    """Give the names of the columns that hold metrics: what measurements and evaluators added to a trial's own."""
+    return [str(column) for column in frame.columns if is_metric(str(column))]
 
 
 def decision_columns(frame: pd.DataFrame) -> list[str]:
