@@ -111,7 +111,7 @@ def _costs(
             raise ValueError(f"{arch} says no image size, on which the step time depends: add --image-size")
         return None
     if measuring is not None:
-        training = dict(config["training"]) if config else {"batch_size": 32}
+        training = config or {"training": {"batch_size": 32}}
         return measured(start, classes, measuring, training, _say)
     if config is None:
         if needed:

@@ -224,6 +224,7 @@ def _task(config: Config) -> Task:
         data=config.data,
         augment=config.augment,
         training=config.training,
+        execution=config.execution,
         step_time=config.step_time,
         reward=config.reward,
         reference=config.reference,

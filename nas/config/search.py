@@ -13,10 +13,11 @@ import pydantic
 from pydantic import TypeAdapter
 
 from nas.algorithms import ALGORITHMS
+from nas.comparable import may_change_fields
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.measure.settings import StepTimeSettings
 from nas.search.settings import AlgorithmSettings, RewardSettings, SearchSettings
-from nas.training.settings import TrainSettings
+from nas.training.settings import ExecutionSettings, TrainSettings, split_training
 from rewards import REWARDS, is_finite_number
 from search_space import yaml_text
 from search_space.architecture import Architecture
@@ -37,6 +38,7 @@ class Config:
     data: DataSettings
     augment: AugmentSettings
     training: TrainSettings
+    execution: ExecutionSettings
     step_time: StepTimeSettings
     reward: RewardSettings
     algorithm: AlgorithmSettings
@@ -60,6 +62,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "data": DataSettings,
     "augment": AugmentSettings,
     "training": TrainSettings,
+    "execution": ExecutionSettings,
     "step_time": StepTimeSettings,
     "reward": RewardSettings,
     "algorithm": AlgorithmSettings,
@@ -69,9 +72,13 @@ _NAMED: Mapping[str, Mapping[str, Any]] = {"reward": REWARDS, "algorithm": ALGOR
 _KEYS = ("space", "reference", *_SECTIONS, "image_size", "device", "seed")
 
 # Sections and keys whose change makes earlier trials incomparable with later ones. Where, how many and in which order
-# trials run does not; `time_limit_s` decides who may finish, but never changes a number.
-COMPARABLE = ("space", "reference", "data", "augment", "training", "step_time", "reward", "image_size", "seed")
-MAY_CHANGE = {"data.cache_dir", "training.time_limit_s"}
+# trials run does not.
+COMPARABLE = (
+    *("space", "reference", "data", "augment", "training", "execution", "step_time", "reward", "image_size", "seed"),
+)
+MAY_CHANGE = {f"{name}.{field}" for name, kind in _SECTIONS.items() for field in may_change_fields(kind)}
+# What is learnt stays the same with these, but not the step time that a search measures.
+_TIMED = {"execution.cuda_graph", "execution.threads"}
 
 
 def load_config(path: Path) -> Config:
@@ -113,6 +120,8 @@ def parse(record: Any) -> Config:
     given_space = record["space"]
     space = space_from_config(given_space)
     given = given_space.get("constraints") or {}
+    training, execution = split_training(record)
+    record = {**record, "training": training, "execution": execution}
     sections: dict[str, Any] = {name: section(name, _SECTIONS[name], record.get(name)) for name in _SECTIONS}
     shape, data = {"image_size": image_size}, sections["data"]
     if data.known is not None:
@@ -132,17 +141,24 @@ def parse(record: Any) -> Config:
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Say which comparable settings of two resolved configs differ: `training.epochs: 10 -> 5`, one string a key."""
-    return changes({k: old.get(k) for k in COMPARABLE}, {k: new.get(k) for k in COMPARABLE}, MAY_CHANGE)
+    return changes({k: old.get(k) for k in COMPARABLE}, {k: new.get(k) for k in COMPARABLE}, MAY_CHANGE - _TIMED)
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any], may_change: set[str]) -> list[str]:
     """Say where two records differ, as `differences` does; but for the keys, such as `data.cache_dir`, that may."""
-    before, after = _flat(old), _flat(new)
+    before, after = _flat(_of_today(old)), _flat(_of_today(new))
     return [
         f"{key}: {before.get(key, 'not set')!r} -> {after.get(key, 'not set')!r}"
         for key in sorted({**before, **after})
         if before.get(key) != after.get(key) and key not in may_change
     ]
+
+
+def _of_today(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a resolved config of any version in today's sections; what came later was then as is the default now."""
+    training, execution = split_training(record)
+    defaults = dataclasses.asdict(TrainSettings()), dataclasses.asdict(ExecutionSettings())
+    return {**record, "training": defaults[0] | training, "execution": defaults[1] | execution}
 
 
 def _reference(given: Any, given_space: Mapping[str, Any], space: SearchSpace) -> Architecture:

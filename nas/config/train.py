@@ -11,11 +11,16 @@ from typing import Any
 from nas.config.search import MAY_CHANGE, changes, checked, load, section
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.progressive import PRESETS, Strengths, augmented, stage_batch_size, stages
-from nas.training.settings import ProgressiveSettings, TrainSettings
+from nas.training.settings import ExecutionSettings, ProgressiveSettings, TrainSettings, split_training
 from search_space.architecture import Architecture
 from search_space.lookup import with_hint
 
-_SECTIONS: dict[str, type[Any]] = {"data": DataSettings, "augment": AugmentSettings, "training": TrainSettings}
+_SECTIONS: dict[str, type[Any]] = {
+    "data": DataSettings,
+    "augment": AugmentSettings,
+    "training": TrainSettings,
+    "execution": ExecutionSettings,
+}
 _NUMBERS = ("image_size", "eval_image_size", "checkpoint_every", "seed")
 _KEYS = ("architecture", "start_from", *_SECTIONS, "progressive", *_NUMBERS, "device")
 # What a training that goes on may have otherwise than when it began: none of it changes what is learned.
@@ -30,6 +35,7 @@ class TrainConfig:
     data: DataSettings
     augment: AugmentSettings
     training: TrainSettings
+    execution: ExecutionSettings
     progressive: ProgressiveSettings | None  # None = one image size and regularisation throughout
     image_size: int  # pixels; of training, with progressive learning of its last stage
     eval_image_size: int  # pixels
@@ -92,6 +98,8 @@ def parse_training(record: Any, architecture: Architecture | None = None) -> Tra
     for key in record:
         if key not in _KEYS:
             raise ValueError(f"unknown key {with_hint(str(key), _KEYS)}")
+    training, execution = split_training(record)
+    record = {**record, "training": training, "execution": execution}
     architecture = _architecture(record, architecture)
     progressive = read_progressive(record.get("progressive", "none"))
     image_size = _train_size(record, progressive, architecture)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from nas.comparable import may_change
+
 SOURCES = ("digits", "hf", "folder", "parquet")
 CROPS = ("none", "pad", "resized")
 RANDAUGMENT_POLICIES = ("increasing", "official")
@@ -49,7 +51,7 @@ class DataSettings:
     channels: Literal[1, 3] | None = None  # None = as the images are
     minival: float = 0.1  # held out of train, stratified: a share below 1, or a number of images; 0 = none
     seed: int = 0  # of the split
-    cache_dir: str = ""  # decoded images; empty = $NAS_CACHE or ~/.cache/training-aware-nas
+    cache_dir: str = may_change("")  # decoded images; empty = $NAS_CACHE or ~/.cache/training-aware-nas
 
     def __post_init__(self) -> None:
         _one_of("source", self.source, SOURCES)

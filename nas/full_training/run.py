@@ -27,7 +27,7 @@ from nas.full_training.folder import (
 )
 from nas.full_training.record import Metrics, TrainDisplay
 from nas.training.checkpoint import TrainingState
-from nas.training.device import device_name, resolve_device
+from nas.training.device import device_name, limit_threads, resolve_device
 from nas.training.evaluate import evaluate
 from nas.training.progressive import Strengths, at
 from nas.training.result import EpochResult, TrainResult
@@ -71,6 +71,8 @@ def train_in(
         workers: those that train together: each calls this.
         display: is told how far the training is.
     """
+    if config.execution.threads is not None:
+        limit_threads(config.execution.threads)
     first = workers.rank == 0
     state, about = kept or (None, {})
     if state is None and first:
@@ -100,6 +102,7 @@ def train_in(
             _source(config, batches),
             batches("minival"),
             config.training,
+            execution=config.execution,
             device=device,
             seed=config.seed,
             on_epoch=on_epoch,
@@ -170,7 +173,7 @@ def _batches(
         augment=augment,
         image_size=image_size or config.eval_image_size,
         seed=config.seed,
-        channels_last=config.training.channels_last,
+        channels_last=config.execution.channels_last,
         share=(workers.rank, workers.count),
     )
 
@@ -179,8 +182,8 @@ def _test(config: TrainConfig, network: Network, batches: Batches, workers: Work
     evaluated = evaluate(
         network,
         batches.epoch(0),
-        dtype=autocast_dtype(config.training, batches.device),
-        channels_last=config.training.channels_last,
+        dtype=autocast_dtype(config.execution, batches.device),
+        channels_last=config.execution.channels_last,
         workers=workers,
     )
     return {**evaluated._asdict(), "image_size": config.eval_image_size, "weights": "final, after the last epoch"}
