@@ -6,7 +6,6 @@ import importlib.util
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,7 +37,7 @@ class Metrics:
 
     def append(self, epoch: EpochResult) -> None:
         """Write down an epoch that is done, and its checkpoint written."""
-        self.lines.append(asdict(epoch))
+        self.lines.append(epoch.to_dict())
         if self.board is not None:
             for name in _SCALARS:
                 if getattr(epoch, name) is not None:

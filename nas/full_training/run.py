@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing, nullcontext
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from nas.full_training.record import Metrics, TrainDisplay
 from nas.training.checkpoint import TrainingState
 from nas.training.device import device_name, limit_threads, resolve_device
 from nas.training.evaluate import evaluate
+from nas.training.objective import make_objective
 from nas.training.progressive import Strengths, at
 from nas.training.result import EpochResult, TrainResult
 from nas.training.step import autocast_dtype
@@ -95,7 +95,7 @@ def train_in(
             if metrics is not None:
                 metrics.append(epoch)
             if display is not None:
-                display.on_epoch(asdict(epoch))
+                display.on_epoch(epoch.to_dict())
 
         result = train(
             network,
@@ -185,5 +185,6 @@ def _test(config: TrainConfig, network: Network, batches: Batches, workers: Work
         dtype=autocast_dtype(config.execution, batches.device),
         channels_last=config.execution.channels_last,
         workers=workers,
+        objective=make_objective(config.training),
     )
-    return {**evaluated._asdict(), "image_size": config.eval_image_size, "weights": "final, after the last epoch"}
+    return {**evaluated.to_dict(), "image_size": config.eval_image_size, "weights": "final, after the last epoch"}

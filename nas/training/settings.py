@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from nas.comparable import may_change
+from search_space.lookup import with_hint
 
 # Share of the new batch in batch norm's running statistics (PyTorch's meaning; TensorFlow's momentum is one minus it).
 # The paper states TensorFlow's 0.99 (section 5.1); the official code trains with 0.9, which is PyTorch's default too.
@@ -23,6 +25,7 @@ class TrainSettings:
 
     epochs: int = 10
     batch_size: int = 128  # images per update; the size of the batches that `train` is given
+    objective: str = "classification"  # what is minimised and measured: a key of OBJECTIVES, or module:Name
     optimizer: Literal["sgd", "rmsprop", "adamw"] = "sgd"  # SGD has Nesterov momentum 0.9; RMSProp is the paper's
     learning_rate: float = 0.2  # peak, per 256 images: the rate used is learning_rate * batch_size / 256
     warmup_epochs: float = 1.0  # linear, from 0; at most half of the training
@@ -46,6 +49,7 @@ class TrainSettings:
         for name in ("label_smoothing", "ema_decay", "drop_path", "dropout"):
             _check(self, name, lowest=0, below=1)
         _check_choices(self, _CHOICES)
+        _check_named(self, "objective", ("classification",))
 
 
 _CHOICES = {
@@ -103,6 +107,12 @@ def _mapping(name: str, section: Any) -> dict[str, Any]:
     if not isinstance(section, Mapping):
         raise ValueError(f"{name} must be a mapping, got {section!r}")
     return dict(section)
+
+
+def _check_named(settings: TrainSettings, name: str, known: Iterable[str]) -> None:
+    value = getattr(settings, name)
+    if value not in known and not re.fullmatch(r"[\w.]+:[\w.]+", value):
+        raise ValueError(f"unknown {name} {with_hint(value, known)}, or module:Name of one's own")
 
 
 def _check_choices(settings: TrainSettings | ExecutionSettings, choices: Mapping[str, tuple[str, ...]]) -> None:

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from nas.training import device as devices
 from nas.training.cuda_graph import CapturedStep, CaptureError
 from nas.training.ema import ExponentialMovingAverage
+from nas.training.objective import make_objective
 from nas.training.optimizers import make_optimizer
 from nas.training.schedules import learning_rate
 from nas.training.settings import BN_MOMENTUM, EXECUTION, ExecutionSettings, TrainSettings
@@ -89,6 +90,7 @@ class TrainingStep:
 
     Attributes:
         network: the network in training.
+        objective: what is minimised.
         ema: its moving average, or None.
         autocast_dtype: of convolutions and products, or None.
         precision: `fp32` or `bf16`. memory_format: `channels_last` or `contiguous`.
@@ -108,7 +110,7 @@ class TrainingStep:
         workers: Workers,
     ) -> None:
         self.network, self.device, self.workers = network, device, workers
-        self.settings, self.execution = settings, execution
+        self.settings, self.execution, self.objective = settings, execution, make_objective(settings)
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
         self.micro_batch = execution.micro_batch
         self.index = 0
@@ -128,7 +130,7 @@ class TrainingStep:
 
         Args:
             images: (N, C, H, W) on the device, floating point, normalised.
-            labels: (N,) classes, or (N, classes) probabilities.
+            labels: what the objective takes: (N,) classes, or (N, classes) probabilities.
         Returns: the mean loss of the batch, detached, on the device; nothing waits for it.
         Raises: an error for which `is_out_of_memory` holds, if even one image at a time does not fit.
         """
@@ -220,8 +222,8 @@ class TrainingStep:
         # Without the cache: a weight is cast once per forward anyway, and casts must not outlive a captured graph.
         dtype = self.autocast_dtype
         with torch.autocast(self.device.type, dtype, enabled=dtype is not None, cache_enabled=False):
-            logits = self._module(images)
-            loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
+            outputs = self._module(images)
+            loss = self.objective.loss(outputs, labels)
         return loss if share == 1 else loss * share
 
     def _update(self) -> None:

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -96,7 +96,8 @@ def train(
             Status, curve and weights are the same in all of them.
         clock: seconds.
     Returns: TrainResult; a loss that is not finite, memory that runs out and the time limit are statuses, not errors.
-    Raises: ValueError if there are no batches, `resume` is of another network, or several workers have a time limit.
+    Raises: ValueError if there are no batches, the objective or optimiser cannot be imported, `resume` is of another
+        network, or several workers have a time limit.
         RuntimeError if memory runs out in one of several workers: the others would wait for it.
     """
     if workers.count > 1 and execution.time_limit_s is not None:
@@ -199,7 +200,7 @@ class _Training:
                 result = self._evaluate(self.step, result, eval_batches)
             self.curve.append(result)
             if self.on_state is not None:
-                curve = tuple(asdict(each) for each in self.curve)
+                curve = tuple(each.to_dict() for each in self.curve)
                 self.on_state(state_of(self.step, curve, self._now() - self.start, self.data_wait_s))
             unwanted = self.on_epoch is not None and self.on_epoch(result) is False
             if unwanted and epoch + 1 < self.settings.epochs:
@@ -260,9 +261,10 @@ class _Training:
             dtype=step.autocast_dtype,
             channels_last=self.execution.channels_last,
             workers=self.workers,
+            objective=step.objective,
         )
         self._check_finite(evaluated.loss, result.epoch)
-        return replace(result, loss=evaluated.loss, accuracy=evaluated.accuracy)
+        return replace(result, loss=evaluated.loss, accuracy=evaluated.accuracy, metrics=evaluated.metrics)
 
     def _waited_for(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
@@ -309,7 +311,8 @@ class _Training:
             error=error,
             accuracy=None if last is None else last.accuracy,
             loss=None if last is None else last.loss,
-            curve=tuple(asdict(result) for result in self.curve),
+            metrics={} if last is None else last.metrics,
+            curve=tuple(result.to_dict() for result in self.curve),
             epochs_done=len(self.curve),
             micro_batch=micro_batch or settings.batch_size,
             seconds=self._now() - self.start,

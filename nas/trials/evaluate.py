@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -61,7 +61,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     curve: list[Mapping[str, Any]] = []
 
     def on_epoch(epoch: EpochResult) -> bool:
-        curve.append(asdict(epoch))
+        curve.append(epoch.to_dict())
         if epoch.accuracy is None:
             return True
         so_far = answer | {"curve": curve, "accuracy": epoch.accuracy, "loss": epoch.loss}

@@ -1,5 +1,8 @@
 """Which settings may change between the parts of a run."""
 
+import doctest
+
+from nas import comparable
 from nas.comparable import may_change_fields
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.settings import ExecutionSettings, TrainSettings
@@ -15,3 +18,8 @@ def test_what_may_change_is_said_at_the_field():
 def test_a_field_that_may_change_keeps_its_default():
     """Declaring it costs nothing: the defaults are the values they were given."""
     assert (ExecutionSettings().cuda_graph, DataSettings().cache_dir) == ("auto", "")
+
+
+def test_the_example_is_true():
+    """What the docstring shows is what comes out."""
+    assert doctest.testmod(comparable) == (0, 2)
