@@ -11,11 +11,12 @@ from typing import Any
 
 from nas import plugins
 from nas.algorithms import ALGORITHMS
+from nas.comparable import may_change_fields
 from nas.config.check import at_least, changes, check_keys, checked, load, section
 from nas.config.settings import EVALUATOR, AlgorithmSettings, SearchSettings
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.measure.settings import StepTimeSettings
-from nas.training.settings import TrainSettings
+from nas.training.settings import ExecutionSettings, TrainSettings, split_training
 from nas.trials.scoring import RewardSettings
 from rewards import REWARDS, is_finite_number
 from search_space.architecture import Architecture
@@ -35,6 +36,7 @@ class Config:
     data: DataSettings
     augment: AugmentSettings
     training: TrainSettings
+    execution: ExecutionSettings
     step_time: StepTimeSettings
     reward: RewardSettings
     algorithm: AlgorithmSettings
@@ -62,6 +64,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "data": DataSettings,
     "augment": AugmentSettings,
     "training": TrainSettings,
+    "execution": ExecutionSettings,
     "step_time": StepTimeSettings,
     "reward": RewardSettings,
     "algorithm": AlgorithmSettings,
@@ -72,9 +75,13 @@ _LISTS = ("plugins", "callbacks", "measure")
 _KEYS = (*_LISTS, "space", "reference", *_SECTIONS, "image_size", "device", "seed")
 
 # Sections and keys whose change makes earlier trials incomparable with later ones. Where, how many and in which order
-# trials run does not; `time_limit_s` decides who may finish, but never changes a number.
-COMPARABLE = ("space", "reference", "data", "augment", "training", "step_time", "reward", "image_size", "seed")
-MAY_CHANGE = {"data.cache_dir", "training.time_limit_s"}
+# trials run does not.
+COMPARABLE = (
+    *("space", "reference", "data", "augment", "training", "execution", "step_time", "reward", "image_size", "seed"),
+)
+MAY_CHANGE = {f"{name}.{field}" for name, kind in _SECTIONS.items() for field in may_change_fields(kind)}
+# What is learnt stays the same with these, but not the step time that a search measures.
+_TIMED = {"execution.cuda_graph", "execution.threads"}
 _MOVED = {"nas.search.evaluate:evaluate": EVALUATOR}  # names that older configurations have
 
 
@@ -112,6 +119,7 @@ def parse(record: Any) -> Config:
         if key not in record:
             raise ValueError(f"missing key {key!r}")
     image_size = at_least(1, "image_size", record["image_size"])
+    record = with_execution(record)
     sections: dict[str, Any] = {name: _section(name, record.get(name)) for name in _SECTIONS}
     space, given = _space(record["space"], image_size, sections["data"])
     return Config(
@@ -141,11 +149,19 @@ def with_numbers(config: Config, trials: int | None, workers: int | None) -> Con
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Say which comparable settings of two resolved configs differ: `training.epochs: 10 -> 5`, one string a key."""
-    return changes(_comparable(old), _comparable(new), MAY_CHANGE)
+    return changes(_comparable(old), _comparable(new), MAY_CHANGE - _TIMED)
 
 
 def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: record.get(name) for name in COMPARABLE} | {"search.evaluator": record["search"]["evaluator"]}
+
+
+def with_execution(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give a configuration whose section `training` holds the recipe alone; there was one section once."""
+    if any(isinstance(record.get(name), TrainSettings | ExecutionSettings) for name in ("training", "execution")):
+        return record  # records of settings are apart already
+    training, execution = split_training(record)
+    return {**record, "training": training, "execution": execution}
 
 
 def _absolute(config: Config) -> Config:

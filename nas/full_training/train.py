@@ -82,8 +82,8 @@ def _check_workers(workers: int, config: TrainConfig) -> None:
     for stage in training_stages(config):
         if stage.batch_size % workers:
             raise ValueError(f"a batch of {stage.batch_size} cannot be shared evenly by {workers} workers")
-    if workers > 1 and config.training.time_limit_s is not None:
-        raise ValueError("training.time_limit_s is for one worker; several would not stop at the same step")
+    if workers > 1 and config.execution.time_limit_s is not None:
+        raise ValueError("execution.time_limit_s is for one worker; several would not stop at the same step")
 
 
 def _check_data(prepared: Prepared, config: TrainConfig, test: bool) -> None:

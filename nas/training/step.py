@@ -13,9 +13,10 @@ from torch.nn.parallel import DistributedDataParallel
 from nas.training import device as devices
 from nas.training.cuda_graph import CapturedStep, CaptureError
 from nas.training.ema import ExponentialMovingAverage
+from nas.training.objective import make_objective
 from nas.training.optimizers import make_optimizer
 from nas.training.schedules import learning_rate
-from nas.training.settings import BN_MOMENTUM, TrainSettings
+from nas.training.settings import BN_MOMENTUM, EXECUTION, ExecutionSettings, TrainSettings
 from nas.training.workers import ALONE, Workers
 from search_space.network import set_regularisation
 
@@ -35,6 +36,7 @@ def make_step(
     device: torch.device,
     total_steps: int,
     steps_per_epoch: int = 1,
+    execution: ExecutionSettings = EXECUTION,
     workers: Workers = ALONE,
 ) -> TrainingStep:
     """Prepare a network for training on a device and give the step that trains it.
@@ -46,37 +48,38 @@ def make_step(
         device: as `resolve_device` gives it.
         total_steps: updates of the whole training, for the learning rate.
         steps_per_epoch: updates per epoch, for the learning rate.
+        execution: precision, memory format, micro-batches, graphs.
         workers: those that take this step together, each with its share of the batch.
     """
     devices.set_up(device)
     network.to(device)
-    if settings.channels_last:
+    if execution.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     set_regularisation(network, dropout=settings.dropout, drop_path=settings.drop_path)
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = BN_MOMENTUM[settings.bn_momentum]
     network.train()
-    return TrainingStep(network, settings, device, total_steps, steps_per_epoch, workers)
+    return TrainingStep(network, settings, execution, device, total_steps, steps_per_epoch, workers)
 
 
-def autocast_dtype(settings: TrainSettings, device: torch.device) -> torch.dtype | None:
+def autocast_dtype(execution: ExecutionSettings, device: torch.device) -> torch.dtype | None:
     """Give the type that convolutions and products are computed in under autocast; None = no autocast, fp32."""
-    if settings.precision == "bf16":
+    if execution.precision == "bf16":
         return torch.bfloat16
-    if settings.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(False):
+    if execution.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(False):
         return torch.bfloat16
     return None
 
 
-def precision_name(settings: TrainSettings, device: torch.device) -> str:
+def precision_name(execution: ExecutionSettings, device: torch.device) -> str:
     """Give `bf16` or `fp32`, as a log should carry it."""
-    return "fp32" if autocast_dtype(settings, device) is None else "bf16"
+    return "fp32" if autocast_dtype(execution, device) is None else "bf16"
 
 
-def memory_format_name(settings: TrainSettings) -> str:
+def memory_format_name(execution: ExecutionSettings) -> str:
     """Give `channels_last` or `contiguous`, as a log should carry it."""
-    return "channels_last" if settings.channels_last else "contiguous"
+    return "channels_last" if execution.channels_last else "contiguous"
 
 
 class TrainingStep:
@@ -87,6 +90,7 @@ class TrainingStep:
 
     Attributes:
         network: the network in training.
+        objective: what is minimised.
         ema: its moving average, or None.
         autocast_dtype: of convolutions and products, or None.
         precision: `fp32` or `bf16`. memory_format: `channels_last` or `contiguous`.
@@ -99,22 +103,24 @@ class TrainingStep:
         self,
         network: nn.Module,
         settings: TrainSettings,
+        execution: ExecutionSettings,
         device: torch.device,
         total_steps: int,
         steps_per_epoch: int,
         workers: Workers,
     ) -> None:
-        self.network, self.settings, self.device, self.workers = network, settings, device, workers
+        self.network, self.device, self.workers = network, device, workers
+        self.settings, self.execution, self.objective = settings, execution, make_objective(settings)
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
-        self.micro_batch = settings.micro_batch
+        self.micro_batch = execution.micro_batch
         self.index = 0
         self.optimizer = make_optimizer(network, settings, device)
         self.ema = None if settings.ema_decay is None else ExponentialMovingAverage(network, settings.ema_decay)
-        self.autocast_dtype = autocast_dtype(settings, device)
-        self.precision = precision_name(settings, device)
-        self.memory_format = memory_format_name(settings)
+        self.autocast_dtype = autocast_dtype(execution, device)
+        self.precision = precision_name(execution, device)
+        self.memory_format = memory_format_name(execution)
         self._module = workers.synchronised(network)
-        self._graphs_allowed = device.type == "cuda" and settings.cuda_graph != "off" and workers.count == 1
+        self._graphs_allowed = device.type == "cuda" and execution.cuda_graph != "off" and workers.count == 1
         self._captured: dict[tuple[object, ...], CapturedStep] = {}
         self._updating = False
         self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -124,7 +130,7 @@ class TrainingStep:
 
         Args:
             images: (N, C, H, W) on the device, floating point, normalised.
-            labels: (N,) classes, or (N, classes) probabilities.
+            labels: what the objective takes: (N,) classes, or (N, classes) probabilities.
         Returns: the mean loss of the batch, detached, on the device; nothing waits for it.
         Raises: an error for which `is_out_of_memory` holds, if even one image at a time does not fit.
         """
@@ -211,13 +217,13 @@ class TrainingStep:
 
     def _loss(self, images: Tensor, labels: Tensor, share: float) -> Tensor:
         """Give the loss, times the part's share of the batch, with its graph."""
-        if self.settings.channels_last:
+        if self.execution.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         # Without the cache: a weight is cast once per forward anyway, and casts must not outlive a captured graph.
         dtype = self.autocast_dtype
         with torch.autocast(self.device.type, dtype, enabled=dtype is not None, cache_enabled=False):
-            logits = self._module(images)
-            loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
+            outputs = self._module(images)
+            loss = self.objective.loss(outputs, labels)
         return loss if share == 1 else loss * share
 
     def _update(self) -> None:
@@ -240,7 +246,7 @@ class TrainingStep:
         try:
             return self._captured[key](self._eager, images, labels)
         except CaptureError as error:
-            if self.settings.cuda_graph == "on":
+            if self.execution.cuda_graph == "on":
                 raise
             logger.warning("the training step cannot be captured as a CUDA graph, going on without: %s", error)
             self._graphs_allowed = self._updating = False

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +20,7 @@ from nas.measure.fields import timing_fields
 from nas.measure.step_time import StepOutOfMemory, StepTime, step_time
 from nas.training.device import device_name, limit_threads, resolve_device, set_up
 from nas.training.result import EpochResult, TrainResult
-from nas.training.settings import TrainSettings
+from nas.training.settings import ExecutionSettings, TrainSettings
 from nas.training.train import train
 from nas.trials.answer import Report
 from nas.trials.scoring import score
@@ -41,7 +41,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     Raises: ValueError for settings that fit no candidate (a device that is not there, too few images).
     """
     start = time.perf_counter()
-    limit_threads(task.threads)
+    limit_threads(task.execution.threads or task.threads)
     device = resolve_device(task.device)
     set_up(device)
     # Before anything is on the device: its users are known by their locks, and who has none is taken for a stranger.
@@ -49,7 +49,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     prepared = prepare(task.data, task.image_size)
     answer = _known_before(architecture, task, prepared, device)
     torch.manual_seed(seed)
-    network = _build(architecture, task.training, prepared, device)
+    network = _build(architecture, task.training, task.execution, prepared, device)
     try:
         timing = _time(network, task, prepared, device)
     except StepOutOfMemory as error:
@@ -61,7 +61,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     curve: list[Mapping[str, Any]] = []
 
     def on_epoch(epoch: EpochResult) -> bool:
-        curve.append(asdict(epoch))
+        curve.append(epoch.to_dict())
         if epoch.accuracy is None:
             return True
         so_far = answer | {"curve": curve, "accuracy": epoch.accuracy, "loss": epoch.loss}
@@ -74,9 +74,15 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     return answer | {"device_s": (time.perf_counter() - start) * task.device_share}
 
 
-def _build(architecture: Architecture, settings: TrainSettings, prepared: Prepared, device: torch.device) -> Network:
+def _build(
+    architecture: Architecture,
+    settings: TrainSettings,
+    execution: ExecutionSettings,
+    prepared: Prepared,
+    device: torch.device,
+) -> Network:
     network = build_network(architecture, prepared.num_classes, prepared.channels, drop_path=settings.drop_path)
-    layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+    layout = torch.channels_last if execution.channels_last else torch.contiguous_format
     return network.to(device).to(memory_format=layout)  # type: ignore[no-any-return, call-overload]
 
 
@@ -87,9 +93,10 @@ _reference = lru_cache(maxsize=1)(_build)
 def _time(network: Network, task: Task, prepared: Prepared, device: torch.device) -> StepTime:
     return step_time(
         network,
-        _reference(task.reference, task.training, prepared, device),
+        _reference(task.reference, task.training, task.execution, prepared, device),
         task.step_time,
         task.training,
+        execution=task.execution,
         image_size=task.image_size,
         in_channels=prepared.channels,
         num_classes=prepared.num_classes,
@@ -108,8 +115,8 @@ def _train(
     left_s: float | None,
     on_epoch: Callable[[EpochResult], bool],
 ) -> TrainResult:
-    settings = task.training
-    limits = [limit for limit in (left_s, settings.time_limit_s) if limit is not None]
+    settings, execution = task.training, task.execution
+    limits = [limit for limit in (left_s, execution.time_limit_s) if limit is not None]
 
     def batches(split: SplitName, augment: AugmentSettings | None) -> Batches:
         return Batches(
@@ -119,7 +126,7 @@ def _train(
             device=device,
             augment=augment,
             seed=seed,
-            channels_last=settings.channels_last,
+            channels_last=execution.channels_last,
         )
 
     with ExitStack() as held:
@@ -144,7 +151,8 @@ def _train(
             network,
             batches("train", task.augment),
             batches("minival", None),
-            replace(settings, time_limit_s=min(limits, default=None)),
+            settings,
+            execution=replace(execution, time_limit_s=min(limits, default=None)),
             device=device,
             seed=seed,
             on_epoch=report,

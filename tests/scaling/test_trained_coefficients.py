@@ -32,6 +32,7 @@ def task(tmp_path):
         data=config.data,
         augment=config.augment,
         training=config.training,
+        execution=config.execution,
         step_time=config.step_time,
         reward=config.reward,
         reference=BASE,
