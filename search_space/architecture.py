@@ -7,7 +7,7 @@ import json
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from search_space.ops import STAGE_FIELDS as STAGE_FIELDS
@@ -70,9 +70,7 @@ class Stage:
     channels: int  # output channels
     stride: int  # of the first block: 1 or 2
     se_ratio: float = 0.0  # squeeze channels / block input channels; 0 = no squeeze-and-excitation
-    options: Mapping[str, Any] = (
-        NO_OPTIONS  # the op's own hyperparameters: all of them, those left out at their default
-    )
+    options: Mapping[str, Any] = NO_OPTIONS  # the op's own hyperparameters, each of them; left out = its default
 
     def __post_init__(self) -> None:
         op = find_op(self.op)
@@ -88,17 +86,28 @@ class Stage:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data, less options at their default."""
-        record = {name: getattr(self, name) for name in STAGE_FIELDS} | _added(self, (*STAGE_FIELDS, "options"))
-        changed = self.changed_options() if self.options else None
-        return record | {"options": changed} if changed else record
+        record = {name: getattr(self, name) for name in STAGE_FIELDS}
+        record.update(_added(self, _SAID))
+        if changed := self.changed_options():
+            record["options"] = changed
+        return record
 
     def changed_options(self) -> dict[str, Any]:
         """The options that are not at the op's default."""
-        return find_op(self.op).without_defaults(self.options)
+        return find_op(self.op).without_defaults(self.options) if self.options else {}
+
+    @property
+    def label(self) -> str:
+        """The op with its options, for a reader: `ghost (ratio 3)`."""
+        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{self.op} ({options})" if options else self.op
 
     def named(self) -> dict[str, Any]:
         """What a table has columns of: the fields that every stage has, then the op's own options."""
         return {name: getattr(self, name) for name in STAGE_FIELDS} | dict(self.options)
+
+
+_SAID = (*STAGE_FIELDS, "options")
 
 
 @dataclass(frozen=True)
@@ -174,5 +183,10 @@ class Architecture:
 
 def _added(record: Any, first: Sequence[str]) -> dict[str, Any]:
     """Give the fields that came after the `first` ones and are not at their default."""
-    later = [f for f in fields(record) if f.name not in first]
-    return {f.name: value for f in later if (value := getattr(record, f.name)) != f.default}
+    later = _later(type(record), tuple(first))
+    return {name: value for name, default in later if (value := getattr(record, name)) != default}
+
+
+@cache
+def _later(kind: Any, first: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
+    return tuple((f.name, f.default) for f in fields(kind) if f.name not in first)

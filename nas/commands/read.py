@@ -233,7 +233,7 @@ def show_winner(trial: Trial) -> None:
     rows = []
     for number, (stage, channels, height) in enumerate(stage_inputs(architecture, size), start=1):
         cost = stage_cost(stage, channels, height)
-        shape = {"stage": number, **vars(stage), "input": f"{channels} x {height} x {height}"}
+        shape = {"stage": number, **vars(stage), "op": stage.label, "input": f"{channels} x {height} x {height}"}
         rows.append(shape | {"params": cost.params, "macs": cost.macs})
     numbers = f"reward {trial.reward:.4f}" if trial.reward is not None else "no reward"
     if trial.accuracy is not None:

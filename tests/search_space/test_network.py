@@ -145,3 +145,29 @@ def test_bad_arguments_are_refused(arguments, message):
     """A network that could not be trained is not built."""
     with pytest.raises(ValueError, match=message):
         build_network(SMALL, **arguments)
+
+
+@settings(max_examples=30)
+@given(architecture=..., size=st.tuples(st.integers(1, 40), st.integers(1, 40)))
+def test_features_are_the_stages_outputs(architecture: Architecture, size):
+    """One a stage, with its channels, halved by each stride so far, and the head makes the logits of the last."""
+    network = build_network(architecture, 5).eval()
+    x = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        features, logits = network.features(x), network(x)
+        head = nn.functional.silu(network.bn2(network.conv_head(features[-1])))
+        assert torch.equal(network.classifier(head.mean((2, 3))), logits)
+    assert len(features) == len(architecture.stages) == len(network.feature_info)
+    for feature, stage, info in zip(features, architecture.stages, network.feature_info, strict=True):
+        reduced = [-(-pixels // info["reduction"]) for pixels in size]
+        assert feature.shape == (2, stage.channels, *reduced)
+        assert info["num_chs"] == stage.channels
+    assert network.get_submodule(network.feature_info[-1]["module"]) is network.blocks[-1]
+
+
+def test_feature_info_counts_strides():
+    """As timm's: pixels of the image to a pixel of the feature."""
+    info = build_network(published("efficientnet_b0"), 10).feature_info
+    assert [(row["num_chs"], row["reduction"]) for row in info] == [
+        (16, 2), (24, 4), (40, 8), (80, 16), (112, 16), (192, 32), (320, 32),
+    ]  # fmt: skip
