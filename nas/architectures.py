@@ -4,25 +4,64 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.runs.folder import TRIALS
-from nas.runs.log import read_lines
+from nas.runs.folder import TRIALS, config_if_run, read_trials
+from nas.runs.ranking import best
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture, from_block_strings
 from search_space.families import PUBLISHED, published
 
 
-def find_architecture(text: str) -> Architecture:
-    """Find the architecture that `text` means.
+@dataclass(frozen=True)
+class Found:
+    """An architecture, and where it was found."""
+
+    architecture: Architecture
+    name: str  # what it was asked for as; of an Architecture its arch_id
+    run: Path | None = None  # the run folder whose winner it is
+    config: Mapping[str, Any] | None = None  # of that run, as it was resolved
+
+    @property
+    def classes(self) -> tuple[int, int]:
+        """Classes and image channels: those of the run, else ImageNet's."""
+        if self.config is None:
+            return 1000, 3
+        constraints = self.config["space"]["constraints"]
+        return constraints["num_classes"], constraints["in_channels"]
+
+
+What = Architecture | os.PathLike[str] | str  # whatever an architecture may be asked for as
+
+
+def find(what: What) -> Found:
+    """Find an architecture and, where it is a run's winner, that run.
 
     Args:
-        text: a published name (`efficientnetv2_s`), a JSON file (an architecture's own, or one that has it under
+        what: an Architecture, a run, or a name in any form that `find_architecture` takes.
+    Raises: ValueError as `find_architecture` does.
+    """
+    if isinstance(what, Architecture):
+        return Found(what, what.arch_id)
+    name = os.fspath(what)
+    architecture, config = find_architecture(name), config_if_run(Path(name))
+    return Found(architecture, name, None if config is None else Path(name), config)
+
+
+def find_architecture(what: os.PathLike[str] | str) -> Architecture:
+    """Find the architecture that a name means.
+
+    Args:
+        what: a published name (`efficientnetv2_s`), a JSON file (an architecture's own, or one that has it under
             `architecture`, as an export has), a run folder (its best), or block strings separated by commas or spaces
             (`r2_k3_s1_e1_i24_o24_c1,r4_k3_s2_e4_i24_o48_c1`).
     Raises: ValueError if it is none of these, or cannot be read.
     """
+    text = os.fspath(what)
     if text in PUBLISHED:
         return published(text)
     path = Path(text)
@@ -65,8 +104,7 @@ def _sizes(family: Path, members: Any) -> str:
 
 def winner(run: Path) -> Trial:
     """Give the trial of highest reward of a run. Raises ValueError if the run has none."""
-    records = read_lines(run / TRIALS)
-    scored = [record for record in records if record.get("status") == "ok" and record.get("reward") is not None]
-    if not scored:
+    found = best(read_trials(run))
+    if found is None:
         raise ValueError(f"{run} has no finished trial yet" if (run / TRIALS).exists() else f"{run} is no run folder")
-    return Trial.from_dict(max(scored, key=lambda record: record["reward"]))
+    return found

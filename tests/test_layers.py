@@ -29,6 +29,14 @@ DOORS = {
     "pydantic": ("nas/config/",),
 }
 WITHOUT_TORCH = ("rewards", "scaling", "nas/algorithms")
+# Where words are parsed and shown. Below, results are returned and progress is told to whoever asks for it.
+WORDS = (
+    "nas/cli.py",
+    "nas/commands/",
+    "nas/trackers/",
+    "nas/data/progress.py",  # its bar is of the inmost loop of `prepare`; only for who asks, only on a terminal
+    "nas/full_training/",  # its display
+)
 
 
 def imports(path: Path) -> set[str]:
@@ -83,3 +91,16 @@ def test_scores_scaling_and_algorithms_need_no_torch(folder):
     """They start at once and run anywhere."""
     for path in (ROOT / folder).rglob("*.py"):
         assert not {module.split(".")[0] for module in imports(path)} & {"torch", "ray"}, relative(path)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if not relative(path).startswith("experiments/")], ids=relative
+)
+def test_only_commands_and_trackers_speak(path):
+    """Whatever a command does can be called from Python: below the commands nothing prints, parses or exits."""
+    if relative(path).startswith(WORDS):
+        return
+    modules = {part for module in imports(path) for part in (module.split(".")[0], ".".join(module.split(".")[:2]))}
+    assert not modules & {"argparse", "rich", "nas.commands", "nas.cli"}
+    called = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+    assert not called & {"print", "console", "exit", "sys.exit", "input"}

@@ -33,6 +33,10 @@ class Run:
     folder: Path
     ended: Ended | None = None  # how the search ended that gave this; None = opened from its folder
 
+    def __fspath__(self) -> str:
+        """The folder: a run may be named wherever a path may."""
+        return str(self.folder)
+
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved configuration, plain data."""

@@ -1,1 +1,1 @@
-"""What each subcommand does; `nas.cli` parses and calls. Every module imports what is heavy only when it runs."""
+"""The words of the command `nas`: each module declares its arguments (`add`), calls one function and prints (`run`)."""

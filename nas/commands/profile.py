@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from nas.architectures import find_architecture
-from nas.commands.terminal import Column, console, fixed, short, show, table
-from nas.measure.fields import timing_fields
-from nas.runs.folder import config_if_run
-from search_space.architecture import Architecture, to_block_strings
+from nas.commands.arguments import add_format, command, count
+from nas.commands.terminal import Column, console, show, table
+from nas.runs.text import fixed, short
+from search_space.architecture import to_block_strings
 
 if TYPE_CHECKING:
-    from nas.measure.profile import ProfileRow
+    from nas.measure.profile import PartRow
+    from nas.profiling import Profiled
 
 # The last ones go first where a terminal is narrow.
 _ROWS = (
@@ -41,74 +40,52 @@ _PARTS = (
 )
 
 
-def profile_command(
-    names: Sequence[str],
-    reference: str,
-    device: str,
-    precision: Literal["auto", "fp32", "bf16"],
-    batch: int,
-    image_size: int | None,
-    form: str,
-) -> int:
-    """Measure architectures beside a reference and print a row for each, then its parts."""
-    architectures = [find_architecture(name) for name in names]
-    unit = find_architecture(reference)
-    from nas.measure.profile import profile
-    from nas.training.device import limit_threads, resolve_device
+def add(commands: Any) -> None:
+    """Declare the arguments of `nas profile`."""
+    sub = command(commands, "profile", "params, MACs, measured step time and memory of architectures", run)
+    sub.add_argument("arch", nargs="+", metavar="ARCH", help="see `nas --help`")
+    sub.add_argument("--reference", default="efficientnet_b0", metavar="ARCH", help="S = 1 (default: %(default)s)")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    sub.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="default: auto")
+    sub.add_argument("--batch", type=count, default=32, metavar="N", help="images per step (default: 32)")
+    sub.add_argument("--image-size", type=count, metavar="PX", help="default: the architecture's, or 224")
+    add_format(sub)
 
-    on = resolve_device(device)
-    if on.type == "cpu":
-        limit_threads(1)  # more threads than free cores make a step slower and its time meaningless
-    profiles = []
-    for name, architecture in zip(names, architectures, strict=True):
-        size = image_size or architecture.train_image_size or architecture.image_size or _run_size(name) or 224
-        profiles.append(
-            profile(architecture, reference=unit, device=on, image_size=size, batch_size=batch, precision=precision)
-        )
-    rows = [_row(name, each) for name, each in zip(names, profiles, strict=True)]
-    if form != "table":
-        show(rows, form, ())
+
+def run(a: argparse.Namespace) -> int:
+    """Measure architectures beside a reference and print a row for each, then its parts."""
+    from nas.profiling import profile
+
+    profiled = profile(
+        *a.arch,
+        reference=a.reference,
+        device=a.device,
+        precision=a.precision,
+        batch_size=a.batch,
+        image_size=a.image_size,
+    )
+    rows = [each.row() | {"name": _short_name(each)} for each in profiled]
+    if a.format != "table":
+        show(rows, a.format, ())
         return 0
-    first = profiles[0].step_time
+    first = profiled[0].costs.step_time
     console().print(
         f"{first.device_name}, batch {first.batch_size}, {first.precision}, {first.memory_format}, "
-        f"{first.clock} time; S: step time over {reference}'s, with its confidence interval",
+        f"{first.clock} time; S: step time over {a.reference}'s, with its confidence interval",
         soft_wrap=True,
     )
     console().print(table(rows, _ROWS))
-    for name, each in zip(names, profiles, strict=True):
-        console().print(f"\n{name}, {each.step_time.image_size} px", soft_wrap=True)
-        console().print(table([_part(part) for part in each.parts], _PARTS))
+    for each in profiled:
+        console().print(f"\n{each.name}, {each.costs.step_time.image_size} px", soft_wrap=True)
+        console().print(table([_part(part) for part in each.costs.parts], _PARTS))
     return 0
 
 
-def _run_size(name: str) -> int | None:
-    """The image size that a run searched at, if `name` is one."""
-    config = config_if_run(Path(name))
-    return config["image_size"] if config else None
-
-
-def _row(name: str, measured: ProfileRow) -> dict[str, Any]:
-    timing = measured.step_time
-    return {
-        "name": _short_name(name, measured.architecture),
-        "arch_id": measured.architecture.arch_id,
-        **measured.cost._asdict(),
-        "image_size": timing.image_size,
-        "batch_size": timing.batch_size,
-        "micro_batch": timing.micro_batch,
-        "precision": timing.precision,
-        "memory_format": timing.memory_format,
-        "device_name": timing.device_name,
-        **timing_fields(timing),
-        "interval": f"{timing.ratio_low:.3f} .. {timing.ratio_high:.3f}",
-        "parts": [asdict(part) for part in measured.parts],
-    }
-
-
-def _part(part: Any) -> dict[str, Any]:
+def _part(part: PartRow) -> dict[str, Any]:
     return asdict(part) | {"forward_ms": part.forward_s * 1e3, "backward_ms": part.backward_s * 1e3}
 
 
-def _short_name(name: str, architecture: Architecture) -> str:
-    return name if len(name) <= 24 else f"{to_block_strings(architecture)[0]}.."
+def _short_name(profiled: Profiled) -> str:
+    """Block strings are long: the first stands for them."""
+    name = profiled.name
+    return name if len(name) <= 24 else f"{to_block_strings(profiled.costs.architecture)[0]}.."

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.commands.terminal import Column, console, duration, fixed, short, show, table
+from nas.commands.arguments import add_format, command, count, numbers, setting
+from nas.commands.terminal import Column, console, show, table
 from nas.runs.columns import column
 from nas.runs.ranking import ranked
 from nas.runs.status import status as status_of
+from nas.runs.text import duration, fixed, short
 from nas.runs.trial import Trial
 from search_space.cost import stage_cost, stage_inputs
 
@@ -54,6 +57,83 @@ _STAGES = (
     Column("macs", "MACs", short),
     Column("input", "input"),
 )
+
+
+def add(commands: Any) -> None:
+    """Declare the arguments of `nas status`, `trials`, `best`, `pareto` and `report`."""
+    _reading(commands, "status", "how far a run is", _run_status)
+    sub = _reading(commands, "trials", "every trial of a run", _run_trials)
+    sub.add_argument("--sort", default="trial_id", metavar="COLUMN", help="default: trial_id")
+    sub.add_argument("--descending", action="store_true", help="the greatest first")
+    sub.add_argument("--limit", type=count, metavar="N", help="the first N alone")
+    sub.add_argument("--out", type=Path, metavar="FILE", help="write a .csv, .parquet or .jsonl file instead")
+    _add_best(commands)
+    _add_pareto(commands)
+    sub = command(commands, "report", "write a run up as one HTML file with pictures", _run_report)
+    sub.add_argument("run", type=Path, metavar="DIR", help="run folder")
+    sub.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in the run folder")
+
+
+def _add_best(commands: Any) -> None:
+    sub = _reading(commands, "best", "the best trials of a run, and the winner stage by stage", _run_best)
+    sub.add_argument("-n", type=count, default=10, help="how many (default: 10)")
+    sub.add_argument("--reward", metavar="NAME", help="score anew by another reward, such as mnasnet_hard")
+    sub.add_argument("--w", type=float, help="score anew with another exponent of the step time")
+    sub.add_argument("--v", type=float, help="score anew with another exponent of the parameters")
+    sub.add_argument(
+        "--set", type=setting, action="append", default=[], metavar="NAME=NUMBER", help="another setting of it"
+    )
+
+
+def _add_pareto(commands: Any) -> None:
+    sub = _reading(commands, "pareto", "the trials of a run that no other beats in everything", _run_pareto)
+    sub.add_argument(
+        "--columns",
+        default="accuracy,s_normalised,params",
+        help="what counts; `-name`: less is better, `+name`: more (default: %(default)s)",
+    )
+    sub.add_argument(
+        "--hypervolume", action="store_true", help="how the volume that the front dominates grew, trial by trial"
+    )
+    sub.add_argument(
+        "--reference",
+        type=numbers,
+        metavar="X,Y,...",
+        help="a worthless value for each of --columns, to compare runs by (default: the worst of the run)",
+    )
+
+
+def _reading(commands: Any, name: str, text: str, call: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    sub = command(commands, name, text, call)
+    sub.add_argument("run", type=Path, metavar="DIR", help="run folder")
+    add_format(sub)
+    return sub
+
+
+def _run_status(a: argparse.Namespace) -> int:
+    return status(a.run, form=a.format)
+
+
+def _run_trials(a: argparse.Namespace) -> int:
+    return trials(a.run, form=a.format, sort=a.sort, descending=a.descending, limit=a.limit, out=a.out)
+
+
+def _run_best(a: argparse.Namespace) -> int:
+    settings = {name: getattr(a, name) for name in ("w", "v") if getattr(a, name) is not None}
+    return best(a.run, form=a.format, n=a.n, reward=a.reward, settings=settings | dict(a.set))
+
+
+def _run_pareto(a: argparse.Namespace) -> int:
+    columns = a.columns.split(",")
+    if a.hypervolume:
+        return hypervolume(a.run, form=a.format, columns=columns, reference=a.reference)
+    if a.reference is not None:
+        raise ValueError("--reference belongs to --hypervolume")
+    return pareto(a.run, form=a.format, columns=columns)
+
+
+def _run_report(a: argparse.Namespace) -> int:
+    return report(a.run, a.out)
 
 
 def status(run: Path, form: str) -> int:

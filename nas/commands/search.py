@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from nas.commands.arguments import command, count
 from nas.commands.read import show_ranking, show_winner
 from nas.commands.terminal import console
-from nas.config.search import load_config, with_numbers
 from nas.runs.ranking import ranked
 
 STOPPED_BY_SIGNAL = 128
+
+
+def add(commands: Any) -> None:
+    """Declare the arguments of `nas search`."""
+    sub = command(commands, "search", "run a search; the same command again goes on with it", run)
+    sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see experiments/configs")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME of the CONFIG file)")
+    sub.add_argument("--trials", type=count, metavar="N", help="finished trials to reach; more than before extends")
+    sub.add_argument("--workers", type=count, metavar="N", help="trials at once (default: as many as fit)")
+    sub.add_argument("--address", metavar="A", help="Ray cluster, e.g. auto or 10.0.0.1:6379 (default: this machine)")
+    sub.add_argument(
+        "--warm-start", nargs="+", type=Path, default=[], metavar="RUN", help="tell the algorithm trials of these first"
+    )
+    sub.add_argument("--dry-run", action="store_true", help="say what the search would do, and do nothing")
+
+
+def run(a: argparse.Namespace) -> int:
+    """Run, resume or extend a search; give the exit status."""
+    return search(
+        a.config,
+        out=a.out,
+        trials=a.trials,
+        workers=a.workers,
+        address=a.address,
+        dry_run=a.dry_run,
+        warm_start=a.warm_start,
+        plugins=a.plugin,
+    )
 
 
 def search(
@@ -21,6 +51,7 @@ def search(
     address: str | None,
     dry_run: bool,
     warm_start: Sequence[Path] = (),
+    plugins: Sequence[str] = (),
 ) -> int:
     """Run, resume or extend a search, and show what came out; give the exit status.
 
@@ -28,6 +59,7 @@ def search(
     """
     if dry_run:
         return describe(path, trials, workers)
+    from nas.config.search import load_config
     from nas.search.run import run_search
     from nas.trackers.display import Display
 
@@ -40,6 +72,7 @@ def search(
         address=address,
         warm_start=warm_start,
         callbacks=[display],
+        plugins=plugins,
     )
     found, ended = run.trials, run.ended
     assert ended is not None
@@ -57,6 +90,7 @@ def search(
 
 def describe(path: Path, trials: int | None, workers: int | None) -> int:
     """Print what a search would do, without data, devices or Ray."""
+    from nas.config.search import load_config, with_numbers
     from nas.search.checks import check_config, make_algorithm
     from nas.search.plan import describe as lines_of
 

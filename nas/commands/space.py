@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from nas.commands.terminal import Column, console, short, show
-from nas.config.search import load_config
-from nas.search.plan import describe_space
-from search_space.architecture import to_block_strings
-from search_space.cost import count
+from nas.commands.arguments import add_format, command, count
+from nas.commands.terminal import Column, console, show
+from nas.runs.text import short
 
 _SAMPLES = (
     Column("arch_id", "arch_id"),
@@ -20,26 +18,45 @@ _SAMPLES = (
 )
 
 
-def space_size(path: Path) -> int:
-    """Print a space's size, decisions and range of costs."""
-    config = load_config(path)
-    for name, text in describe_space(config.space).items():
+def add(commands: Any) -> None:
+    """Declare the arguments of `nas space size` and `nas space sample`."""
+    verbs = commands.add_parser("space", help="look at a search space").add_subparsers(required=True, metavar="VERB")
+    sub = command(verbs, "size", "number of architectures, decisions and range of costs", _size)
+    sub.add_argument("config", type=Path, metavar="CONFIG")
+    sub = command(verbs, "sample", "draw architectures", _sample)
+    sub.add_argument("config", type=Path, metavar="CONFIG")
+    sub.add_argument("-n", type=count, default=5, help="how many (default: 5)")
+    sub.add_argument("--seed", type=int, default=0, help="default: 0")
+    add_format(sub)
+
+
+def _size(a: argparse.Namespace) -> int:
+    from nas.config.search import load_config
+    from nas.search.plan import space_lines
+    from search_space.description import describe_space
+
+    space = describe_space(load_config(a.config).space)
+    for name, text in space_lines(space).items():
         console().print(f"{name:<9}  {text}", soft_wrap=True)
-    for decision in config.space.decisions:
+    for decision in space.decisions:
         console().print(f"  {decision.name:<20} {', '.join(map(str, decision.choices))}", soft_wrap=True)
     return 0
 
 
-def space_sample(path: Path, n: int, seed: int, form: str) -> int:
-    """Draw and print architectures."""
-    config = load_config(path)
-    space, rng = config.space, np.random.default_rng(seed)
-    c = space.constraints
-    rows = []
-    for _ in range(n):
-        architecture = space.sample(rng)
-        cost = count(architecture, c.image_size, c.num_classes, c.in_channels)
-        row = {"arch_id": architecture.arch_id, "params": cost.params, "macs": cost.macs}
-        rows.append(row | {"blocks": ",".join(to_block_strings(architecture))})
-    show(rows, form, _SAMPLES)
+def _sample(a: argparse.Namespace) -> int:
+    from nas.config.search import load_config
+    from search_space.architecture import to_block_strings
+    from search_space.description import sample_space
+
+    drawn = sample_space(load_config(a.config).space, a.n, seed=a.seed)
+    rows = [
+        {
+            "arch_id": one.architecture.arch_id,
+            "params": one.cost.params,
+            "macs": one.cost.macs,
+            "blocks": ",".join(to_block_strings(one.architecture)),
+        }
+        for one in drawn
+    ]
+    show(rows, a.format, _SAMPLES)
     return 0

@@ -1,4 +1,4 @@
-"""What commands print: tables that fit a terminal, JSON, CSV, and numbers as people read them."""
+"""What commands print: tables that fit a terminal, JSON, CSV."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from nas.runs.text import bars, duration, fixed, short
-
-__all__ = ["FORMATS", "Column", "bars", "console", "duration", "fixed", "short", "show", "table"]
-
-FORMATS = ("table", "json", "csv")
 Row = Mapping[str, Any]
 
 

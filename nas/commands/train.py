@@ -2,20 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import argparse
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architectures import find_architecture
-from nas.commands.terminal import Column, bars, console, fixed, table
+from nas.commands.arguments import command, count
+from nas.commands.terminal import Column, console, table
 from nas.config.check import load
 from nas.config.train import Stage, TrainConfig, load_training, read_progressive
 from nas.full_training.schedule import Schedule, schedule
+from nas.runs.text import bars, fixed
 from nas.training.progressive import PRESETS
 
 if TYPE_CHECKING:
     from nas.trackers.callback import TrainingEnd
+
+
+def add(commands: Any) -> None:
+    """Declare the arguments of `nas train`."""
+    sub = command(commands, "train", "train one architecture in full; the same command again goes on with it", run)
+    sub.add_argument("arch", metavar="ARCH", help="see `nas --help`")
+    sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see experiments/configs/train")
+    sub.add_argument("--progressive", metavar="P", help="s, m, l, another preset, a YAML file, or none")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME of the CONFIG file-arch_id")
+    sub.add_argument("--epochs", type=count, metavar="N", help="instead of the CONFIG's")
+    sub.add_argument(
+        "--from", type=Path, metavar="FILE", dest="start_from", help="checkpoint to start from (fine-tune)"
+    )
+    sub.add_argument("--test", action="store_true", help="evaluate the final weights on the test split, once")
+    sub.add_argument("--workers", type=count, default=1, metavar="N", help="train together with Ray Train (default: 1)")
+    sub.add_argument("--address", metavar="A", help="Ray cluster of the workers (default: this machine)")
+    sub.add_argument("--dry-run", action="store_true", help="print the schedule and do nothing")
+
+
+def run(a: argparse.Namespace) -> int:
+    """Train, or go on with a training; give the exit status."""
+    return train_command(
+        a.arch,
+        a.config,
+        progressive=a.progressive,
+        out=a.out,
+        epochs=a.epochs,
+        start_from=a.start_from,
+        test=a.test,
+        dry_run=a.dry_run,
+        workers=a.workers,
+        address=a.address,
+        plugins=a.plugin,
+    )
 
 
 def train_command(
@@ -29,6 +66,7 @@ def train_command(
     dry_run: bool,
     workers: int = 1,
     address: str | None = None,
+    plugins: Sequence[str] = (),
 ) -> int:
     """Train, or go on with a training that was stopped; give the exit status: 1 where it ended without a result.
 
@@ -38,6 +76,7 @@ def train_command(
         test: evaluate the final weights on the test split, once.
         workers: processes that train together, each with its share of the batch.
         address: of a Ray cluster for several workers; None = this machine.
+        plugins: besides those of the configuration.
     Raises: ValueError for whatever the user can fix.
     """
     config = load_training(path, find_architecture(arch), _changed(progressive, epochs, start_from))
@@ -55,6 +94,7 @@ def train_command(
         address=address,
         test=test,
         callbacks=[display],
+        plugins=plugins,
     )
     for line in _outcome(end, test):
         display.on_message(line)

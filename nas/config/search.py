@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ MAY_CHANGE = {"data.cache_dir", "training.time_limit_s"}
 _MOVED = {"nas.search.evaluate:evaluate": EVALUATOR}  # names that older configurations have
 
 
-def load_config(path: str | Path) -> Config:
+def load_config(path: os.PathLike[str] | str) -> Config:
     """Read and check a YAML file; paths of data are made absolute, for workers may run in another folder.
 
     Raises: ValueError: one line with the path of the key, its value and what is allowed.
@@ -125,6 +126,12 @@ def parse(record: Any) -> Config:
     )
 
 
+def with_plugins(config: Config, names: Iterable[str]) -> Config:
+    """Give a configuration that has these plug-ins, too. Raises PluginError if one cannot be imported."""
+    plugins.load(names := tuple(names))
+    return dataclasses.replace(config, plugins=tuple(dict.fromkeys((*config.plugins, *names))))
+
+
 def with_numbers(config: Config, trials: int | None, workers: int | None) -> Config:
     """Give a configuration with other numbers of trials and workers, where they are given."""
     own = config.search
@@ -143,7 +150,7 @@ def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _absolute(config: Config) -> Config:
     data = config.data
-    if data.source not in ("folder", "parquet"):
+    if data.source in ("digits", "hf"):
         return config
     train, test = (str(Path(p).expanduser().absolute()) if p else "" for p in (data.path, data.test_path))
     return dataclasses.replace(config, data=dataclasses.replace(data, path=train, test_path=test))

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-SOURCES = ("digits", "hf", "folder", "parquet")
+from search_space.lookup import with_hint
+
+# Name of a source in a configuration -> its Reader (see nas/data/source.py), or the module that is one: each imports a
+# heavy library that the others do not need. A plug-in adds its own: READERS["mine"] = Reader().
+READERS: dict[str, Any] = {
+    "digits": "nas.data.sources.digits",
+    "hf": "nas.data.sources.tables",
+    "folder": "nas.data.sources.folder",
+    "parquet": "nas.data.sources.tables",
+}
 CROPS = ("none", "pad", "resized")
 RANDAUGMENT_POLICIES = ("increasing", "official")
 
@@ -38,7 +47,7 @@ class DataSettings:
     Raises: ValueError if a value is outside what its comment allows.
     """
 
-    source: Literal["digits", "hf", "folder", "parquet"] = "digits"  # digits: scikit-learn's, needs no file
+    source: str = "digits"  # a key of READERS, or module:Reader; digits: scikit-learn's, needs no file
     path: str = ""  # of train: hub name, folder with one folder a class, or parquet file or glob
     test_path: str = ""  # of test (folder, parquet); empty = no test split
     image_column: str = "image"  # hf, parquet
@@ -49,14 +58,19 @@ class DataSettings:
     channels: Literal[1, 3] | None = None  # None = as the images are
     minival: float = 0.1  # held out of train, stratified: a share below 1, or a number of images; 0 = none
     seed: int = 0  # of the split
+    options: dict[str, Any] = field(default_factory=dict)  # what a source of your own wants to be told besides
     cache_dir: str = ""  # decoded images; empty = $NAS_CACHE or ~/.cache/training-aware-nas
 
     def __post_init__(self) -> None:
-        _one_of("source", self.source, SOURCES)
+        if self.source not in READERS and ":" not in self.source:
+            raise ValueError(f"unknown source {with_hint(self.source, READERS)}")
         if self.source == "digits" and (self.path or self.test_path):
             raise ValueError(f"source digits has no path, got {self.path or self.test_path!r}")
-        if self.source != "digits" and not self.path:
-            raise ValueError(f"source {self.source} needs a path")
+        if self.source in ("hf", "folder", "parquet"):
+            if not self.path:
+                raise ValueError(f"source {self.source} needs a path")
+            if self.options:
+                raise ValueError(f"source {self.source} has no options, got {', '.join(map(str, self.options))}")
         if self.source == "hf" and self.test_path:
             raise ValueError(f"source hf names its test split by test_split, not test_path ({self.test_path!r})")
         if self.channels not in (None, 1, 3):

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from nas.data.settings import DataSettings
+from nas.data.settings import READERS, DataSettings
 from nas.data.sources.records import Source
+from search_space.lookup import find
 
 
 class Reader(Protocol):
-    """Reads one kind of data set: a module of nas.data.sources."""
+    """Reads one kind of data set: a module of nas.data.sources, or an object of your own."""
 
     def identity(self, settings: DataSettings) -> dict[str, Any]:
-        """Tell, cheaply, what must change for the images to have changed."""
+        """Tell, cheaply, what must change for the images to have changed: plain data, a part of the cache's key."""
 
     def read(self, settings: DataSettings, scratch: Path, progress: bool) -> Source:
-        """Open a data set for reading."""
+        """Open a data set for reading.
 
-
-# Modules by name, for each imports a heavy library that the others do not need.
-READERS: Mapping[str, str] = {"digits": "digits", "hf": "tables", "folder": "folder", "parquet": "tables"}
+        Args:
+            scratch: a folder for files of its own, removed once the images are decoded.
+            progress: whether to draw bars on a terminal.
+        Raises: ValueError, one line, if it is missing or wrong.
+        """
 
 
 def reader(settings: DataSettings) -> Reader:
-    """The reader of a data set."""
-    return cast(Reader, import_module(f"nas.data.sources.{READERS[settings.source]}"))
+    """Give the reader of a data set. Raises ValueError if it cannot be imported."""
+    found = find("data source", settings.source, READERS)
+    return cast(Reader, import_module(found) if isinstance(found, str) else found)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architectures import winner
-from nas.commands.terminal import short
 from nas.measure.estimate import FEWEST, Fit, fit
 from nas.runs.folder import TRIALS, read_config
 from nas.runs.log import read_lines
+from nas.runs.text import short
 from nas.runs.trial import Trial
 from nas.training.settings import TrainSettings
 from search_space.architecture import Architecture
@@ -45,9 +45,9 @@ class StepCosts:
 
 @dataclass(frozen=True)
 class Measuring:
-    """How `--measure` measures. Raises: ValueError for a batch below 1."""
+    """How a training step is measured. Raises: ValueError for a batch below 1."""
 
-    device: str = "auto"
+    device: str = "auto"  # auto, cpu, cuda or cuda:N
     batch: int | None = None  # images per step; None = the run's, else 32
 
     def __post_init__(self) -> None:

@@ -19,6 +19,11 @@ def fixed(digits: int) -> Callable[[Any], str]:
     return lambda value: f"{value:,.{digits}f}"
 
 
+def times(value: float) -> str:
+    """Write a multiple: 3.0 -> 3x."""
+    return f"{value:.3g}x"
+
+
 def duration(seconds: float) -> str:
     """3725 -> 1:02:05."""
     minutes, second = divmod(round(seconds), 60)

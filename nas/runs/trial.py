@@ -159,6 +159,7 @@ def trial_of(architecture: Architecture, answer: Mapping[str, Any]) -> Trial:
         _check_metric(name)
     numbers = {name: _finite(_float(name, value)) for name, value in metrics.items()}
     known = {name: value for name, value in numbers.items() if value is not None}
+    values["curve"] = tuple(values.get("curve") or ())  # a copy: the evaluator's own list may go on growing
     trial = Trial(architecture=architecture, **values, metrics=known)
     json.dumps(trial.to_dict())  # what cannot be logged is the evaluator's error
     return trial

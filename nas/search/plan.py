@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from nas.config.search import Config
 from nas.runs.text import short
-from search_space.choices import Constraints
 from search_space.cost import count, count_batch
-from search_space.space import SearchSpace
+from search_space.description import DRAWN, SpaceDescription, describe_space
 
 
 def describe(config: Config) -> dict[str, str]:
@@ -21,7 +18,7 @@ def describe(config: Config) -> dict[str, str]:
     settings, algorithm = config.search, config.algorithm
     epoch = f"{config.training.epochs} epochs at {config.image_size} px, batch {config.training.batch_size}"
     per_trial = [f"{settings.cpus_per_trial:g} CPU", f"{settings.gpus_per_trial:g} GPU"]
-    return describe_space(config.space) | {
+    return space_lines(describe_space(config.space)) | {
         "reference": _reference_line(config),
         "data": f"{config.data.source} {config.data.path}".strip() + f", minival {config.data.minival:g}",
         "a trial": epoch,
@@ -32,14 +29,18 @@ def describe(config: Config) -> dict[str, str]:
     }
 
 
-def describe_space(space: SearchSpace) -> dict[str, str]:
-    """Say how large the space is and what its architectures cost."""
-    low, high = space.cost_range()
+def space_lines(space: SpaceDescription) -> dict[str, str]:
+    """Say how large a space is and what its architectures cost."""
+    low, high, share, at = space.lowest, space.highest, space.allowed, space.constraints
+    if share is None:
+        allowed = "all (no constraints)"
+    else:
+        allowed = (f"about {share:.2%}" if share else f"fewer than one in {DRAWN:,}") + " keep the constraints"
     return {
         "space": f"{short(space.size)} architectures ({space.size:,}), {len(space.decisions)} decisions",
-        "allowed": _allowed_share(space),
-        "params": f"{short(low.params)} to {short(high.params)} with {space.constraints.num_classes} classes",
-        "MACs": f"{short(low.macs)} to {short(high.macs)} at {space.constraints.image_size} px",
+        "allowed": allowed,
+        "params": f"{short(low.params)} to {short(high.params)} with {at.num_classes} classes",
+        "MACs": f"{short(low.macs)} to {short(high.macs)} at {at.image_size} px",
     }
 
 
@@ -47,21 +48,6 @@ def _reference_line(config: Config) -> str:
     c = config.space.constraints
     cost = count(config.reference, config.image_size, c.num_classes, c.in_channels)
     return f"{config.reference.arch_id}, {short(cost.params)} params, {short(cost.macs)} MACs at {config.image_size} px"
-
-
-def _allowed_share(space: SearchSpace) -> str:
-    if not space.constraints:
-        return "all (no constraints)"
-    rng = np.random.default_rng(0)
-    space.sample(rng)  # says so if there is none
-    drawn = 20_000
-    free = replace(space, constraints=_unbounded(space.constraints))
-    share = float(space.allowed(free.sample_encodings(drawn, rng)).mean())
-    return f"about {share:.2%} keep the constraints" if share else f"fewer than one in {drawn:,} keep the constraints"
-
-
-def _unbounded(c: Constraints) -> Constraints:
-    return replace(c, params_min=None, params_max=None, macs_min=None, macs_max=None)
 
 
 def _compute_line(config: Config) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,23 +16,24 @@ from nas.cluster.engine import Engine, Stopped
 from nas.cluster.engine import run as run_engine
 from nas.cluster.searcher import Event
 from nas.cluster.worker import Job
-from nas.config.search import Config, load_config, parse, with_numbers
+from nas.config.search import Config, load_config, parse, search_config, with_numbers, with_plugins
 from nas.data.prepare import prepare
-from nas.runs.folder import CONFIG, git_commit, locked, noise_to, read_config
+from nas.plugins import load as load_plugins
+from nas.runs.folder import CONFIG, locked, noise_to, read_config
 from nas.runs.trial import Trial
 from nas.search.checks import check_config, check_data, check_evaluator, check_gpus, make_algorithm, space_for
 from nas.search.continuation import check_run, check_same_data, open_run
 from nas.search.ledger import Ledger
 from nas.search.pruning import hopeless
+from nas.search.task import task_of
 from nas.search.warm_start import earlier_trials, recall, remember
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, SearchInfo
 from nas.training.device import resolve_device
-from nas.trials.task import Task
 
 
 def run_search(
-    config: Config | Mapping[str, Any] | str | Path,
+    config: Config | Mapping[str, Any] | os.PathLike[str] | str,
     *,
     folder: str | Path | None = None,
     trials: int | None = None,
@@ -41,6 +41,7 @@ def run_search(
     address: str | None = None,
     warm_start: Sequence[str | Path] = (),
     callbacks: Iterable[Callback] = (),
+    plugins: Sequence[str] = (),
 ) -> Run:
     """Run a search; the same call again goes on with one that was stopped or killed, and with more trials extends it.
 
@@ -52,11 +53,12 @@ def run_search(
         address: of a Ray cluster, such as `auto`; None = this machine.
         warm_start: folders of earlier runs whose trials the algorithm is told first.
         callbacks: told what happens, besides those that the configuration names.
+        plugins: modules to import here and in every worker, besides those that the configuration names.
     Returns: the run; its `ended` says whether it is finished, was stopped by a signal or ran out of time.
     Raises: ValueError for whatever the user can fix; nothing is written then. What the search algorithm or the log
         raises, after running trials have ended.
     """
-    given, folder = _resolve(config, folder)
+    given, folder = _resolve(config, folder, plugins)
     config = with_numbers(given, trials, workers)
     check_config(config)
     listeners = Callbacks([*make_callbacks(config.callbacks), *callbacks])
@@ -74,36 +76,22 @@ def run_search(
     return _run(folder, config, algorithm, earlier, address, listeners)
 
 
-def task_of(config: Config) -> Task:
-    """Give what all trials of a search share."""
-    settings = config.search
-    return Task(
-        data=config.data,
-        augment=config.augment,
-        training=config.training,
-        step_time=config.step_time,
-        reward=config.reward,
-        reference=config.reference,
-        image_size=config.image_size,
-        device=config.device,
-        threads=max(1, math.floor(settings.cpus_per_trial)),
-        time_limit_s=settings.time_limit_s,
-        device_share=settings.gpus_per_trial or settings.cpus_per_trial,
-        git_commit=git_commit(),
-        measure=config.measure,
-    )
-
-
-def _resolve(given: Config | Mapping[str, Any] | str | Path, folder: str | Path | None) -> tuple[Config, Path]:
+def _resolve(
+    given: Config | Mapping[str, Any] | os.PathLike[str] | str, folder: str | Path | None, plugins: Sequence[str]
+) -> tuple[Config, Path]:
     """Give the configuration and the run folder that are meant."""
-    if isinstance(given, str | Path):
-        path = Path(given)
-        if (path / CONFIG).exists():
-            return parse(read_config(path)), Path(folder or path)
-        return load_config(path), Path(folder or Path("runs") / path.stem)
-    if folder is None:
+    load_plugins(plugins)  # what is read next may name theirs
+    if isinstance(given, Config):
+        config, default = given, None
+    elif isinstance(given, Mapping):
+        config, default = search_config(**given), None
+    elif (Path(given) / CONFIG).exists():
+        config, default = parse(read_config(Path(given))), Path(given)
+    else:
+        config, default = load_config(given), Path("runs") / Path(given).stem
+    if folder is None and default is None:
         raise ValueError("a configuration made in Python needs a folder for its run")
-    return given if isinstance(given, Config) else parse(given), Path(folder)
+    return with_plugins(config, plugins), Path(folder or default or "")
 
 
 def _run(
@@ -179,19 +167,30 @@ def _trials(ledger: Ledger, config: Config, address: str | None, listeners: Call
         judge=judge if settings.prune == "bound" else None,
     )
     try:
-        run_engine(ledger, job, engine, on_event=lambda event: _pass_on(event, listeners))
+        run_engine(ledger, job, engine, on_event=_teller(listeners))
     except Stopped as stopped:
         return Ended("stopped", stopped.signum)
     return Ended("finished" if ledger.done else "out of time")
 
 
-def _pass_on(event: Event, listeners: Callbacks) -> None:
-    """Tell callbacks what the engine told."""
-    if event.kind == "started":
-        listeners.on_trial_begin(event.candidate.trial_id, event.candidate.proposal)
-    elif event.kind == "epoch" and event.trial is not None:
-        listeners.on_epoch(event.trial.curve[-1], event.candidate.trial_id)
-    elif event.kind == "died":
-        listeners.on_trial_lost(event.candidate.trial_id)
-    elif event.trial is not None:
-        listeners.on_trial_end(event.trial)
+def _teller(listeners: Callbacks) -> Callable[[Event], None]:
+    """Give what tells callbacks what the engine tells."""
+    told: dict[int, int] = {}  # epochs of each running trial
+
+    def tell(event: Event) -> None:
+        number = event.candidate.trial_id
+        if event.kind == "started":
+            told[number] = 0
+            listeners.on_trial_begin(number, event.candidate.proposal)
+        elif event.kind == "died":
+            listeners.on_trial_lost(number)
+        elif event.trial is not None:
+            if listeners.wants_epochs:  # the last epoch comes with the answer
+                for epoch in event.trial.curve[told.get(number, 0) :]:
+                    listeners.on_epoch(epoch, number)
+            told[number] = len(event.trial.curve)
+            if event.kind == "finished":
+                told.pop(number, None)
+                listeners.on_trial_end(event.trial)
+
+    return tell

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -128,6 +130,8 @@ class Callbacks(Callback):
 
     def __init__(self, each: Iterable[Callback]) -> None:
         self.each = tuple(each)
+        # While a search runs, what Ray prints goes to a file; what callbacks print does not.
+        self._streams = sys.stdout, sys.stderr
         self._errors: Counter[tuple[int, str]] = Counter()  # by callback and method
 
     @property
@@ -180,7 +184,8 @@ class Callbacks(Callback):
     def _call(self, method: str, call: Callable[[Callback], None]) -> None:
         for number, one in enumerate(self.each):
             try:
-                call(one)
+                with contextlib.redirect_stdout(self._streams[0]), contextlib.redirect_stderr(self._streams[1]):
+                    call(one)
             except Exception as error:  # a user's code or a tracker's library: its faults are not the run's
                 self._errors[number, method] += 1
                 if self._errors[number, method] == 1:

@@ -133,6 +133,13 @@ def _train(
                 held.enter_context(lock.training())
                 holding = True
 
+        def report(epoch: EpochResult) -> bool:
+            """Leave the device first: Ray keeps the process of a trial that it stops here, and all it holds."""
+            nonlocal holding
+            held.close()
+            holding = False
+            return on_epoch(epoch)
+
         return train(
             network,
             batches("train", task.augment),
@@ -140,7 +147,7 @@ def _train(
             replace(settings, time_limit_s=min(limits, default=None)),
             device=device,
             seed=seed,
-            on_epoch=on_epoch,
+            on_epoch=report,
             between_steps=let_timers_in,
         )
 

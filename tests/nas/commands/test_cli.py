@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -131,6 +132,16 @@ def test_reading_needs_neither_torch_nor_ray(run, arguments):
     assert done.stderr.strip() == "[]"
 
 
+def test_every_command_module_is_a_command():
+    """A new file of `nas/commands/` that is not in the list would never be heard of."""
+    import nas.cli
+    import nas.commands
+
+    files = {path.stem for path in Path(nas.commands.__file__).parent.glob("*.py")}
+    listed = [module.__name__.rpartition(".")[2] for module in nas.cli.COMMANDS]
+    assert sorted(listed) == sorted(files - {"__init__", "arguments", "terminal"})
+
+
 def test_help_has_examples(capsys):
     """`nas --help` shows how to begin."""
     status, out, _ = nas(capsys, "--help")
@@ -140,8 +151,6 @@ def test_help_has_examples(capsys):
 
 def test_a_dry_run_says_what_would_happen_and_does_nothing(capsys, tmp_path, monkeypatch):
     """The paper's search can be looked at on a laptop: space, costs, reference, resources, compute."""
-    from pathlib import Path
-
     recipe = Path(__file__).parents[3] / "experiments" / "configs" / "efficientnetv2_s.yaml"
     monkeypatch.chdir(tmp_path)
     status, out, _ = nas(capsys, "search", recipe, "--dry-run")

@@ -3,7 +3,8 @@
 import pytest
 from rich.console import Console
 
-from nas.commands.terminal import Column, bars, table
+from nas.commands.terminal import Column, table
+from nas.runs.text import bars
 
 COLUMNS = [Column("trial", "trial"), Column("name", "a heading of some length"), Column("notes", "notes")]
 ROWS = [{"trial": 10, "name": "x" * 30, "notes": "y" * 30}, {"trial": 2, "name": None, "notes": "z"}]

@@ -1,0 +1,45 @@
+"""One architecture, evaluated in this process as a trial of a search would be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from nas.config.search import Config
+from nas.data.prepare import prepare
+from nas.runs.trial import Trial
+from nas.search.checks import check_data
+from nas.search.task import task_of
+from nas.trials.answer import answer, find_evaluator, so_far
+from search_space.architecture import Architecture
+
+
+def evaluate(
+    architecture: Architecture,
+    config: Config,
+    *,
+    seed: int | None = None,
+    on_epoch: Callable[[Trial], bool | None] = lambda trial: None,
+) -> Trial:
+    """Time and train one architecture as the search of `config` would, and score it.
+
+    Args:
+        architecture: need not be of the configuration's space.
+        seed: of initial weights, data order and augmentation; default: the configuration's.
+        on_epoch: given the trial so far after every evaluated epoch; returning False ends it.
+    Returns: the trial; what the candidate does wrong is its status. It belongs to no run: it has no id.
+    Raises: ValueError for what fits no candidate: a data set that is missing, a device that is not there.
+    """
+    check_data(prepare(config.data, config.image_size), config)
+
+    def report(fields: Mapping[str, Any]) -> bool:
+        return on_epoch(so_far(architecture, fields)) is not False
+
+    evaluator = find_evaluator(config.search.evaluator)
+    threads = torch.get_num_threads()
+    try:
+        return answer(architecture, config.seed if seed is None else seed, task_of(config), evaluator, report)
+    finally:
+        torch.set_num_threads(threads)  # a trial limits them, for itself

@@ -1,0 +1,29 @@
+"""What a search gives to every trial."""
+
+from __future__ import annotations
+
+import math
+
+from nas.config.search import Config
+from nas.runs.folder import git_commit
+from nas.trials.task import Task
+
+
+def task_of(config: Config) -> Task:
+    """Give what all trials of a search share."""
+    settings = config.search
+    return Task(
+        data=config.data,
+        augment=config.augment,
+        training=config.training,
+        step_time=config.step_time,
+        reward=config.reward,
+        reference=config.reference,
+        image_size=config.image_size,
+        device=config.device,
+        threads=max(1, math.floor(settings.cpus_per_trial)),
+        time_limit_s=settings.time_limit_s,
+        device_share=settings.gpus_per_trial or settings.cpus_per_trial,
+        git_commit=git_commit(),
+        measure=config.measure,
+    )

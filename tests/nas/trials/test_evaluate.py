@@ -1,0 +1,54 @@
+"""One candidate, evaluated in this process."""
+
+import numpy as np
+import pytest
+import torch
+
+import nas
+from nas.measure.device_lock import DeviceLock
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A training of seconds."""
+    return nas.search_config(
+        space={"name": "small", "image_size": 16},
+        image_size=16,
+        data={"minival": 0.2, "subset": 128, "cache_dir": str(tmp_path)},
+        training={"epochs": 2, "batch_size": 64},
+        step_time={"min_pairs": 2, "max_pairs": 2},
+        device="cpu",
+    )
+
+
+def test_the_device_is_free_while_an_epoch_is_reported(config, tmp_path, monkeypatch):
+    """Ray keeps a trial that it stops at a report as it stands: what it held would keep timers waiting for ever."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    reports = []
+
+    def on_epoch(trial):
+        with DeviceLock(torch.device("cpu")).timing():  # would wait for ever
+            reports.append(trial)
+
+    architecture = config.space.sample(np.random.default_rng(0))
+    trial = nas.evaluate(architecture, config, on_epoch=on_epoch)
+    assert trial.status == "ok", trial.error
+    assert [len(each.curve) for each in reports] == [1, 2]
+
+
+def test_one_architecture_is_evaluated_as_a_trial_would_be(config):
+    """Timed, trained and scored; the same seed gives the same accuracy, and the process's threads are as they were."""
+    threads = torch.get_num_threads()
+    architecture = config.space.sample(np.random.default_rng(1))
+    first, again = (nas.evaluate(architecture, config, seed=3) for _ in range(2))
+    assert (first.status, first.arch_id, first.accuracy) == ("ok", architecture.arch_id, again.accuracy)
+    paper = first.accuracy * first.s_normalised**-0.07 * first.p_normalised**-0.05
+    assert first.reward == pytest.approx(paper)
+    assert torch.get_num_threads() == threads
+
+
+def test_an_epoch_may_end_it(config):
+    """`on_epoch` that returns False prunes."""
+    trial = nas.evaluate(config.space.sample(np.random.default_rng(1)), config, on_epoch=lambda trial: False)
+    assert (trial.status, len(trial.curve), trial.reward) == ("pruned", 1, None)
