@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,7 @@ def run(a: argparse.Namespace) -> int:
         dry_run=a.dry_run,
         workers=a.workers,
         address=a.address,
+        plugins=a.plugin,
     )
 
 
@@ -65,6 +66,7 @@ def train_command(
     dry_run: bool,
     workers: int = 1,
     address: str | None = None,
+    plugins: Sequence[str] = (),
 ) -> int:
     """Train, or go on with a training that was stopped; give the exit status: 1 where it ended without a result.
 
@@ -74,6 +76,7 @@ def train_command(
         test: evaluate the final weights on the test split, once.
         workers: processes that train together, each with its share of the batch.
         address: of a Ray cluster for several workers; None = this machine.
+        plugins: besides those of the configuration.
     Raises: ValueError for whatever the user can fix.
     """
     config = load_training(path, find_architecture(arch), _changed(progressive, epochs, start_from))
@@ -91,6 +94,7 @@ def train_command(
         address=address,
         test=test,
         callbacks=[display],
+        plugins=plugins,
     )
     for line in _outcome(end, test):
         display.on_message(line)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from nas.config.train import TrainConfig, largest_image_size, load_training, par
 from nas.data.prepare import Prepared, prepare
 from nas.full_training.folder import check_folder
 from nas.full_training.run import train_alone
+from nas.plugins import load as load_plugins
 from nas.runs.folder import locked
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd
@@ -28,6 +30,7 @@ def train(
     address: str | None = None,
     test: bool = False,
     callbacks: Iterable[Callback | str | Mapping[str, Any]] = (),
+    plugins: Sequence[str] = (),
 ) -> TrainingEnd:
     """Train an architecture; the same call again goes on with a training that was stopped or killed.
 
@@ -43,10 +46,12 @@ def train(
         test: evaluate the final weights on the test split, unless that was done before.
         callbacks: told what happens: callbacks, or what a configuration may name. Besides them those that the
             configuration names, and TensorBoard where tensorboardX is installed.
+        plugins: modules to import here and in every worker, besides those that the configuration names.
     Returns: what became of it; a loss that is not finite, memory that runs out and the time limit are statuses.
     Raises: ValueError for whatever the user can fix: another training in the folder, too little data, no such device.
     """
-    resolved, folder = _resolved(config, architecture), Path(folder)
+    load_plugins(plugins)  # what is read next may name theirs
+    resolved, folder = _with_plugins(_resolved(config, architecture), plugins), Path(folder)
     listeners = _listeners(resolved, callbacks)
     check_folder(folder)
     _check_workers(workers, resolved)
@@ -67,6 +72,10 @@ def _resolved(given: TrainConfig | Mapping[str, Any] | str | Path, architecture:
     if isinstance(given, str | Path):
         return load_training(Path(given), architecture, {})
     return parse_training(given.to_dict() if isinstance(given, TrainConfig) else given, architecture)
+
+
+def _with_plugins(config: TrainConfig, names: Sequence[str]) -> TrainConfig:
+    return replace(config, plugins=tuple(dict.fromkeys((*config.plugins, *names))))
 
 
 def _listeners(config: TrainConfig, callbacks: Iterable[Callback | str | Mapping[str, Any]]) -> Callbacks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -135,6 +136,8 @@ class MLflow(Callback):
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 
+        for name in ("mlflow.store.db.utils", "alembic"):  # each table that they make is news to them
+            logging.getLogger(name).setLevel(logging.WARNING)
         local = f"sqlite:///{folder.absolute().parent / 'mlflow.db'}"
         uri = self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or local
         self.client = MlflowClient(tracking_uri=uri)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,8 @@ class TensorBoard(Callback):
 def _writer(folder: Path, purge_step: int | None = None) -> Any:
     from tensorboardX import SummaryWriter
 
-    return SummaryWriter(str(folder), purge_step=purge_step)
+    # Two files of the same second would have the same name, and the second would overwrite the first.
+    return SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=f".{time.time_ns()}")
 
 
 def _write_run(
