@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -147,13 +147,19 @@ def with_numbers(config: Config, trials: int | None, workers: int | None) -> Con
     return dataclasses.replace(config, search=search)
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Say which comparable settings of two resolved configs differ: `training.epochs: 10 -> 5`, one string a key."""
-    return changes(_comparable(old), _comparable(new), MAY_CHANGE - _TIMED)
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, but: Collection[str] = ()) -> list[str]:
+    """Say which comparable settings of two configs differ: `training.epochs: 10 -> 5`, one string a key.
 
-
-def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: record.get(name) for name in COMPARABLE} | {"search.evaluator": record["search"]["evaluator"]}
+    Args:
+        old: resolved, by this version or an earlier one: what that did not write has its default.
+        new: resolved by this version.
+        but: sections that may differ.
+    """
+    before, after = (
+        {name: each[name] for name in COMPARABLE if name not in but} | {"search.evaluator": each["search"]["evaluator"]}
+        for each in (parse(old).to_dict(), new)
+    )
+    return changes(before, after, MAY_CHANGE - _TIMED)
 
 
 def with_execution(record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ import torch
 from nas.data.batches import Batches
 from nas.data.prepare import Prepared, SplitName, prepare
 from nas.data.settings import AugmentSettings
+from nas.measure import Subject, find_measurers
 from nas.measure.device_lock import DeviceLock
 from nas.measure.fields import timing_fields
 from nas.measure.step_time import StepOutOfMemory, StepTime, step_time
@@ -55,6 +56,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     except StepOutOfMemory as error:
         return answer | {"status": "oom", "error": str(error)}
     answer |= timing_fields(timing)
+    answer["metrics"] = _measured(network, task, prepared, device)
     left_s = None if task.time_limit_s is None else task.time_limit_s - (time.perf_counter() - start)
     if left_s is not None and left_s <= 0:
         return answer | {"status": "timeout", "error": f"timing alone took {task.time_limit_s:g} s"}
@@ -103,6 +105,25 @@ def _time(network: Network, task: Task, prepared: Prepared, device: torch.device
         batch_size=task.training.batch_size,
         device=device,
     )
+
+
+def _measured(network: Network, task: Task, prepared: Prepared, device: torch.device) -> dict[str, float]:
+    """Give what the measurers of the search say of a candidate."""
+    if not task.measure:
+        return {}
+    subject = Subject(
+        network=network,
+        reference=_reference(task.reference, task.training, task.execution, prepared, device),
+        image_size=task.image_size,
+        in_channels=prepared.channels,
+        num_classes=prepared.num_classes,
+        batch_size=task.training.batch_size,
+        device=device,
+        execution=task.execution,
+        settings=task.step_time,
+    )
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):  # what is trained afterwards is not changed
+        return {key: value for measure in find_measurers(task.measure) for key, value in measure(subject).items()}
 
 
 def _train(

@@ -1,7 +1,7 @@
-"""An op: a bottleneck whose middle convolution is grouped, as in ResNeXt (arXiv:1611.05431) and RegNet.
+"""An op: a bottleneck with a grouped convolution in the middle, as in ResNeXt (arXiv:1611.05431) and RegNet.
 
-Expand 1x1, grouped convolution, project 1x1; the input is added where the shape is kept. Between `mbconv` (groups of one
-channel) and a full convolution lies the width of a group, its own hyperparameter.
+Expand 1x1, grouped convolution, project 1x1; the input is added where the shape is kept. Between `mbconv` (groups of
+one channel) and a full convolution lies the width of a group, its own hyperparameter.
 """
 
 from __future__ import annotations
