@@ -183,7 +183,7 @@ class Architecture:
 
 def _added(record: Any, first: Sequence[str]) -> dict[str, Any]:
     """Give the fields that came after the `first` ones and are not at their default."""
-    later = _later(type(record), tuple(first))
+    later = _later(record.__class__, tuple(first))
     return {name: value for name, default in later if (value := getattr(record, name)) != default}
 
 

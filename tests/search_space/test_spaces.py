@@ -122,7 +122,9 @@ def test_a_space_of_ones_own_needs_no_edit_here(monkeypatch, tmp_path):
         with pytest.raises(ValueError, match=message):
             space_from_config(record)
     (tmp_path / "their_spaces.py").write_text(
-        "from search_space.spaces import small\ndef tiny(**arguments): return small(**arguments)\ndef none(): return {}\n"
+        "from search_space.spaces import small\n"
+        "def tiny(**arguments): return small(**arguments)\n"
+        "def none(): return {}\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert space_from_config({"name": "their_spaces:tiny", "stem_stride": 2}) == small(stem_stride=2)
