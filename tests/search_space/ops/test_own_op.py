@@ -189,7 +189,7 @@ def test_options_cannot_be_changed():
     assert dataclasses.replace(GHOST_STAGE, layers=3).options["ratio"] == 3
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(architecture=ARCHITECTURES, image_size=st.integers(1, 40))
 def test_costs_are_those_of_the_built_network(architecture, image_size):
     """Parameters and MACs of the closed form are what torch builds and counts."""
