@@ -72,6 +72,10 @@ def search(
     _check_same_data(folder, prepared)
     if not address:  # whose nodes may have modules that are not here
         _check_evaluator(config.search.evaluator)
+        if ":" in config.training.objective + config.training.optimizer:
+            from nas.training.step import check_imports
+
+            check_imports(config.training)
     algorithm = make_algorithm(config)
     earlier = earlier_trials(warm_start, config)
     return _run(folder, config, algorithm, earlier, address)

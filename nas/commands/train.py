@@ -178,5 +178,9 @@ def _check_data(prepared: Prepared, config: TrainConfig, test: bool) -> None:
         raise ValueError(f"a batch of {largest} is more than the {prepared.train} training images")
     if prepared.minival < 1:
         raise ValueError("data.minival leaves no image to measure accuracy on; give a larger one")
+    if ":" in config.training.objective + config.training.optimizer:
+        from nas.training.step import check_imports
+
+        check_imports(config.training)
     if test and prepared.test < 1:
         raise ValueError("--test needs a test split, and the data has none")

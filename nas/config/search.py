@@ -216,11 +216,16 @@ def _at_least(low: int, name: str, value: Any) -> int:
 def _settings(name: str, kind: type[Settings], given: Mapping[str, Any]) -> Settings:
     """Check each value against its field's type, then let the record check its ranges."""
     hints = get_type_hints(kind)
-    fields = {key: checked(f"{name}.{key}", hints[key], value) for key, value in given.items()}
+    fields = {key: _setting(f"{name}.{key}", hints[key], value) for key, value in given.items()}
     try:
         return kind(**fields)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def _setting(path: str, kind: Any, value: Any) -> Any:
+    is_settings = isinstance(kind, type) and dataclasses.is_dataclass(kind)
+    return section(path, kind, value) if is_settings else checked(path, kind, value)
 
 
 def checked(path: str, kind: Any, value: Any) -> Any:
