@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architectures import winner
+from nas.config.check import section
 from nas.measure.estimate import FEWEST, Fit, fit
 from nas.runs.folder import TRIALS, read_config
 from nas.runs.log import read_lines
@@ -125,7 +126,8 @@ def measured(
     if device.type == "cpu":
         limit_threads(1)  # more threads than free cores make a step slower and its time meaningless
     recipe, execution = split_training(training)
-    settings, executed = TrainSettings(**recipe), ExecutionSettings(**execution)
+    settings = section("training", TrainSettings, recipe)
+    executed = section("execution", ExecutionSettings, execution)
     settings = replace(settings, batch_size=measuring.batch or settings.batch_size)
     known: dict[str, StepCost] = {}
 

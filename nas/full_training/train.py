@@ -18,6 +18,7 @@ from nas.runs.folder import locked
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd
 from nas.trackers.tensorboard import TensorBoard
+from nas.training.step import check_imports
 from search_space.architecture import Architecture
 
 
@@ -101,5 +102,6 @@ def _check_data(prepared: Prepared, config: TrainConfig, test: bool) -> None:
         raise ValueError(f"a batch of {largest} is more than the {prepared.train} training images")
     if prepared.minival < 1:
         raise ValueError("data.minival leaves no image to measure accuracy on; give a larger one")
+    check_imports(config.training)
     if test and prepared.test < 1:
         raise ValueError("--test needs a test split, and the data has none")

@@ -30,6 +30,7 @@ from nas.search.warm_start import earlier_trials, recall, remember
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, SearchInfo
 from nas.training.device import resolve_device
+from nas.training.step import check_imports
 
 
 def run_search(
@@ -71,6 +72,7 @@ def run_search(
     check_same_data(folder, prepared.fingerprint)
     if not address:  # whose nodes may have modules that are not here
         check_evaluator(config.search.evaluator)
+        check_imports(config.training)
     algorithm = make_algorithm(config)
     earlier = earlier_trials([Path(run) for run in warm_start], config)
     return _run(folder, config, algorithm, earlier, address, listeners)

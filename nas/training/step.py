@@ -14,7 +14,7 @@ from nas.training import device as devices
 from nas.training.cuda_graph import CapturedStep, CaptureError
 from nas.training.ema import ExponentialMovingAverage
 from nas.training.objective import make_objective
-from nas.training.optimizers import make_optimizer
+from nas.training.optimizers import find_optimizer, make_optimizer
 from nas.training.schedules import learning_rate
 from nas.training.settings import BN_MOMENTUM, EXECUTION, ExecutionSettings, TrainSettings
 from nas.training.workers import ALONE, Workers
@@ -61,6 +61,15 @@ def make_step(
             module.momentum = BN_MOMENTUM[settings.bn_momentum]
     network.train()
     return TrainingStep(network, settings, execution, device, total_steps, steps_per_epoch, workers)
+
+
+def check_imports(settings: TrainSettings) -> None:
+    """Import what the settings name by `module:Name`, as a worker will.
+
+    Raises: ValueError, of one line, for what cannot be imported.
+    """
+    make_objective(settings)
+    find_optimizer(settings.optimizer)
 
 
 def autocast_dtype(execution: ExecutionSettings, device: torch.device) -> torch.dtype | None:
@@ -181,8 +190,8 @@ class TrainingStep:
         return learning_rate(self.index, self.total_steps, self.steps_per_epoch, self.settings)
 
     def _advance(self) -> None:
-        lr = self.learning_rate()
         for group in self.optimizer.param_groups:
+            lr = self.learning_rate() * group.get("lr_factor", 1.0)
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(lr)
             else:

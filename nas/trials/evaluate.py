@@ -67,10 +67,11 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
         if epoch.accuracy is None:
             return True
         so_far = answer | {"curve": curve, "accuracy": epoch.accuracy, "loss": epoch.loss}
+        so_far["metrics"] = {**answer["metrics"], **epoch.metrics}
         return report(so_far | {"reward": score(so_far, task.reward.name, task.reward.settings)})
 
     result = _train(network, task, prepared, device, lock, seed, left_s, on_epoch)
-    answer |= _training_fields(result)
+    answer |= _training_fields(result) | {"metrics": {**answer["metrics"], **result.metrics}}
     if result.status == "ok":
         answer["reward"] = score(answer, task.reward.name, task.reward.settings)
     return answer | {"device_s": (time.perf_counter() - start) * task.device_share}

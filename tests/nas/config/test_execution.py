@@ -74,3 +74,19 @@ def test_what_changes_nothing_learnt_may_change(name, value):
     assert [line.partition(":")[0] for line in differences(*searches)] == (
         [] if name == "time_limit_s" else [f"execution.{name}"]
     )
+
+
+def test_a_factor_of_a_part_is_checked_to_the_leaf():
+    """A misspelt part of the network is an error with its path and the nearest name, and what is given is resolved."""
+    with pytest.raises(ValueError, match=r"unknown key training\.lr_factors\.'clasifier'; did you mean 'classifier'\?"):
+        read_search(training={"lr_factors": {"clasifier": 10}})
+    with pytest.raises(ValueError, match=r"training\.lr_factors: classifier must be > 0 and finite, got 0"):
+        read_search(training={"lr_factors": {"classifier": 0}})
+    config = read_search(training={"lr_factors": {"classifier": 10}, "optimizer": "adamw", "betas": [0.9, 0.95]})
+    assert config.training.lr_factors.classifier == 10
+    assert config.training.betas == (0.9, 0.95)
+    assert parse(config.to_dict()).training == config.training
+    assert differences(read_search(training={"optimizer": "adamw"}).to_dict(), config.to_dict()) == [
+        "training.betas: None -> [0.9, 0.95]",
+        "training.lr_factors.classifier: 1.0 -> 10.0",
+    ]
