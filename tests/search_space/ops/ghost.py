@@ -26,7 +26,7 @@ def module(b, drop_path):
             if self.cheap is not None:
                 y = torch.cat([y, self.cheap(y)], 1)[:, : b.channels]
             if self.project is not None:
-                y = y + b.options["share"] * self.project(x)
+                y = y + b.options["project_share"] * self.project(x)
             return y if self.scale is None else y * self.scale[:, None, None]
 
     return Ghost()
@@ -49,7 +49,7 @@ GHOST = Op(
     options={
         "ratio": Option(2, least=1, most=8),
         "projects": Option(False),
-        "share": Option(1.0, least=0, most=10),
+        "project_share": Option(1.0, least=0, most=10),
         "gate": Option("none", among=("none", "per_channel")),
     },
 )

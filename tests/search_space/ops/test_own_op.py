@@ -40,7 +40,7 @@ def registered():
 OPTIONS = {
     "ratio": st.integers(1, 8),
     "projects": st.booleans(),
-    "share": st.floats(0, 10),
+    "project_share": st.floats(0, 10),
     "gate": st.sampled_from(["none", "per_channel"]),
 }
 SHAPE = {
@@ -131,9 +131,9 @@ def test_json_and_block_strings_give_the_architecture_back(architecture):
 def test_options_at_their_default_leave_no_trace():
     """Said or not, a default gives one architecture, one JSON and one id, which has no word of options."""
     plain = Stage("ghost", 2, 3, 1, 8, 2)
-    said = Stage("ghost", 2, 3, 1, 8, 2, options={"gate": "none", "ratio": np.int64(2), "share": 1})
+    said = Stage("ghost", 2, 3, 1, 8, 2, options={"gate": "none", "ratio": np.int64(2), "project_share": 1})
     assert plain == said
-    assert plain.options == {"gate": "none", "projects": False, "ratio": 2, "share": 1.0}
+    assert plain.options == {"gate": "none", "projects": False, "ratio": 2, "project_share": 1.0}
     assert set(plain.to_dict()) == set(STAGE_FIELDS)
     assert GHOST_STAGE.to_dict()["options"] == {"ratio": 3}
     assert Architecture(4, (plain,), 8).arch_id == Architecture(4, (said,), 8).arch_id
@@ -141,7 +141,7 @@ def test_options_at_their_default_leave_no_trace():
         "r2_k3_s2_e1_i4_o8_cghost_ratio=3",
         "r2_k3_s2_e1_i8_o8_cghost",
     ]
-    assert GHOST_STAGE.label == "ghost (gate none, projects False, ratio 3, share 1.0)"
+    assert GHOST_STAGE.label == "ghost (gate none, project_share 1.0, projects False, ratio 3)"
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,12 @@ def test_options_at_their_default_leave_no_trace():
         ("ghost", {"ratio": 2.0}, r"op ghost option ratio must be a whole number in \[1, 8\], got 2.0"),
         ("ghost", {"ratio": True}, r"op ghost option ratio must be a whole number in \[1, 8\], got True"),
         ("ghost", {"projects": 1}, "op ghost option projects must be true or false, got 1"),
-        ("ghost", {"share": float("nan")}, r"op ghost option share must be a number in \[0, 10\], got nan"),
-        ("ghost", {"share": "1"}, r"op ghost option share must be a number in \[0, 10\], got '1'"),
+        (
+            "ghost",
+            {"project_share": float("nan")},
+            r"op ghost option project_share must be a number in \[0, 10\], got nan",
+        ),
+        ("ghost", {"project_share": "1"}, r"op ghost option project_share must be a number in \[0, 10\], got '1'"),
         ("ghost", {"gate": "both"}, "op ghost option gate must be one of none, per_channel, got 'both'"),
         ("ghost", ["ratio"], r"stage options must be a mapping, got \['ratio'\]"),
     ],
