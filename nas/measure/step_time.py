@@ -11,7 +11,7 @@ import copy
 import logging
 import statistics
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -19,8 +19,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from nas.measure.beside import alone, seconds_of
 from nas.measure.clock import choose_clock
-from nas.measure.device_lock import DeviceLock
 from nas.measure.disturbances import watch
 from nas.measure.location import quantiles
 from nas.measure.memory import peak_memory_mb
@@ -42,7 +42,7 @@ Training = tuple[TrainSettings, ExecutionSettings]
 
 
 class StepOutOfMemory(Exception):
-    """A training step does not fit into the device's memory, even with one image at a time."""
+    """A training step, or a forward pass, does not fit into the device's memory, even with one image at a time."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +109,15 @@ def step_time(
     shape = (settings.batch_size or batch_size, in_channels, *(settings.image_size or image_size,) * 2)
     clock_name, chosen_clock = choose_clock(settings.clock, device)
     clock, disturbed = clock or chosen_clock, disturbed or watch(device)
-    alone = DeviceLock(device).timing() if settings.lock else nullcontext()
-    with alone, _random_numbers_kept(device), _out_of_memory_named("the candidate beside the reference network"):
+    with alone(device, settings), _out_of_memory_named("the candidate beside the reference network"):
         batch = their_batch = make_batch(shape, num_classes, execution, device)
         if reference_image_size is not None:
             their_batch = make_batch((*shape[:2], *(reference_image_size,) * 2), num_classes, execution, device)
         steps = _prepare(
             candidate, reference, (train_settings, execution), settings.warmup, (batch, their_batch), clock
         )
-        time_candidate = partial(_timed, steps.candidate, batch, clock)
-        time_reference = partial(_timed, steps.reference, their_batch, clock)
+        time_candidate = partial(seconds_of, partial(steps.candidate, *batch), device, clock)
+        time_reference = partial(seconds_of, partial(steps.reference, *their_batch), device, clock)
         pairs = take_pairs(time_candidate, time_reference, settings, disturbed)
     result = _record(pairs, steps, batch, clock_name, settings)
     del steps, time_candidate, time_reference
@@ -220,26 +219,11 @@ def _out_of_memory_named(what: str) -> Iterator[None]:
         raise StepOutOfMemory(f"no training step of {what} fits: {str(error).splitlines()[0]}") from None
 
 
-@contextmanager
-def _random_numbers_kept(device: torch.device) -> Iterator[None]:
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
-        yield
-
-
 def make_batch(shape: tuple[int, ...], num_classes: int, execution: ExecutionSettings, device: torch.device) -> Batch:
     """Give a batch of noise as training gets its batches: on the device, in its memory format, normalised."""
     layout = torch.channels_last if execution.channels_last else torch.contiguous_format
     images = torch.randn(shape).to(device, memory_format=layout)
     return images, torch.randint(num_classes, shape[:1]).to(device)
-
-
-def _timed(step: TrainingStep, batch: Batch, clock: Clock) -> float:
-    synchronize(step.device)
-    start = clock()
-    step(*batch)
-    synchronize(step.device)
-    return clock() - start
 
 
 def _parts(step: TrainingStep, batch: Batch, clock: Clock) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""Optimisers: which parameters decay, the fastest form of each optimiser on each device, and the paper's RMSProp."""
+"""Optimisers: what decays, how fast each part learns, each optimiser's fastest form on a device, the paper's RMSProp."""
 
 from __future__ import annotations
 

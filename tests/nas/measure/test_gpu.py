@@ -11,6 +11,7 @@ from torch import nn
 
 from nas.measure.device_lock import DeviceLock, lock_names, lock_users
 from nas.measure.disturbances import watch
+from nas.measure.inference import inference_time
 from nas.measure.memory import peak_memory_mb
 from nas.measure.profile import profile
 from nas.measure.settings import StepTimeSettings
@@ -73,6 +74,21 @@ def test_eight_times_the_work_takes_longer(device):
     large = shape(device, 64) | {"image_size": 128}
     measured = step_time(build_network(wide, 10), build_network(SMALL, 10), QUICK, TrainSettings(), **large)
     assert measured.ratio > 1.4
+
+
+def test_inference_beside_itself_is_one_and_a_batch_too_large_is_not_measured(device):
+    """One image and a batch of a network beside itself: intervals that hold 1; a batch that does not fit is NaN."""
+    network = build_network(SMALL, 10).to(device)
+    settings = replace(QUICK, min_pairs=20, max_pairs=20, confidence=0.9999)
+    like = {"image_size": 32, "in_channels": 3, "execution": EXECUTION, "device": device}
+    found = inference_time(network, copy.deepcopy(network), batch_size=32, settings=settings, **like)
+    assert found.ratio_low <= 1 <= found.ratio_high
+    assert found.batch_ratio_low <= 1 <= found.batch_ratio_high
+    assert found.clock == "wall"
+    third = Hungry(torch.cuda.get_device_properties(device).total_memory // 3)
+    found = inference_time(third, Hungry(1), batch_size=8, settings=QUICK, **like)
+    assert found.latency_s > 0
+    assert found.batch_latency_s != found.batch_latency_s
 
 
 class Hungry(nn.Module):
