@@ -24,6 +24,7 @@ from nas.measure.disturbances import watch
 from nas.measure.pairs import Pairs, centre, take_pairs
 from nas.measure.settings import StepTimeSettings
 from nas.measure.step_time import StepOutOfMemory, make_batch
+from nas.measure.subject import Subject
 from nas.training.device import device_name, is_out_of_memory, set_up
 from nas.training.settings import ExecutionSettings
 from nas.training.step import autocast_dtype, memory_format_name, precision_name
@@ -58,29 +59,17 @@ class Inference:
     marks: tuple[str, ...] = ()  # `retaken` and what disturbed pairs that were kept: see `disturbances`
 
 
-def measure(
-    network: nn.Module,
-    reference: nn.Module,
-    *,
-    image_size: int,
-    in_channels: int,
-    batch_size: int,
-    execution: ExecutionSettings,
-    device: torch.device,
-    settings: StepTimeSettings,
-    clock: Callable[[], float] | None = None,
-) -> dict[str, float]:
-    """Give the metrics of a trial that inference has: `fields` of `inference_time`, whose arguments these are."""
+def inference(subject: Subject) -> dict[str, float]:
+    """Measure a candidate's inference latency: the `fields` of `inference_time`, as metrics of its trial."""
     measured = inference_time(
-        network,
-        reference,
-        image_size=image_size,
-        in_channels=in_channels,
-        batch_size=batch_size,
-        execution=execution,
-        device=device,
-        settings=settings,
-        clock=clock,
+        subject.network,
+        subject.reference,
+        image_size=subject.image_size,
+        in_channels=subject.in_channels,
+        batch_size=subject.batch_size,
+        execution=subject.execution,
+        device=subject.device,
+        settings=subject.settings,
     )
     return fields(measured)
 

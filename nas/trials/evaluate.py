@@ -52,11 +52,10 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     torch.manual_seed(seed)
     network = _build(architecture, task.training, task.execution, prepared, device)
     try:
-        timing = _time(network, task, prepared, device)
+        answer |= timing_fields(_time(network, task, prepared, device))
+        answer["metrics"] = _measured(network, task, prepared, device)
     except StepOutOfMemory as error:
         return answer | {"status": "oom", "error": str(error)}
-    answer |= timing_fields(timing)
-    answer["metrics"] = _measured(network, task, prepared, device)
     left_s = None if task.time_limit_s is None else task.time_limit_s - (time.perf_counter() - start)
     if left_s is not None and left_s <= 0:
         return answer | {"status": "timeout", "error": f"timing alone took {task.time_limit_s:g} s"}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas.measure.inference import fields, inference_time, measure
+from nas.measure.inference import fields, inference_time
 from nas.measure.settings import StepTimeSettings
 from nas.measure.step_time import StepOutOfMemory
 from nas.training.settings import EXECUTION, ExecutionSettings
@@ -54,7 +54,7 @@ class Costing(nn.Module):
 def test_the_numbers_are_those_of_a_known_truth():
     """0.3 s beside 0.2 s, a tenth more an image: milliseconds of one image and of eight, and the ratio 1.5."""
     time = Time()
-    found = measure(Costing(time, 0.3), Costing(time, 0.2), settings=QUICK, clock=time, **SHAPE)
+    found = fields(inference_time(Costing(time, 0.3), Costing(time, 0.2), settings=QUICK, clock=time, **SHAPE))
     assert found == {
         "inference_ms": pytest.approx(330),
         "inference_batch_ms": pytest.approx(540),
@@ -115,7 +115,7 @@ def test_measuring_leaves_networks_and_random_numbers_as_they_were():
     networks[0](torch.randn(2, 3, 16, 16)).sum().backward()
     before, numbers = copy.deepcopy([net.state_dict() for net in networks]), torch.get_rng_state()
     gradients = [parameter.grad.clone() for parameter in networks[0].parameters()]
-    found = measure(*networks, settings=QUICK, **SHAPE)
+    found = fields(inference_time(*networks, settings=QUICK, **SHAPE))
     assert all(math.isfinite(value) and value > 0 for value in found.values())
     assert found["inference_s_low"] <= found["inference_s"] <= found["inference_s_high"]
     assert torch.equal(torch.get_rng_state(), numbers)
@@ -162,7 +162,7 @@ def test_a_batch_that_does_not_fit_is_not_measured():
 def test_other_errors_are_not_taken_for_out_of_memory():
     """A broken network is reported as what it is."""
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        measure(nn.Sequential(nn.Flatten(), nn.Linear(1, 10)), Full(8), settings=QUICK, **SHAPE)
+        inference_time(nn.Sequential(nn.Flatten(), nn.Linear(1, 10)), Full(8), settings=QUICK, **SHAPE)
 
 
 def test_disturbances_reach_the_record():
