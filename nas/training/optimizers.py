@@ -1,4 +1,4 @@
-"""Optimisers: what decays, how fast each part learns, each optimiser's fastest form on a device, the paper's RMSProp."""
+"""Optimisers: what decays, how fast each part learns, each one's fastest form on a device, and the paper's RMSProp."""
 
 from __future__ import annotations
 
