@@ -45,7 +45,8 @@ def test_a_search_of_which_everything_is_a_plug_ins(tmp_path):
         assert trial["reward_name"] == "additive"
         assert trial["reward"] == pytest.approx(trial["accuracy"] - 0.05 * max(0, _log2(trial["s_normalised"] / 0.5)))
         assert 0 < trial["metrics"]["features_mb"] < 1
-        assert trial["wall_s"] > 0
+        assert trial["accuracy"] <= trial["metrics"]["top2"] <= 1
+        assert trial["curve"][-1]["metrics"] == {"top2": trial["metrics"]["top2"]}
     # read from elsewhere, with no flag: the run knows its plug-ins
     found = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), str(PLUGINS)])}
     done = nas("pareto", run, "--columns", "accuracy,features_mb", "--format", "json", cwd=tmp_path, **found)

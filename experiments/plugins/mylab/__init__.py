@@ -17,4 +17,5 @@ REWARDS["additive"] = additive
 ALGORITHMS["annealing"] = Annealing
 READERS["gratings"] = Gratings()
 MEASURERS["features_mb"] = features_mb
+COLUMNS["top2"] = Column("the right class is among the first two, on minival", better="more", write="{:.4f}".format)
 COLUMNS["features_mb"] = Column("what the stages put out for one image", "MiB", "less", "feat MiB", "{:.3f}".format)
