@@ -27,6 +27,10 @@ DOORS = {
     "onnxruntime": ("nas/export/onnx.py",),
     "matplotlib": ("nas/analysis/plots.py",),
     "pydantic": ("nas/config/",),
+    "tensorboardX": ("nas/trackers/tensorboard.py",),
+    "mlflow": ("nas/trackers/mlflow.py",),
+    "wandb": ("nas/trackers/wandb.py",),
+    "IPython": ("nas/trackers/notebook.py",),
 }
 WITHOUT_TORCH = ("rewards", "scaling", "nas/algorithms")
 # Where words are parsed and shown. Below, results are returned and progress is told to whoever asks for it.
@@ -35,7 +39,6 @@ WORDS = (
     "nas/commands/",
     "nas/trackers/",
     "nas/data/progress.py",  # its bar is of the inmost loop of `prepare`; only for who asks, only on a terminal
-    "nas/full_training/",  # its display
 )
 
 
