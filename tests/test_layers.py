@@ -27,6 +27,10 @@ DOORS = {
     "onnxruntime": ("nas/export/onnx.py",),
     "matplotlib": ("nas/analysis/plots.py",),
     "pydantic": ("nas/config/",),
+    "tensorboardX": ("nas/trackers/tensorboard.py",),
+    "mlflow": ("nas/trackers/mlflow.py",),
+    "wandb": ("nas/trackers/wandb.py",),
+    "IPython": ("nas/trackers/notebook.py",),
 }
 WITHOUT_TORCH = ("rewards", "scaling", "nas/algorithms")
 # Where words are parsed and shown. Below, results are returned and progress is told to whoever asks for it.

@@ -17,7 +17,6 @@ from nas.plugins import load as load_plugins
 from nas.runs.folder import locked
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd
-from nas.trackers.tensorboard import TensorBoard
 from nas.training.step import check_imports
 from search_space.architecture import Architecture
 
@@ -80,10 +79,8 @@ def _with_plugins(config: TrainConfig, names: Sequence[str]) -> TrainConfig:
 
 
 def _listeners(config: TrainConfig, callbacks: Iterable[Callback | str | Mapping[str, Any]]) -> Callbacks:
-    each = make_callbacks([*config.callbacks, *callbacks])
-    if not any(isinstance(one, TensorBoard) for one in each) and importlib.util.find_spec("tensorboardX"):
-        each.insert(0, TensorBoard())
-    return Callbacks(each)
+    default = ["tensorboard"] if importlib.util.find_spec("tensorboardX") else []
+    return Callbacks(make_callbacks([*default, *config.callbacks, *callbacks]))
 
 
 def _check_workers(workers: int, config: TrainConfig) -> None:

@@ -84,6 +84,7 @@ class Callback:
     """
 
     live = True  # whether on_epoch is for a search's trials while they run; else the curve in on_trial_end is enough
+    alone = False  # whether one of its class is enough: of several the last hears
 
     def on_message(self, text: str) -> None:
         """Take a line worth telling the user, such as `starting Ray`."""
@@ -125,11 +126,16 @@ class Callbacks(Callback):
     """Calls each of several callbacks, in order; what one raises is logged once and stops nobody.
 
     Args:
-        each: the callbacks.
+        each: the callbacks, those of the caller last: a display of theirs is in place of the configuration's.
     """
 
     def __init__(self, each: Iterable[Callback]) -> None:
-        self.each = tuple(each)
+        given = tuple(each)
+        self.each = tuple(
+            one
+            for number, one in enumerate(given, start=1)
+            if not (one.alone and any(type(later) is type(one) for later in given[number:]))
+        )
         # While a search runs, what Ray prints goes to a file; what callbacks print does not.
         self._streams = sys.stdout, sys.stderr
         self._errors: Counter[tuple[int, str]] = Counter()  # by callback and method

@@ -54,7 +54,7 @@ class Display(Callback):
             the moment it is made, whatever that is redirected to later.
     """
 
-    live = False
+    live, alone = False, True
 
     def __init__(self, *, screen: Screen | None = None) -> None:
         self.screen = screen or fitting_screen()

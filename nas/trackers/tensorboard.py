@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas.runs.folder import write_whole
 from nas.runs.ranking import score
 from nas.runs.trial import Trial
 from nas.trackers.callback import Callback, SearchInfo, TrainingEnd, TrainingInfo
@@ -16,6 +17,7 @@ from nas.trackers.record import decisions, epoch_numbers, flat, is_number, need,
 from search_space.space import SearchSpace
 
 FOLDER = "tensorboard"  # in the run's or the training's folder; `tensorboard --logdir` takes it
+_TOLD = "epochs"  # a file there: how many of a training's epochs were written
 
 
 class TensorBoard(Callback):
@@ -27,12 +29,12 @@ class TensorBoard(Callback):
     folder appears whole; a search that goes on writes those that are missing, and `search` anew.
 
     A full training's epochs are in the folder itself, what came out in `result`. One that goes on hides what was
-    written after its checkpoint.
+    written after its checkpoint, and adds what a kill kept back.
 
     Raises: ValueError if tensorboardX is not installed.
     """
 
-    live = False
+    live, alone = False, True
 
     def __init__(self) -> None:
         need("tensorboardX", "tensorboardX", "tensorboard")
@@ -43,27 +45,26 @@ class TensorBoard(Callback):
         """Make the files agree with the trials that there are."""
         self.folder, self.space = search.folder / FOLDER, SearchSpace.from_dict(search.config["space"])
         shutil.rmtree(self.folder / "search", ignore_errors=True)
-        self.writer, self.done, self.best = _writer(self.folder / "search"), 0, float("-inf")
+        self.events, self.done, self.best = _Events(self.folder / "search"), 0, float("-inf")
         for trial in search.trials:
             self._add(trial)
-        self.writer.flush()
+        self.events.flush()
 
     def on_trial_end(self, trial: Trial) -> None:
         """Write a finished trial."""
         self._add(trial)
-        self.writer.flush()
+        self.events.flush()
 
     def on_search_end(self, search: SearchInfo) -> None:
         """Close the files."""
-        self.writer.close()
+        self.events.close()
 
     def _add(self, trial: Trial) -> None:
         self.done += 1
         reward = score(trial)
         if reward is not None:
             self.best = max(self.best, reward)
-            self.writer.add_scalar("search/reward", reward, self.done)
-            self.writer.add_scalar("search/best_reward", self.best, self.done)
+            self.events.add({"search/reward": reward, "search/best_reward": self.best}, self.done)
         run = self.folder / f"trial-{trial.trial_id:04}"
         if not run.exists():
             chosen = decisions(self.space, trial.architecture)
@@ -72,23 +73,25 @@ class TensorBoard(Callback):
     # ---- a full training
 
     def on_train_begin(self, training: TrainingInfo) -> None:
-        """Open the files; hide what was written after the checkpoint that the training goes on from."""
-        folder, done = training.folder / FOLDER, len(training.curve)
-        begun = any(folder.glob("events.*"))
-        self.writer = _writer(folder, purge_step=done + 1 if begun else None)
-        if not begun:
-            for epoch in training.curve:
-                self._add_epoch(epoch)
-        self.writer.flush()
+        """Make the files agree with the epochs that there are: hide what was written after, add what is missing."""
+        self.folder, done = training.folder / FOLDER, len(training.curve)
+        begun, told = any(self.folder.glob("events.*")), self.folder / _TOLD
+        # Files of earlier versions were written by the training itself and have all that it kept.
+        written = min(done, int(told.read_text()) if told.exists() else done) if begun else 0
+        self.events = _Events(self.folder, hidden_from=written + 1 if begun else None)
+        for epoch in training.curve[written:]:
+            self.on_epoch(epoch)
 
     def on_epoch(self, epoch: Mapping[str, Any], trial_id: int | None = None) -> None:
         """Write an epoch."""
-        self._add_epoch(epoch)
-        self.writer.flush()
+        step = epoch["epoch"] + 1
+        self.events.add(epoch_numbers(epoch), step)
+        self.events.flush()
+        write_whole(self.folder / _TOLD, f"{step}\n")
 
     def on_train_end(self, training: TrainingInfo, result: TrainingEnd) -> None:
         """Write what came out, in place of what is there, and close the files."""
-        self.writer.close()
+        self.events.close()
         tested = {f"test_{name}": value for name, value in (result.test or {}).items()}
         came_out = {"accuracy": result.accuracy, "loss": result.loss, "best_accuracy": result.best_accuracy} | tested
         metrics = {name: float(value) for name, value in came_out.items() if is_number(value)}
@@ -96,16 +99,43 @@ class TensorBoard(Callback):
         shutil.rmtree(run, ignore_errors=True)
         _write_run(run, {**dict(flat(training.config)), "status": result.status}, metrics, ())
 
-    def _add_epoch(self, epoch: Mapping[str, Any]) -> None:
-        for name, value in epoch_numbers(epoch).items():
-            self.writer.add_scalar(name, value, epoch["epoch"] + 1)
 
+class _Events:
+    """An event file. Its writer is tensorboardX's innermost one: the others' `flush` does not wait for their queue.
 
-def _writer(folder: Path, purge_step: int | None = None) -> Any:
-    from tensorboardX import SummaryWriter
+    Args:
+        folder: in which it is made.
+        hidden_from: step from which on events of older files in the folder are hidden.
+    """
 
-    # Two files of the same second would have the same name, and the second would overwrite the first.
-    return SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=f".{time.time_ns()}")
+    def __init__(self, folder: Path, hidden_from: int | None = None) -> None:
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto import event_pb2
+
+        folder.mkdir(parents=True, exist_ok=True)
+        # Two files of the same second would have the same name, and the second would overwrite the first.
+        self.file = EventsWriter(str(folder / "events"), filename_suffix=f".{time.time_ns()}")
+        self.make = event_pb2.Event
+        if hidden_from is not None:
+            session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self.file.write_event(self.make(step=hidden_from, session_log=session))
+
+    def add(self, values: Mapping[str, float], step: int) -> None:
+        """Add scalars of a step."""
+        from tensorboardX.summary import scalar
+
+        for name, value in values.items():
+            self.add_summary(scalar(name, value), step)
+
+    def add_summary(self, summary: Any, step: int = 0) -> None:
+        self.file.write_event(self.make(wall_time=time.time(), step=step, summary=summary))
+
+    def flush(self) -> None:
+        """Wait until everything is on disk."""
+        self.file.flush()
+
+    def close(self) -> None:
+        self.file.close()
 
 
 def _write_run(
@@ -116,16 +146,14 @@ def _write_run(
 
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(unfinished, ignore_errors=True)
-    writer = _writer(unfinished)
+    events = _Events(unfinished)
     plain = {
         name: value if isinstance(value, str | bool | int | float) else str(value) for name, value in settings.items()
     }
     for summary in hparams(plain, {f"final/{name}": value for name, value in metrics.items()}):
-        writer.file_writer.add_summary(summary)
+        events.add_summary(summary)
     for epoch in curve:
-        for name, value in epoch_numbers(epoch).items():
-            writer.add_scalar(f"epoch/{name}", value, epoch["epoch"] + 1)
-    for name, value in metrics.items():
-        writer.add_scalar(f"final/{name}", value, len(curve))
-    writer.close()
+        events.add({f"epoch/{name}": value for name, value in epoch_numbers(epoch).items()}, epoch["epoch"] + 1)
+    events.add({f"final/{name}": value for name, value in metrics.items()}, len(curve))
+    events.close()
     unfinished.rename(folder)

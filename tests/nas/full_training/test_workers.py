@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from nas.cli import main
+from nas.full_training.train import train
 from nas.training.checkpoint import load_checkpoint
 from search_space import yaml_text
 
@@ -65,6 +66,14 @@ def curve(folder):
     """The metrics without times."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
+
+
+def told_steps(folder):
+    """The steps that TensorBoard shows of a training: it is told by the command, not by the workers."""
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulator.EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    return [event.step for event in events.Scalars("train_loss")]
 
 
 def wait_for(condition, seconds=120):
@@ -136,6 +145,7 @@ def test_a_killed_worker_and_a_killed_command_change_nothing(config, by_two, tmp
     output, _ = again.communicate(timeout=400)
     assert again.returncode == 0, output
     assert curve(folder) == curve(by_two)
+    assert told_steps(folder) == list(range(1, EPOCHS + 1)), "callbacks heard of each epoch once"
     kept, undisturbed = (load_checkpoint(path / "last.pt")[0] for path in (folder, by_two))
     assert all(torch.equal(kept.weights[name], weight) for name, weight in undisturbed.weights.items())
 
@@ -157,3 +167,14 @@ def test_workers_that_cannot_be_had_are_one_line(config, tmp_path, capsys, argum
     assert status == 2
     assert message in error
     assert "Traceback" not in error
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.filterwarnings("ignore")  # of Ray's own modules
+def test_workers_import_the_plug_ins_or_the_training_ends_at_once(config, tmp_path, monkeypatch):
+    """A plug-in that can be imported here but not in the workers is one line that names it and the host."""
+    (tmp_path / "driver_only.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)  # of this process alone
+    with pytest.raises(ValueError) as caught:
+        train(ARCH, config, folder=tmp_path / "run", workers=2, plugins=["driver_only"])
+    assert str(caught.value).startswith("plugin 'driver_only' cannot be imported: No module named 'driver_only' (on ")

@@ -78,6 +78,17 @@ def test_epochs_of_trials_are_sent_only_if_somebody_listens():
     assert afterwards.heard == [(1, None)]
 
 
+def test_of_several_displays_the_last_hears():
+    """A command brings its own display, also where the configuration names one; others may be there twice."""
+
+    class One(Heard):
+        alone = True
+
+    first, own, last = One(), Heard(), One()
+    assert Callbacks([first, own, Heard(), last]).each[0] is own
+    assert len(Callbacks([first, own, Heard(), last]).each) == 3
+
+
 def test_the_dispatcher_passes_everything_on():
     """A method that is added to Callback is told to each, too."""
     methods = {name for name in vars(Callback) if name.startswith("on_")}

@@ -66,9 +66,28 @@ def test_a_training_shows_each_epoch_once_and_what_came_out(training):
     training.tell(TensorBoard(), 0, 3)
     training.tell(TensorBoard(), 2, 4)  # the third epoch was after the last checkpoint
     training.tell(TensorBoard(), 4, 4)
+    assert (training.folder / "tensorboard" / "epochs").read_text() == "4\n"
     found = scalars(training.folder / "tensorboard")
     assert found["accuracy"] == [(2, 0.6), (3, 0.7), (4, 0.8)]
     assert [step for step, _ in found["train_loss"]] == [1, 2, 3, 4]
     result = scalars(training.folder / "tensorboard" / "result")
     assert result["final/test_accuracy"] == [(0, 0.75)]
     assert result["final/best_accuracy"] == [(0, 0.8)]
+
+
+@pytest.mark.parametrize("first", [1, 4])
+def test_what_a_kill_kept_back_is_added(training, first):
+    """Where workers trained on while the command that tells was gone, the next start tells what is missing."""
+    training.tell(TensorBoard(), 0, 1)
+    training.tell(TensorBoard(), first, 4)
+    found = scalars(training.folder / "tensorboard")
+    assert [step for step, _ in found["train_loss"]] == [1, 2, 3, 4]
+
+
+def test_files_of_earlier_versions_are_not_doubled(training):
+    """They say nothing of how many epochs they have: it is as many as the checkpoint."""
+    training.tell(TensorBoard(), 0, 3)
+    (training.folder / "tensorboard" / "epochs").unlink()
+    training.tell(TensorBoard(), 2, 4)
+    found = scalars(training.folder / "tensorboard")
+    assert [step for step, _ in found["train_loss"]] == [1, 2, 3, 4]

@@ -1,0 +1,179 @@
+"""`train`, as a researcher calls it from Python: on real images, silent, told to callbacks, gone on with."""
+
+import json
+import logging
+from dataclasses import replace
+
+import pytest
+
+from nas.config.train import parse_training
+from nas.full_training.schedule import schedule
+from nas.full_training.train import train
+from nas.trackers.callback import Callback
+from search_space import yaml_text
+from search_space.architecture import from_block_strings
+
+ARCH = "r1_k3_s1_e1_i8_o8_c1,r1_k3_s2_e2_i8_o16_se0.25"
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """Three epochs of 256 digits."""
+    return {
+        "data": {
+            "source": "digits",
+            "minival": 0.2,
+            "subset": 256,
+            "cache_dir": str(tmp_path_factory.mktemp("cache")),
+        },
+        "training": {"epochs": 3, "batch_size": 64, "learning_rate": 0.1},
+        "image_size": 8,
+        "eval_image_size": 8,
+        "device": "cpu",
+    }
+
+
+class Heard(Callback):
+    """Writes down what it hears, and stops the training after an epoch if that is asked."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after, self.heard, self.steps, self.end = stop_after, [], 0, None
+
+    def on_train_begin(self, training):
+        self.info = training
+        self.heard.append("begin")
+
+    def on_step(self):
+        self.steps += 1
+
+    def on_epoch(self, epoch, trial_id=None):
+        assert trial_id is None
+        self.heard.append(epoch["epoch"])
+        if epoch["epoch"] + 1 == self.stop_after:
+            raise KeyboardInterrupt
+
+    def on_train_end(self, training, result):
+        self.end = result
+        self.heard.append("end")
+
+
+def test_a_call_trains_silently_and_says_what_came_out(recipe, tmp_path, capfd):
+    """The result is what the folder's files say; callbacks hear all in order; nothing is printed."""
+    heard = Heard()
+    end = train(ARCH, recipe, folder=tmp_path / "run", test=True, callbacks=[heard])
+    assert capfd.readouterr() == ("", "")
+    assert heard.heard == ["begin", 0, 1, 2, "end"]
+    assert heard.steps == 3 * 256 // 64
+    assert heard.end == end
+    assert (heard.info.epochs, heard.info.steps, heard.info.image_sizes) == (3, (4, 4, 4), (8, 8, 8))
+    curve = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (end.status, end.error, end.epochs_done) == ("ok", None, 3)
+    assert end.accuracy == curve[-1]["accuracy"] == result["accuracy"]
+    assert end.best_accuracy == max(epoch["accuracy"] for epoch in curve) == result["best_accuracy"]
+    assert end.best_epoch == result["best_epoch"]
+    assert end.test == result["test"]
+    assert heard.info.run_id == json.loads((tmp_path / "run" / "train.json").read_text())["run_id"]
+
+
+def test_an_interrupted_training_goes_on_and_tells_nothing_twice(recipe, tmp_path):
+    """Ctrl-C after the second epoch: callbacks hear of the end; the same call does the third epoch alone."""
+    stopped, going_on, again = Heard(stop_after=2), Heard(), Heard()
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(ARCH, recipe, folder=folder, callbacks=[stopped])
+    assert stopped.heard == ["begin", 0, 1, "end"]
+    assert (stopped.end.status, stopped.end.epochs_done) == ("stopped", 2)
+    end = train(ARCH, recipe, folder=folder, callbacks=[going_on])
+    assert going_on.heard == ["begin", 2, "end"]
+    assert [epoch["epoch"] for epoch in going_on.info.curve] == [0, 1]
+    assert going_on.info.run_id == stopped.info.run_id
+    assert train(ARCH, recipe, folder=folder, callbacks=[again]) == end
+    assert again.heard == ["begin", "end"]
+
+
+def test_a_configuration_comes_in_three_forms(recipe, tmp_path):
+    """A mapping, a TrainConfig and a YAML file are the same training: each goes on with what the other began."""
+    architecture = from_block_strings(ARCH.split(","))
+    (tmp_path / "recipe.yaml").write_text(yaml_text.dump(recipe))
+    forms = [parse_training(recipe, architecture), tmp_path / "recipe.yaml", str(tmp_path / "recipe.yaml"), recipe]
+    ends = [train(architecture, form, folder=tmp_path / "run") for form in forms]
+    assert [end.epochs_done for end in ends] == [3, 3, 3, 3]
+    assert len({end.accuracy for end in ends}) == 1
+    with pytest.raises(ValueError, match=r"the configuration is for \w+, not for \w+"):
+        train(replace(architecture, head_channels=64), forms[0], folder=tmp_path / "run")
+
+
+def test_callbacks_of_the_configuration_hear_too(recipe, tmp_path, caplog):
+    """`callbacks` in the file adds to TensorBoard's files; a faulty one harms neither the training nor the others."""
+
+    class Faulty(Heard):
+        def on_epoch(self, epoch, trial_id=None):
+            raise RuntimeError("no connection")
+
+    heard = Heard()
+    with caplog.at_level(logging.WARNING):
+        end = train(ARCH, {**recipe, "callbacks": ["csv"]}, folder=tmp_path / "run", callbacks=[Faulty(), heard])
+    assert end.status == "ok"
+    assert heard.heard == ["begin", 0, 1, 2, "end"]
+    said = [record.message for record in caplog.records if record.message.startswith("callback")]
+    assert said == [
+        "callback Faulty.on_epoch: RuntimeError: no connection",
+        "callback Faulty.on_epoch raised 3 times in all",
+    ]
+    assert (tmp_path / "run" / "metrics.csv").read_text().count("\n") == 4
+    assert list((tmp_path / "run" / "tensorboard").glob("events.*"))
+    config = yaml_text.load((tmp_path / "run" / "train.yaml").read_text())
+    assert config["callbacks"] == ["csv"]
+    assert train(ARCH, recipe, folder=tmp_path / "run").epochs_done == 3, "who listens may change"
+
+
+def test_a_training_without_a_result_is_a_status(recipe, tmp_path):
+    """A time limit that runs out is no error of the call's: the status says it, and why."""
+    limited = {**recipe, "training": {**recipe["training"], "time_limit_s": 1e-9}}
+    heard = Heard()
+    end = train(ARCH, limited, folder=tmp_path / "run", callbacks=[heard])
+    assert (end.status, end.accuracy, end.best_epoch, end.test) == ("timeout", None, None, None)
+    assert "ran past its time limit" in end.error
+    assert heard.end == end
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        ({"callbacks": ["tensorbord"]}, {}, "unknown callback 'tensorbord'; did you mean 'tensorboard'?"),
+        ({"callbacks": "csv", "plugins": ["not_there_at_all"]}, {}, "plugin 'not_there_at_all' cannot be imported"),
+        ({}, {"workers": 3}, "a batch of 64 cannot be shared evenly by 3 workers"),
+        ({}, {"workers": 0}, "workers must be >= 1, got 0"),
+        ({"training": {"batch_size": 512}}, {}, "a batch of 512 is more than the 256 training images"),
+        ({"training": {"time_limit_s": 9, "batch_size": 64}}, {"workers": 2}, "training.time_limit_s is for one"),
+    ],
+)
+def test_what_the_user_can_fix_is_said_before_anything_is_written(recipe, tmp_path, change, arguments, message):
+    """A mistake is a ValueError of one line, and no folder is made."""
+    with pytest.raises(ValueError) as caught:
+        train(ARCH, {**recipe, **change}, folder=tmp_path / "run", **arguments)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_something_else_is_refused(recipe, tmp_path):
+    """No file of another's is written over."""
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(ValueError, match="is not a training's folder"):
+        train(ARCH, recipe, folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_schedule_is_data(recipe):
+    """Two epochs at 8 px and two at 12 px are 0.72 of the pixels of four at 12 px; the courses change half-way."""
+    progressive = {"stages": 2, "image_size": [8, 12], "dropout": [0.1, 0.2]}
+    record = {**recipe, "training": {"epochs": 4, "batch_size": 64, "schedule": "constant"}, "progressive": progressive}
+    planned = schedule(parse_training(record, from_block_strings(ARCH.split(","))), points=4)
+    assert planned.compute_share == pytest.approx((2 * 8**2 + 2 * 12**2) / (4 * 12**2))
+    assert planned.moments == (0.5, 1.5, 2.5, 3.5)
+    assert planned.courses["image_size"] == (8, 8, 12, 12)
+    assert planned.courses["dropout"] == (0.1, 0.1, 0.2, 0.2)
+    assert planned.courses["learning_rate"][1:] == pytest.approx([0.2 * 64 / 256] * 3), "after the warm-up"
+    assert [stage.first_epoch for stage in planned.stages] == [0, 2]
