@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import isfinite, nan
 
 
@@ -19,6 +20,7 @@ class Measurement:
     params_count: float = nan  # parameters
     macs: float = nan  # multiply-accumulates of one image
     peak_memory_mb: float = nan  # of a training step, MiB
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)  # what else was measured, by name
 
 
 def check_accuracy(accuracy: float) -> None:

@@ -28,9 +28,8 @@ from threadpoolctl import threadpool_limits
 
 from experiments.benchmarks.landscapes import Landscape, family
 from nas.algorithms import ALGORITHMS, Algorithm, Proposal
-from nas.algorithms.algorithm import score
+from nas.runs.ranking import score
 from nas.runs.trial import Trial
-from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 
 CHECKPOINTS = (50, 100, 200, 500, 1000)
@@ -101,13 +100,13 @@ class PlainGP(Algorithm):
 KNOWN: Mapping[str, Callable[..., Algorithm]] = {**ALGORITHMS, "plain_gp": PlainGP}
 
 
-def measured(landscape: Landscape, architecture: Architecture, proposal: Proposal, noise: float) -> tuple[Trial, float]:
+def measured(landscape: Landscape, proposal: Proposal, noise: float) -> tuple[Trial, float]:
     """Give the trial with noisy accuracy, and the true reward."""
-    code = landscape.space.encode(architecture)[None]
+    code = landscape.space.encode(proposal.architecture)[None]
     accuracy, factor = float(landscape.accuracy(code)[0]), float(landscape.factor(code)[0])
     params = int(landscape.params(code)[0])
     trial = Trial(
-        architecture,
+        proposal.architecture,
         "ok",
         proposed_by=proposal.proposed_by,
         parents=proposal.parents,
@@ -134,10 +133,10 @@ def search(job: Job) -> dict[str, Any]:
     while len(curve) < job.trials:
         while len(running) < job.workers and asked < job.trials:
             start = time.perf_counter()
-            architecture = algorithm.ask()
+            proposal = algorithm.ask()
             seconds.append(time.perf_counter() - start)
             noise = job.noise * rng.normal()
-            trial, true = measured(landscape, architecture, algorithm.pending[architecture.arch_id], noise)
+            trial, true = measured(landscape, proposal, noise)
             length = (trial.s_normalised or 1.0) * rng.uniform(0.9, 1.1)
             heapq.heappush(running, (clock + length, asked, trial, true))
             asked += 1

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,23 @@ MAXIMISE = (True, False, False)
 Points = NDArray[np.float64]  # (N, 3): accuracy, step time, params
 
 
+@dataclass(frozen=True)
+class OptunaNSGA2Settings:
+    """Of Optuna's NSGAIISampler."""
+
+    population: int = 50
+
+
 class OptunaNSGA2(Algorithm):
     """Optuna's NSGAIISampler over categorical decisions, for comparison; one trial in flight."""
 
     name = "optuna_nsga2"
+    Settings = OptunaNSGA2Settings
+    settings: OptunaNSGA2Settings
 
-    def __init__(self, space: SearchSpace, seed: int = 0, *, population: int = 50) -> None:
-        super().__init__(space, seed)
-        sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=population)
+    def __init__(self, space: SearchSpace, seed: int = 0, **settings: Any) -> None:
+        super().__init__(space, seed, **settings)
+        sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=self.settings.population)
         self.study = optuna.create_study(directions=["maximize", "minimize", "minimize"], sampler=sampler)
         self.distributions: dict[str, Any] = {
             d.name: optuna.distributions.CategoricalDistribution(list(range(len(d.choices)))) for d in space.decisions
@@ -68,9 +78,9 @@ def search(landscape: Landscape, name: str, settings: dict[str, Any], seed: int,
     algorithm = SEARCHES[name](landscape.space, seed, **settings)
     rows = []
     for _ in range(trials):
-        architecture = algorithm.ask()
+        proposal = algorithm.ask()
         error = noise * rng.normal()
-        trial, _ = measured(landscape, architecture, algorithm.pending[architecture.arch_id], error)
+        trial, _ = measured(landscape, proposal, error)
         algorithm.tell(trial)
         rows.append((float(trial.accuracy or 0.0) - error, trial.s_normalised, trial.p_normalised))
     return np.array(rows, dtype=np.float64)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, get_type_hints
 
 import numpy as np
 
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
+from search_space.lookup import with_hint
 from search_space.space import Infeasible, SearchSpace
+from search_space.typed import typed
 
 
 class Exhausted(Exception):
@@ -31,36 +32,47 @@ class Proposal:
     )  # JSON the algorithm wants back with the trial, as `proposal`
 
 
+@dataclass(frozen=True)
+class NoSettings:
+    """Of an algorithm that has none."""
+
+
 class Algorithm(ABC):
     """Proposes candidates and learns from trials; any number may be in flight and come back in any order.
 
     All state follows from what was told and what is in flight: an algorithm that is told the same trials in the same
     order, and given the same pending proposals, asks the same next. So a search resumes from its log alone.
 
+    An algorithm has a `name`, a frozen dataclass `Settings` of what a configuration may set, with a default each, and
+    the two methods `_propose` and `_learn`. What cannot be written in YAML is a keyword argument of its `__init__`.
+
     Args:
         space: where candidates come from.
         seed: of every random choice, together with the number of proposals so far.
-        repeats: whether an architecture may be proposed a second time.
+        settings: fields of `Settings`; their types are checked here, their ranges by the dataclass.
+    Raises: ValueError that names the first setting which is not known, of another type or out of range.
     """
 
     name: str
+    Settings: ClassVar[type[Any]] = NoSettings
+    settings: Any  # an instance of Settings
 
-    def __init__(self, space: SearchSpace, seed: int = 0, *, repeats: bool = False) -> None:
-        self.space, self.seed, self.repeats = space, seed, repeats
+    def __init__(self, space: SearchSpace, seed: int = 0, **settings: Any) -> None:
+        self.space, self.seed = space, seed
+        self.settings = make_settings(type(self), settings)
         self.pending: dict[str, Proposal] = {}  # by arch_id, in the order asked
         self.seen: set[str] = set()
         self.told = 0
 
-    def ask(self) -> Architecture:
-        """Propose a candidate; `pending[architecture.arch_id]` tells how it came about.
+    def ask(self) -> Proposal:
+        """Propose a candidate, which is pending until it is told.
 
-        Raises: Exhausted if every architecture was proposed before (unless repeats are allowed); Infeasible as
-            `space.sample` does.
+        Raises: Exhausted if every architecture was proposed before; Infeasible as `space.sample` does.
         """
         rng = np.random.default_rng((self.seed, self.told + len(self.pending)))
         proposal = self._new(rng) or self._unseen(rng)
         self.assume(proposal)
-        return proposal.architecture
+        return proposal
 
     def _new(self, rng: np.random.Generator) -> Proposal | None:
         """The algorithm's own proposal, or None if it keeps to what was seen or finds nothing to change."""
@@ -69,7 +81,7 @@ class Algorithm(ABC):
                 proposal = self._propose(rng)
             except Infeasible:
                 return None
-            if self.repeats or proposal.architecture.arch_id not in self.seen:
+            if proposal.architecture.arch_id not in self.seen:
                 return proposal
         return None
 
@@ -122,11 +134,17 @@ def compatible(space: SearchSpace, architecture: Architecture) -> bool:
     return True
 
 
-def score(trial: Trial) -> float | None:
-    """Give the reward of a trial that was finished and scored, else None; a reward that is not finite is none."""
-    if trial.status != "ok" or trial.reward is None or not math.isfinite(trial.reward):
-        return None
-    return trial.reward
+def make_settings(algorithm: type[Algorithm], given: Mapping[str, Any]) -> Any:
+    """Give an algorithm's `Settings`, with defaults for what is not given; lists may stand for tuples.
+
+    Raises: ValueError that names the first setting which is not known, of another type or out of range.
+    """
+    known = [f.name for f in fields(algorithm.Settings) if f.init]
+    for key in given:
+        if key not in known:
+            raise ValueError(f"unknown setting {with_hint(key, known)}")
+    kinds = get_type_hints(algorithm.Settings)
+    return algorithm.Settings(**{key: typed(key, kinds[key], value) for key, value in given.items()})
 
 
 def check_settings(**bounds: tuple[float, float, float]) -> None:
@@ -141,4 +159,13 @@ def check_settings(**bounds: tuple[float, float, float]) -> None:
 _TRIES = 50
 _ENUMERABLE = 200_000
 
-__all__ = ["Algorithm", "Exhausted", "Infeasible", "Proposal", "check_settings", "compatible", "score"]
+__all__ = [
+    "Algorithm",
+    "Exhausted",
+    "Infeasible",
+    "NoSettings",
+    "Proposal",
+    "check_settings",
+    "compatible",
+    "make_settings",
+]

@@ -7,12 +7,13 @@ from the predictor before training, or from learning curves of finished trials d
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from nas.runs.ranking import score
 from nas.runs.trial import Trial
 
 
@@ -39,7 +40,7 @@ def needed_accuracy(
         raise ValueError(f"k must be at least 1, got {k}")
     if not (step_time > 0 and params > 0):
         raise ValueError(f"step_time and params must be positive, got {step_time!r} and {params!r}")
-    rewards = sorted((t.reward for t in trials if t.status == "ok" and t.reward is not None), reverse=True)
+    rewards = sorted((reward for t in trials if (reward := score(t)) is not None), reverse=True)
     return rewards[k - 1] / (step_time**w * params**v) if len(rewards) >= k else 0.0
 
 
@@ -79,47 +80,3 @@ def accuracy_from_curves(
     residuals = np.sort(final - shift - slope * (now - now.mean()))
     at = min(len(residuals) - 1, math.ceil(confidence * (len(residuals) + 1)) - 1)  # the conformal quantile
     return float(shift + slope * (float(reached) - now.mean()) + residuals[at])
-
-
-@dataclass(frozen=True)
-class BoundErrors:
-    """What stopping by a bound would have done to a complete log."""
-
-    judged: int  # trials for which there was a bound
-    stopped: int
-    wrongly: int  # of those, in the final top k
-    exceeded: int  # trials whose final accuracy passed their optimistic one
-
-
-def bound_errors(
-    trials: Sequence[Trial],
-    optimistic: Callable[[Sequence[Trial], Trial], float],
-    *,
-    k: int = 10,
-    w: float = -0.07,
-    v: float = -0.05,
-) -> BoundErrors:
-    """Go through a complete log and judge each trial with only the earlier ones known.
-
-    Args:
-        trials: in the order they finished.
-        optimistic: gives the optimistic accuracy from the earlier trials and the trial, of which it may read only what
-            is known in time, such as the first epochs of its curve; NaN where nothing can be said. For curves:
-            `lambda earlier, trial: accuracy_from_curves(earlier, trial.curve[:3])`.
-    """
-    done = [t for t in trials if t.status == "ok" and t.reward is not None]
-    best = {id(t) for t in sorted(done, key=lambda t: -(t.reward or 0.0))[:k]}
-    judged = stopped = wrongly = exceeded = 0
-    for number, trial in enumerate(done):
-        if trial.s_normalised is None or trial.p_normalised is None:
-            continue
-        accuracy = optimistic(done[:number], trial)
-        if math.isnan(accuracy):
-            continue
-        needed = needed_accuracy(done[:number], trial.s_normalised, trial.p_normalised, k=k, w=w, v=v)
-        judged += 1
-        exceeded += (trial.accuracy or 0.0) > accuracy
-        if bound(accuracy, needed).hopeless:
-            stopped += 1
-            wrongly += id(trial) in best
-    return BoundErrors(judged, stopped, wrongly, exceeded)

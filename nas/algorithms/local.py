@@ -5,33 +5,41 @@ Source: White et al. 2020 (arXiv:2004.08996).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nas.algorithms.algorithm import Algorithm, Proposal, check_settings, score
+from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
+from nas.runs.ranking import score
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """How a local search starts and restarts."""
+
+    warm_up: int = 10  # random trials at the start, the best of which is the first centre, [1, 1e6]
+    kick: int = 4  # decisions changed at a restart, [2, 1000]
+
+    def __post_init__(self) -> None:
+        check_settings(warm_up=(self.warm_up, 1, 10**6), kick=(self.kick, 2, 10**3))
 
 
 class LocalSearch(Algorithm):
     """Neighbours of the centre in random order; the first better one becomes the centre.
 
     When all neighbours of the centre are done it restarts from a copy of the best with `kick` decisions changed.
-
-    Args:
-        warm_up: random trials at the start, the best of which is the first centre.
-        kick: decisions changed at a restart.
-    Raises: ValueError for a setting out of range.
     """
 
     name = "local"
+    Settings = LocalSettings
+    settings: LocalSettings
 
-    def __init__(self, space: SearchSpace, seed: int = 0, *, warm_up: int = 10, kick: int = 4, **settings: Any) -> None:
+    def __init__(self, space: SearchSpace, seed: int = 0, **settings: Any) -> None:
         super().__init__(space, seed, **settings)
-        check_settings(warm_up=(warm_up, 1, 10**6), kick=(kick, 2, 10**3))
-        self.warm_up, self.kick = warm_up, kick
         self.scored = 0
         self.best: Trial | None = None
         self.centre: Trial | None = None
@@ -40,13 +48,13 @@ class LocalSearch(Algorithm):
         self.told_ids: set[str] = set()
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
-        if self.centre is None or self.best is None or self.scored < self.warm_up:
+        if self.centre is None or self.best is None or self.scored < self.settings.warm_up:
             return Proposal(self.space.sample(rng), "local.random")
         left = [neighbour for arch_id, neighbour in self.ring.items() if arch_id not in self.seen]
         if left:
             return Proposal(left[rng.integers(len(left))], "local.neighbour", (self.centre.arch_id,))
         architecture = self.best.architecture
-        for _ in range(self.kick):
+        for _ in range(self.settings.kick):
             architecture = self.space.mutate(architecture, rng)
         return Proposal(architecture, "local.restart", (self.best.arch_id,))
 

@@ -2,65 +2,93 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
+from nas.runs.columns import COLUMNS, objective
 from nas.runs.trial import Trial
 from search_space.space import SearchSpace
 
-# What may be optimised: the trial's fields in order of preference, and the sign that makes less better.
-OBJECTIVES: dict[str, tuple[tuple[str, ...], int]] = {
-    "accuracy": (("accuracy",), -1),
-    "step_time": (("s_normalised", "step_time_ms"), 1),
-    "params": (("p_normalised", "params"), 1),
-    "reward": (("reward",), -1),
+logger = logging.getLogger(__name__)
+
+# Names of what the paper's reward weighs: the trial's columns in order of preference, and whether more is better.
+OBJECTIVES: dict[str, tuple[tuple[str, ...], bool]] = {
+    "accuracy": (("accuracy",), True),
+    "step_time": (("s_normalised", "step_time_ms"), False),
+    "params": (("p_normalised", "params"), False),
+    "reward": (("reward",), True),
 }
+_NUMERIC = tuple(f.name for f in fields(Trial) if str(f.type).partition(" ")[0] in ("int", "float"))
+
+
+@dataclass(frozen=True)
+class NSGA2Settings:
+    """Of the population, and what is optimised."""
+
+    population: int = 30  # survivors of a trim; as many random trials come first, [2, 1e5]
+    crossover: float = 0.7  # chance that a child has two parents, [0, 1]
+    # Keys of OBJECTIVES, other numeric columns of a trial, or metrics; `-` before a name: less is better, `+`: more.
+    # Without a sign it is as COLUMNS of nas/runs/columns.py says. A trial that lacks one takes no part.
+    objectives: tuple[str, ...] = ("accuracy", "step_time", "params")
+
+    def __post_init__(self) -> None:
+        check_settings(population=(self.population, 2, 10**5), crossover=(self.crossover, 0, 1))
+        if not self.objectives:
+            raise ValueError("objectives must name at least one")
+        for text in self.objectives:
+            read_objective(text)
+
+
+def read_objective(text: str) -> tuple[tuple[str, ...], bool]:
+    """Give the columns that an objective is read from, in order of preference, and whether more of it is better.
+
+    Raises: ValueError for a column without numbers, or a name of which no direction is known.
+    """
+    sign, name = (text[0], text[1:]) if text[:1] in ("+", "-") else ("", text)
+    if name in OBJECTIVES:
+        columns, more = OBJECTIVES[name]
+        return columns, sign == "+" if sign else more
+    metric = name.isidentifier() and not hasattr(Trial, name) and name not in (f.name for f in fields(Trial))
+    known = [*OBJECTIVES, *_NUMERIC, *(key for key, line in COLUMNS.items() if line.better and not hasattr(Trial, key))]
+    try:
+        name, more = objective(text, [*known, name] if metric and sign else known)
+    except ValueError as error:
+        hint = f"; a metric needs a sign, -{name} or +{name}" if metric and not sign and name not in known else ""
+        raise ValueError(f"objectives: {error}{hint}") from None
+    return (name,), more
 
 
 class NSGA2(Algorithm):
     """Binary tournaments by rank, then crowding; crossover and mutation; the population is trimmed as results arrive.
 
-    Args:
-        population: survivors of a trim; as many random trials come first.
-        crossover: chance that a child has two parents.
-        objectives: keys of OBJECTIVES. A trial that lacks one takes no part.
-    Raises: ValueError for a setting out of range.
+    Says once, as a warning, if no finished trial has one of the objectives: until one has, proposals are random.
     """
 
     name = "nsga2"
+    Settings = NSGA2Settings
+    settings: NSGA2Settings
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        seed: int = 0,
-        *,
-        population: int = 30,
-        crossover: float = 0.7,
-        objectives: tuple[str, ...] = ("accuracy", "step_time", "params"),
-        **settings: Any,
-    ) -> None:
+    def __init__(self, space: SearchSpace, seed: int = 0, **settings: Any) -> None:
         super().__init__(space, seed, **settings)
-        check_settings(population=(population, 2, 10**5), crossover=(crossover, 0, 1))
-        for name in objectives:
-            if name not in OBJECTIVES:
-                raise ValueError(f"unknown objective {name!r}; known: {', '.join(OBJECTIVES)}")
-        if not objectives:
-            raise ValueError("objectives must name at least one")
-        self.size, self.crossover, self.objectives = population, crossover, tuple(objectives)
+        self.objectives = {text: read_objective(text) for text in self.settings.objectives}
         self.trials: list[Trial] = []
         self.points: list[list[float]] = []
         self.ranking: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None
+        self.missing = set(self.objectives)  # what no finished trial had so far
+        self.warned = False
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
-        if len(self.trials) < self.size:
+        if len(self.trials) < self.settings.population:
             return Proposal(self.space.sample(rng), "nsga2.random")
         if self.ranking is None:
             self.ranking = rank_and_crowding(np.array(self.points))
-        parents = [self._tournament(rng, *self.ranking) for _ in range(1 + (rng.random() < self.crossover))]
+        parents = [self._tournament(rng, *self.ranking) for _ in range(1 + (rng.random() < self.settings.crossover))]
         architecture = parents[0].architecture
         if len(parents) == 2:
             architecture = self.space.crossover(architecture, parents[1].architecture, rng)
@@ -73,22 +101,35 @@ class NSGA2(Algorithm):
         return self.trials[int(a if first else b)]
 
     def _learn(self, trial: Trial) -> None:
-        point = [self._value(trial, name) for name in self.objectives]
-        if trial.status != "ok" or not all(map(math.isfinite, point)):
+        if trial.status != "ok":
+            return
+        values = {text: _value(trial, *read) for text, read in self.objectives.items()}
+        self._warn({text for text, value in values.items() if not math.isfinite(value)})
+        point = list(values.values())
+        if not all(map(math.isfinite, point)):
             return
         self.trials.append(trial)
         self.points.append(point)
         self.ranking = None
-        if len(self.trials) >= 2 * self.size:
+        size = self.settings.population
+        if len(self.trials) >= 2 * size:
             rank, crowding = rank_and_crowding(np.array(self.points))
-            kept = sorted(np.lexsort((-crowding, rank))[: self.size])
+            kept = sorted(np.lexsort((-crowding, rank))[:size])
             self.trials, self.points = [self.trials[i] for i in kept], [self.points[i] for i in kept]
 
-    @staticmethod
-    def _value(trial: Trial, name: str) -> float:
-        names, sign = OBJECTIVES[name]
-        known = (value for field in names if (value := getattr(trial, field)) is not None)
-        return sign * float(next(known, math.nan))
+    def _warn(self, lacking: set[str]) -> None:
+        """Note what a finished trial lacks; say it as soon as no trial has it, for the search learns nothing then."""
+        self.missing &= lacking
+        if self.missing and not self.warned:
+            self.warned = True
+            names = ", ".join(text for text in self.objectives if text in self.missing)
+            logger.warning("nsga2: no finished trial has the objective %s; until one has, proposals are random", names)
+
+
+def _value(trial: Trial, columns: tuple[str, ...], more: bool) -> float:
+    """The first of the columns that is known, turned so that less is better; NaN if none is."""
+    value = next((value for name in columns if (value := trial.get(name)) is not None), math.nan)
+    return -float(value) if more else float(value)
 
 
 def rank_and_crowding(points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -28,42 +29,42 @@ from search_space.space import SearchSpace
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class PredictorSettings:
+    """When the model proposes, and how boldly."""
+
+    warm_up: int = 10  # random proposals before the model's, [2, 1e6]
+    explore: int = 50  # proposals, the random ones counted in, before those by expected gain, [0, 1e9]
+    optimism: float = 1.0  # standard deviations added to the mean log reward while it explores, [0, 100]
+    candidates: int = 500  # random ones looked at for each proposal, beside the local search's, [1, 1e6]
+
+    def __post_init__(self) -> None:
+        check_settings(
+            warm_up=(self.warm_up, 2, 10**6),
+            explore=(self.explore, 0, 10**9),
+            optimism=(self.optimism, 0, 100),
+            candidates=(self.candidates, 1, 10**6),
+        )
+
+
 class Predictor(Algorithm):
     """Gaussian processes of accuracy and step time on the stage encoding; upper confidence bound, then expected gain.
 
     Args:
-        warm_up: random proposals before the model's.
-        explore: proposals by upper confidence bound, the random ones counted in, before those by expected gain.
-        optimism: standard deviations added to the predicted mean of the logarithm of the reward in that bound.
-        candidates: random candidates looked at for each proposal, beside those of the local search.
         step_time: gives normalised step times of architectures, if they can be had without training (a timer on the
             device, a table); then S is not predicted.
     Raises: ValueError for a setting out of range.
     """
 
     name = "predictor"
+    Settings = PredictorSettings
+    settings: PredictorSettings
 
     def __init__(
-        self,
-        space: SearchSpace,
-        seed: int = 0,
-        *,
-        warm_up: int = 10,
-        explore: int = 50,
-        optimism: float = 1.0,
-        candidates: int = 500,
-        step_time: StepTimes | None = None,
-        **settings: Any,
+        self, space: SearchSpace, seed: int = 0, *, step_time: StepTimes | None = None, **settings: Any
     ) -> None:
         super().__init__(space, seed, **settings)
-        check_settings(
-            warm_up=(warm_up, 2, 10**6),
-            explore=(explore, 0, 10**9),
-            optimism=(optimism, 0, 100),
-            candidates=(candidates, 1, 10**6),
-        )
-        self.warm_up, self.explore, self.optimism = warm_up, explore, optimism
-        self.candidates, self.step_time = candidates, step_time
+        self.step_time = step_time
         self.observations: list[Observation] = []
         self.scored = 0
         self.threads = ThreadpoolController()
@@ -80,12 +81,14 @@ class Predictor(Algorithm):
     def _propose(self, rng: np.random.Generator) -> Proposal:
         asked = self.told + len(self.pending)
         # With many in flight a few results are enough to begin: more random proposals would be made without any.
-        if asked < self.warm_up or self.scored < min(self.warm_up, _LEAST) or not self.space.decisions:
+        warm_up = self.settings.warm_up
+        if asked < warm_up or self.scored < min(warm_up, _LEAST) or not self.space.decisions:
             return Proposal(self.space.sample(rng), "predictor.random")
         # Matrices of a few hundred rows: on a busy machine a second BLAS thread makes them several times slower.
         with self.threads.limit(limits=1, user_api="blas"):
             model = self._model().assuming(self._pending_codes())
-            worth = model.gain if asked >= self.explore else partial(model.optimistic, optimism=self.optimism)
+            hopeful = partial(model.optimistic, optimism=self.settings.optimism)
+            worth = model.gain if asked >= self.settings.explore else hopeful
             best = self._search(model, worth, rng)
         if best is None:
             return Proposal(self.space.sample(rng), "predictor.random")
@@ -116,7 +119,7 @@ class Predictor(Algorithm):
         """
         if not 0 < confidence < 1:
             raise ValueError(f"confidence must be in (0, 1), got {confidence!r}")
-        if self.scored < max(_LEAST, self.warm_up):
+        if self.scored < max(_LEAST, self.settings.warm_up):
             return math.nan
         with self.threads.limit(limits=1, user_api="blas"):
             model = self._model()
@@ -130,7 +133,7 @@ class Predictor(Algorithm):
         self, model: RewardModel, worth: Callable[[Codes], Floats], rng: np.random.Generator
     ) -> _Candidate | None:
         """Climb from the best observed and the best random candidates; the best point on the way that is new."""
-        codes = self.space.sample_encodings(self.candidates, rng)
+        codes = self.space.sample_encodings(self.settings.candidates, rng)
         known = self._distinct(np.concatenate([codes, model.top(_STARTS)]))
         known_values = worth(known)
         for _ in range(_CLIMBS):
@@ -144,10 +147,10 @@ class Predictor(Algorithm):
             known, known_values = np.concatenate([known, near]), np.concatenate([known_values, found])
             if stuck:
                 break
-        old = np.isin(self._keys(known), self._keys(self._proposed())) & (not self.repeats)
+        old = np.isin(self._keys(known), self._keys(self._proposed()))
         for i in np.argsort(np.where(old, np.inf, -known_values), kind="stable"):
             architecture = self.space.decode(known[i])
-            if self.repeats or architecture.arch_id not in self.seen:
+            if architecture.arch_id not in self.seen:
                 mean, std = model.predict(known[i : i + 1])
                 return _Candidate(architecture, *model.targets.told(float(mean[0]), float(std[0])))
         return None

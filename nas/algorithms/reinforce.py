@@ -7,13 +7,16 @@ Sources: Zoph and Le 2017 (arXiv:1611.01578); Schulman et al. 2017 (arXiv:1707.0
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections import deque
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.algorithms.algorithm import Algorithm, Proposal, check_settings, score
+from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
+from nas.runs.ranking import score
 from nas.runs.trial import Trial
 from search_space.space import SearchSpace
 
@@ -82,52 +85,43 @@ class _Sample(NamedTuple):
     reward: float
 
 
-class Reinforce(Algorithm):
-    """A controller trained after every `batch` scored trials by the policy gradient, rewards over a moving baseline.
+@dataclass(frozen=True)
+class ControllerSettings:
+    """Of every controller trained by the policy gradient."""
+
+    learning_rate: float = 0.2  # of Adam, [1e-8, 10]
+    batch: int = 5  # scored trials between updates, [1, 1e4]
+    entropy: float = 0.02  # weight of the entropy bonus, [0, 100]
+    autoregressive: bool = False  # whether a decision looks at the earlier ones; else they are independent
+    memory: int = 50  # latest scored trials that an update learns from, [batch, 1e5]; older ones weigh by their ratio
+
+    def __post_init__(self) -> None:
+        check_settings(
+            learning_rate=(self.learning_rate, 1e-8, 10),
+            batch=(self.batch, 1, 10**4),
+            entropy=(self.entropy, 0, 100),
+            memory=(self.memory, self.batch, 10**5),
+        )
+
+
+class PolicyGradient(Algorithm):
+    """A controller trained after every `batch` scored trials by the policy gradient; abstract: of what advantages.
 
     Each proposal carries its log-probability, so that a result which comes late, when the policy has moved, is weighted
     by the ratio of the two. A trial without one (of another algorithm) counts as drawn uniformly.
-
-    Args:
-        learning_rate: of Adam.
-        batch: scored trials between updates.
-        entropy: weight of the entropy bonus.
-        autoregressive: whether a decision looks at the earlier ones; otherwise decisions are independent.
-        baseline_decay: of the moving mean and spread of rewards.
-        memory: latest scored trials that an update learns from, >= batch: older ones weigh by the probability ratio.
-    Raises: ValueError for a setting out of range.
     """
 
-    name = "reinforce"
-    epochs, clip = 1, math.inf
+    Settings = ControllerSettings
+    settings: ControllerSettings
+    epochs: int = 1  # Adam steps per batch
+    clip: float = math.inf  # half-width of the ratio's range around 1
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        seed: int = 0,
-        *,
-        learning_rate: float = 0.2,
-        batch: int = 5,
-        entropy: float = 0.02,
-        autoregressive: bool = False,
-        baseline_decay: float = 0.95,
-        memory: int = 50,
-        **settings: Any,
-    ) -> None:
+    def __init__(self, space: SearchSpace, seed: int = 0, **settings: Any) -> None:
         super().__init__(space, seed, **settings)
-        check_settings(
-            learning_rate=(learning_rate, 1e-8, 10),
-            batch=(batch, 1, 10**4),
-            entropy=(entropy, 0, 100),
-            baseline_decay=(baseline_decay, 0, 1 - 1e-9),
-            memory=(memory, batch, 10**5),
-        )
-        self.learning_rate, self.batch, self.entropy, self.decay = learning_rate, batch, entropy, baseline_decay
-        self.controller = Controller([len(d.choices) for d in space.decisions], autoregressive)
+        self.controller = Controller([len(d.choices) for d in space.decisions], self.settings.autoregressive)
         self.told_codes: set[bytes] = set()
-        self.recent: deque[_Sample] = deque(maxlen=memory)
+        self.recent: deque[_Sample] = deque(maxlen=self.settings.memory)
         self.waiting = 0  # scored since the last update
-        self.weight, self.mean, self.square = 0.0, 0.0, 0.0  # moving sums of 1, reward and its square
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
         codes, log_probs = self.controller.sample(_DRAWS, rng)
@@ -137,7 +131,7 @@ class Reinforce(Algorithm):
         allowed = self.space.allowed(codes)
         old = {*self.told_codes, *(self.space.encode(p.architecture).tobytes() for p in self.pending.values())}
         for code, log_prob in zip(codes[allowed], log_probs[allowed], strict=True):
-            if self.repeats or code.tobytes() not in old:
+            if code.tobytes() not in old:
                 return Proposal(self.space.decode(code), self.name, notes={"log_prob": float(log_prob)})
         if not allowed.any():
             return Proposal(self.space.sample(rng), f"{self.name}.random")
@@ -160,19 +154,13 @@ class Reinforce(Algorithm):
         log_prob = trial.proposal.get("log_prob", uniform)
         self.recent.append(_Sample(self.space.encode(trial.architecture), float(log_prob), reward))
         self.waiting += 1
-        if self.waiting >= self.batch:
+        if self.waiting >= self.settings.batch:
             self._update(list(self.recent))
             self.waiting = 0
 
+    @abstractmethod
     def _advantages(self, rewards: Floats) -> Floats:
         """What each of the rewards (N,) in memory counts for; the last `waiting` of them are new."""
-        for reward in rewards[-self.waiting :]:
-            self.weight = self.decay * self.weight + 1
-            self.mean = self.decay * self.mean + reward
-            self.square = self.decay * self.square + reward**2
-        mean = self.mean / self.weight
-        spread = math.sqrt(max(0.0, self.square / self.weight - mean**2))
-        return np.asarray((rewards - mean) / (spread + 1e-9))
 
     def _update(self, samples: list[_Sample]) -> None:
         advantages = self._advantages(np.array([s.reward for s in samples]))
@@ -184,9 +172,9 @@ class Reinforce(Algorithm):
             # PPO's pessimistic minimum: no gradient where the ratio has left the clip range in the wanted direction.
             inside = np.where(advantages > 0, ratio <= 1 + self.clip, ratio >= 1 - self.clip)
             by_logit = (advantages * ratio * inside)[:, None] * (rows - p)
-            by_logit += self.entropy * self._entropy_gradient(p)
+            by_logit += self.settings.entropy * self._entropy_gradient(p)
             by_logit *= decided
-            self.controller.climb(rows, by_logit / len(rows), self.learning_rate)
+            self.controller.climb(rows, by_logit / len(rows), self.settings.learning_rate)
 
     def _entropy_gradient(self, p: Floats) -> Floats:
         log_p = np.log(p + 1e-12)
@@ -197,48 +185,66 @@ class Reinforce(Algorithm):
         return result
 
 
-class PPO(Reinforce):
-    """Reinforce with several steps on each batch, the probability ratio clipped, and rewards that count by their rank.
+@dataclass(frozen=True)
+class ReinforceSettings(ControllerSettings):
+    """Of REINFORCE."""
+
+    baseline_decay: float = 0.95  # of the moving mean and spread of rewards, [0, 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_settings(baseline_decay=(self.baseline_decay, 0, 1 - 1e-9))
+
+
+class Reinforce(PolicyGradient):
+    """The policy gradient of rewards over a moving baseline."""
+
+    name = "reinforce"
+    Settings = ReinforceSettings
+    settings: ReinforceSettings
+
+    def __init__(self, space: SearchSpace, seed: int = 0, **settings: Any) -> None:
+        super().__init__(space, seed, **settings)
+        self.weight, self.mean, self.square = 0.0, 0.0, 0.0  # moving sums of 1, reward and its square
+
+    def _advantages(self, rewards: Floats) -> Floats:
+        decay = self.settings.baseline_decay
+        for reward in rewards[-self.waiting :]:
+            self.weight = decay * self.weight + 1
+            self.mean = decay * self.mean + reward
+            self.square = decay * self.square + reward**2
+        mean = self.mean / self.weight
+        spread = math.sqrt(max(0.0, self.square / self.weight - mean**2))
+        return np.asarray((rewards - mean) / (spread + 1e-9))
+
+
+@dataclass(frozen=True)
+class PPOSettings(ControllerSettings):
+    """Of PPO."""
+
+    entropy: float = 0.05  # more of it: several steps a batch settle sooner than the rewards warrant, [0, 100]
+    epochs: int = 4  # Adam steps per batch, [1, 1000]
+    clip: float = 1.0  # half-width of the ratio's range around 1, [1e-6, 10]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_settings(epochs=(self.epochs, 1, 1000), clip=(self.clip, 1e-6, 10))
+
+
+class PPO(PolicyGradient):
+    """The policy gradient with several steps on each batch, the ratio clipped, and rewards that count by their rank.
 
     Ranks, as evolution strategies use them, keep the few best worth learning from when rewards have come close together
     or one was a failure; source: Wierstra et al. 2014 (arXiv:1106.4487), section 3.1.
-
-    Args:
-        epochs: Adam steps per batch.
-        clip: half-width of the ratio's range around 1.
-        entropy: as of Reinforce; more of it, for several steps a batch settle sooner than the rewards warrant.
-        learning_rate, batch, autoregressive, memory: as of Reinforce.
-    Raises: ValueError for a setting out of range.
     """
 
     name = "ppo"
+    Settings = PPOSettings
+    settings: PPOSettings
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        seed: int = 0,
-        *,
-        epochs: int = 4,
-        clip: float = 1.0,
-        entropy: float = 0.05,
-        learning_rate: float = 0.2,
-        batch: int = 5,
-        autoregressive: bool = False,
-        memory: int = 50,
-        **settings: Any,
-    ) -> None:
-        super().__init__(
-            space,
-            seed,
-            learning_rate=learning_rate,
-            batch=batch,
-            entropy=entropy,
-            autoregressive=autoregressive,
-            memory=memory,
-            **settings,
-        )
-        check_settings(epochs=(epochs, 1, 1000), clip=(clip, 1e-6, 10))
-        self.epochs, self.clip = epochs, clip
+    def __init__(self, space: SearchSpace, seed: int = 0, **settings: Any) -> None:
+        super().__init__(space, seed, **settings)
+        self.epochs, self.clip = self.settings.epochs, self.settings.clip
 
     def _advantages(self, rewards: Floats) -> Floats:
         worth = np.exp(-_TOP * np.argsort(np.argsort(-rewards)) / len(rewards))

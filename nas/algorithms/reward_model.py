@@ -14,6 +14,7 @@ from scipy.special import ndtr
 
 from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Codes, Features
+from nas.runs.ranking import score
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
@@ -37,7 +38,7 @@ class Observation(NamedTuple):
 
 def observation(trial: Trial, code: Codes) -> Observation:
     """Read a trial; a reward of 0 is that of a network that learned nothing and counts as broken."""
-    reward = _number(trial.reward) if trial.status == "ok" else math.nan
+    reward = _number(score(trial))
     broken = trial.status in ("failed", "oom", "nan", "timeout") or reward == 0
     params = trial.p_normalised if trial.p_normalised is not None else trial.params
     return Observation(
@@ -133,7 +134,7 @@ class Targets:
         if w == 0:
             self.offset = float(np.median(rest))
         elif (self.step_time[s] > 0).all():
-            # Trials that were timed but never trained (filtered, pruned) teach step time all the same.
+            # Trials that were timed but never trained (pruned) teach step time all the same.
             told = self.step_time > 0
             self.offset = float(np.median(rest - w * np.log(self.step_time[s])))
             self.times = self.codes[told], self.step_time[told]

@@ -8,46 +8,52 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nas.algorithms.algorithm import Algorithm, Proposal, check_settings, score
+from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
+from nas.runs.ranking import score
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 
 
+@dataclass(frozen=True)
+class TPESettings:
+    """Of Optuna's TPESampler."""
+
+    startup: int = 10  # random trials at the start, [1, 1e6]
+    candidates: int = 24  # draws from the good density of which the best is proposed, [1, 1e5]
+    multivariate: bool = True  # whether decisions are modelled together
+
+    def __post_init__(self) -> None:
+        check_settings(startup=(self.startup, 1, 10**6), candidates=(self.candidates, 1, 10**5))
+
+
 class TPE(Algorithm):
     """Optuna's TPESampler over categorical decisions; what is in flight counts as poor (its constant liar).
 
-    Args:
-        startup: random trials at the start.
-        candidates: draws from the good density of which the best is proposed.
-        multivariate: whether decisions are modelled together.
     Raises: ValueError for a setting out of range, or if Optuna is not installed.
     """
 
     name = "tpe"
+    Settings = TPESettings
+    settings: TPESettings
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        seed: int = 0,
-        *,
-        startup: int = 10,
-        candidates: int = 24,
-        multivariate: bool = True,
-        **settings: Any,
-    ) -> None:
+    def __init__(self, space: SearchSpace, seed: int = 0, **settings: Any) -> None:
         super().__init__(space, seed, **settings)
-        check_settings(startup=(startup, 1, 10**6), candidates=(candidates, 1, 10**5))
         try:
             import optuna
         except ImportError:
             raise ValueError("algorithm 'tpe' needs Optuna: pip install 'training-aware-nas[algorithms]'") from None
         self.optuna = optuna
-        self.options = {"n_startup_trials": startup, "n_ei_candidates": candidates, "multivariate": multivariate}
+        self.options = {
+            "n_startup_trials": self.settings.startup,
+            "n_ei_candidates": self.settings.candidates,
+            "multivariate": self.settings.multivariate,
+        }
         lengths = {d.name: len(d.choices) for d in space.decisions}
         self.distributions = {
             name: optuna.distributions.CategoricalDistribution(list(range(lengths[name]))) for name in sorted(lengths)
@@ -74,7 +80,7 @@ class TPE(Algorithm):
         if not self.space.allowed(code[None])[0]:
             return Proposal(self.space.sample(rng), "tpe.random")
         architecture = self.space.decode(code)
-        if architecture.arch_id in self.seen and not self.repeats:
+        if architecture.arch_id in self.seen:
             # Its densities peak where it has been; asking it again costs as much and mostly says the same.
             return Proposal(self._mutated(architecture, rng), "tpe.mutation", (architecture.arch_id,))
         return Proposal(architecture, "tpe")

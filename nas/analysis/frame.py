@@ -81,7 +81,9 @@ def rescore(frame: pd.DataFrame, name: str, settings: Mapping[str, float]) -> pd
     Raises: ValueError for an unknown reward or setting, or one that needs what no trial measured.
     """
     ok = frame["status"] == "ok"
-    rewards = [score(row, name, settings) for row in records(frame[ok])]
+    metrics = [column for column in frame.columns if column not in _FIELDS and column not in decision_columns(frame)]
+    numbers = records(frame[metrics][ok])
+    rewards = [score(row | {"metrics": m}, name, settings) for row, m in zip(records(frame[ok]), numbers, strict=True)]
     again = frame.assign(reward=math.nan, reward_name=name, w=settings.get("w"), v=settings.get("v"))
     again.loc[ok, "reward"] = rewards
     return again

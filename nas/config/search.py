@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nas import plugins
-from nas.algorithms import ALGORITHMS
+from nas.algorithms import ALGORITHMS, find_algorithm, make_settings
 from nas.comparable import may_change_fields
 from nas.config.check import at_least, changes, check_keys, checked, load, section
 from nas.config.settings import EVALUATOR, AlgorithmSettings, SearchSettings
@@ -18,7 +17,7 @@ from nas.data.settings import AugmentSettings, DataSettings
 from nas.measure.settings import StepTimeSettings
 from nas.training.settings import ExecutionSettings, TrainSettings, split_training
 from nas.trials.scoring import RewardSettings
-from rewards import REWARDS, is_finite_number
+from rewards import REWARDS, reward_settings
 from search_space.architecture import Architecture
 from search_space.choices import Constraints
 from search_space.families import PUBLISHED, published
@@ -56,7 +55,8 @@ class Config:
         for name in _SECTIONS:
             record[name] = dataclasses.asdict(getattr(self, name))
         for name in _NAMED:
-            record[name] |= record[name].pop("settings")
+            del record[name]["settings"]
+            record[name] |= _all_settings(name, getattr(self, name))
         return record | {"image_size": self.image_size, "device": self.device, "seed": self.seed}
 
 
@@ -217,10 +217,12 @@ def _reference(given: Any, space: SearchSpace) -> Architecture:
 
 def _section(name: str, given: Any) -> Any:
     settings = _SECTIONS[name]
+    if name in _NAMED:
+        made = given if isinstance(given, settings) else section(name, settings, _split_named(name, given))
+        _all_settings(name, made)  # to refuse what is wrong with them
+        return made
     if isinstance(given, settings):
         return given
-    if name in _NAMED:
-        given = _split_named(name, {} if given is None else given)
     if name == "search" and isinstance(given, Mapping) and given.get("evaluator") in _MOVED:
         given = {**given, "evaluator": _MOVED[given["evaluator"]]}
     return section(name, settings, given)
@@ -228,15 +230,36 @@ def _section(name: str, given: Any) -> Any:
 
 def _split_named(section: str, given: Any) -> dict[str, Any]:
     """Split `{name: x, seed: 0, a: 1}` into the fields of the settings and the thing's own settings, checked."""
+    given = {} if given is None else given
     if not isinstance(given, str | Mapping):
         raise ValueError(f"{section} must be a name or a mapping, got {given!r}")
     record = {"name": given} if isinstance(given, str) else dict(given)
     own = [field.name for field in dataclasses.fields(_SECTIONS[section]) if field.name != "settings"]
     fields = {key: record.pop(key) for key in own if key in record}
-    thing = find(section, str(fields.get("name", _SECTIONS[section]().name)), _NAMED[section])
-    known = [p.name for p in inspect.signature(thing).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    name = str(fields.get("name", _SECTIONS[section]().name))
+    find(section, name, _NAMED[section])
+    if section == "algorithm":
+        known = [field.name for field in dataclasses.fields(find_algorithm(name).Settings)]
+        _drop_repeats(record, known)
+    else:
+        known = list(reward_settings(name))
     check_keys(record, known, f"{section}.")
-    for key, value in record.items():
-        if section == "reward" and not is_finite_number(value):
-            raise ValueError(f"reward.{key} must be a finite number, got {value!r}")
     return fields | {"settings": record}
+
+
+def _drop_repeats(record: dict[str, Any], known: list[str]) -> None:
+    """Take out what older configurations may say of an option that is gone; what it said by default still holds."""
+    if "repeats" in record and "repeats" not in known and (given := record.pop("repeats")) is not False:
+        raise ValueError(f"algorithm.repeats is gone, an architecture is proposed once: remove it, got {given!r}")
+
+
+def _all_settings(section: str, chosen: AlgorithmSettings | RewardSettings) -> dict[str, Any]:
+    """Give every setting of the algorithm or reward with its value, as plain data. Raises ValueError for a bad one."""
+    if section == "reward":
+        settings = reward_settings(chosen.name, chosen.settings, path="reward.{key}")
+    else:
+        try:
+            settings = dataclasses.asdict(make_settings(find_algorithm(chosen.name), chosen.settings))
+        except ValueError as error:
+            raise ValueError(f"algorithm {chosen.name}: {error}") from None
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}

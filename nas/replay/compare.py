@@ -46,7 +46,7 @@ def compare_algorithms(
     Args:
         run: a run, its folder, or a CSV as `read_trials` takes it.
         space: whose decisions a CSV's columns are; default: the run's own.
-        algorithms: keys of ALGORITHMS.
+        algorithms: keys of ALGORITHMS, or `module:Name`.
         seeds: searches per algorithm, >= 1.
         trials: length of a search; default: as many as the log holds.
         settings: of an algorithm, by its name; default: its own defaults.

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.algorithms import ALGORITHMS
+from nas.algorithms import Algorithm, find_algorithm
 from nas.algorithms.algorithm import Exhausted
-from nas.replay.table import TableEvaluator
+from nas.replay.table import Table
 from nas.runs.trial import Trial
 from search_space.space import SearchSpace
 
@@ -55,23 +55,24 @@ def replay(
 
     Args:
         trials: of the log; those that are finished, scored and in the space make the table.
-        algorithms: keys of ALGORITHMS.
+        algorithms: keys of ALGORITHMS, or `module:Name`.
         budget: trials of each search; default: the table's size.
         settings: of an algorithm, by its name.
     Raises: ValueError for an unknown algorithm, a bad setting, or a log without usable trials.
     """
-    for name in algorithms:
-        if name not in ALGORITHMS:
-            raise ValueError(f"unknown algorithm {name!r}; known: {', '.join(ALGORITHMS)}")
+    kinds = {name: find_algorithm(name) for name in algorithms}
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
-    table = TableEvaluator(space, trials)
+    table = Table(space, trials)
     length = min(budget or len(table.trials), len(table.trials))
-    return [_replay_one(table, name, seeds, length, (settings or {}).get(name, {})) for name in algorithms]
+    given = settings or {}
+    return [_replay_one(table, name, kinds[name], seeds, length, given.get(name, {})) for name in algorithms]
 
 
-def _replay_one(table: TableEvaluator, name: str, seeds: int, length: int, settings: Mapping[str, Any]) -> Replayed:
-    runs = [_search(table, name, seed, length, settings) for seed in range(seeds)]
+def _replay_one(
+    table: Table, name: str, kind: type[Algorithm], seeds: int, length: int, settings: Mapping[str, Any]
+) -> Replayed:
+    runs = [_search(table, kind, seed, length, settings) for seed in range(seeds)]
     curves = np.maximum.accumulate([rewards for rewards, _ in runs], axis=1)
     best = table.best.reward or 0.0
     to_best, to_near = _first_at(curves, best), _first_at(curves, best - 0.001 * abs(best))
@@ -95,19 +96,20 @@ def _replay_one(table: TableEvaluator, name: str, seeds: int, length: int, setti
 
 
 def _search(
-    table: TableEvaluator, name: str, seed: int, length: int, settings: Mapping[str, Any]
+    table: Table, kind: type[Algorithm], seed: int, length: int, settings: Mapping[str, Any]
 ) -> tuple[list[float], float]:
     """Rewards in the order found, and the share of proposals that the log itself held."""
-    algorithm = ALGORITHMS[name](table.space, seed, **settings)
+    algorithm = kind(table.space, seed, **settings)
     given: set[str] = set()
     rewards: list[float] = []
     exact = 0
     while len(rewards) < length:
         try:
-            asked = algorithm.ask()
+            proposal = algorithm.ask()
         except Exhausted:
             break
-        proposal = algorithm.pending.pop(asked.arch_id)
+        asked = proposal.architecture
+        algorithm.pending.pop(asked.arch_id)  # whatever is told in its place
         found = table.nearest(asked, given)
         given.add(found.arch_id)
         exact += found.arch_id == asked.arch_id

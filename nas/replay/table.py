@@ -6,15 +6,15 @@ import csv
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.algorithms import Proposal
 from nas.runs.log import read_lines
+from nas.runs.ranking import best, is_scored
 from nas.runs.trial import Trial
 from rewards.weighted_product import weighted_product
 from search_space.architecture import Architecture
@@ -24,11 +24,10 @@ from search_space.space import Decision, SearchSpace
 COLUMNS = ("accuracy", "step_time", "params")
 
 
-class TableEvaluator:
+class Table:
     """Answers from finished trials. An architecture that is not in the table gets the answer of the nearest that is.
 
-    "Nearest" counts the decisions on which two architectures differ, and is the search's own approximation: `exact`
-    says how many answers needed none.
+    "Nearest" counts the decisions on which two architectures differ, and is an approximation.
 
     Args:
         space: whose decisions compare architectures; trials outside it are left out.
@@ -38,18 +37,18 @@ class TableEvaluator:
 
     def __init__(self, space: SearchSpace, trials: Sequence[Trial]) -> None:
         self.space = space
-        known = {t.arch_id: t for t in trials if _usable(t) and space.contains(t.architecture)}
+        known = {t.arch_id: t for t in trials if is_scored(t) and space.contains(t.architecture)}
         if not known:
             raise ValueError(f"none of the {len(trials)} trials is finished, scored and in the space")
         self.trials = tuple(known.values())
-        self.by_id = known
         self.codes: NDArray[np.int64] = np.stack([space.encode(t.architecture) for t in self.trials])
-        self.exact, self.asked = 0, 0
 
     @property
     def best(self) -> Trial:
         """The trial of the greatest reward."""
-        return max(self.trials, key=_reward)
+        found = best(self.trials)
+        assert found is not None  # or there would be no table
+        return found
 
     def nearest(self, architecture: Architecture, without: frozenset[str] | set[str] = frozenset()) -> Trial:
         """The known trial that differs in the fewest decisions; of several, the earliest.
@@ -64,21 +63,6 @@ class TableEvaluator:
             if trial.arch_id not in without:
                 return trial
         raise ValueError(f"all {len(self.trials)} trials of the table were given")
-
-    def evaluate(self, proposal: Proposal, trial_id: int = 0) -> Trial:
-        """Answer a proposal with the numbers of the table, under the proposal's own name."""
-        architecture = proposal.architecture
-        found = self.by_id.get(architecture.arch_id)
-        self.asked += 1
-        self.exact += found is not None
-        return replace(
-            found or self.nearest(architecture),
-            architecture=architecture,
-            trial_id=trial_id,
-            proposed_by=proposal.proposed_by,
-            parents=proposal.parents,
-            proposal=proposal.notes,
-        )
 
 
 def read_trials(path: Path, space: SearchSpace | None = None, *, w: float = -0.07, v: float = -0.05) -> list[Trial]:
@@ -176,11 +160,3 @@ def _float(where: str, name: str, text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{where}: {name} must be a number, got {text!r}")
     return value
-
-
-def _usable(trial: Trial) -> bool:
-    return trial.status == "ok" and trial.reward is not None and math.isfinite(trial.reward)
-
-
-def _reward(trial: Trial) -> float:
-    return trial.reward if trial.reward is not None else -math.inf

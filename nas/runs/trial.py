@@ -21,10 +21,10 @@ STATUSES = {
     "oom": "out of memory, even with one image at a time",
     "nan": "the loss was not finite",
     "timeout": "ran past its time limit",
-    "filtered": "turned away before training, by its costs",
     "pruned": "stopped because it could no longer win",
     "interrupted": "given up after the search itself was killed too often while it ran",
 }
+_EARLIER = {"filtered": "pruned"}  # statuses that logs of earlier versions may have -> what they are read as
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,7 @@ class Trial:
         """Read what `to_dict` wrote; keys of a later schema are ignored. Raises ValueError for a bad record."""
         try:
             known = {f.name: record[f.name] for f in fields(cls) if f.name in record}
+            known["status"] = _EARLIER.get(record["status"], record["status"])
             known["architecture"] = Architecture.from_dict(record["architecture"])
             known["parents"] = tuple(known.get("parents") or ())
             known["curve"] = tuple(known.get("curve") or ())

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nas.algorithms import ALGORITHMS, Algorithm
+from nas.algorithms import Algorithm, find_algorithm
 from nas.config.search import Config
 from nas.config.settings import EVALUATOR
 from nas.data.prepare import Prepared
@@ -37,8 +37,7 @@ def make_algorithm(config: Config) -> Algorithm:
     settings = config.algorithm
     config.space.sample(np.random.default_rng(0))
     try:
-        algorithm = find("algorithm", settings.name, ALGORITHMS)
-        return algorithm(config.space, settings.seed, **settings.settings)
+        return find_algorithm(settings.name)(config.space, settings.seed, **settings.settings)
     except (TypeError, ValueError) as error:
         raise ValueError(f"algorithm {settings.name}: {error}") from None
 

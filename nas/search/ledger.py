@@ -77,12 +77,11 @@ class Ledger:
         if self.exhausted or self._next_id >= self.budget:
             return None
         try:
-            architecture = self.algorithm.ask()
+            proposal = self.algorithm.ask()
         except Exhausted as error:
             logger.warning("the search ends early: %s", error)
             self.exhausted = True
             return None
-        proposal = self.algorithm.pending[architecture.arch_id]
         flight = _Flight(Candidate(self._next_id, proposal, self.seed + self._next_id, 0))
         self._events.append(
             {"event": "proposed", "trial_id": self._next_id, "seed": flight.candidate.seed} | _proposal_record(proposal)

@@ -48,4 +48,5 @@ def measurement(fields: Mapping[str, Any]) -> Measurement:
         params_count=known("params"),
         macs=known("macs"),
         peak_memory_mb=known("peak_memory_mb"),
+        metrics=fields.get("metrics") or {},
     )

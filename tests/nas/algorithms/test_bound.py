@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nas.algorithms import ALGORITHMS
-from nas.algorithms.bound import accuracy_from_curves, bound, bound_errors, needed_accuracy
+from nas.algorithms.bound import accuracy_from_curves, bound, needed_accuracy
 from nas.runs.trial import Trial
 from search_space.spaces import small
 
@@ -61,20 +61,6 @@ def test_curves_bound_the_final_accuracy(log):
     assert math.isnan(accuracy_from_curves(known, ()))
     with pytest.raises(ValueError, match="confidence"):
         accuracy_from_curves(known, fresh[0].curve, confidence=1.0)
-
-
-def test_errors_on_a_complete_log(log):
-    """A bound that is always right stops nothing of the top k; one that is far too low is counted as wrong."""
-    sure = bound_errors(log, lambda earlier, trial: trial.accuracy, k=5)
-    assert sure.wrongly == sure.exceeded == 0
-    assert 0 < sure.stopped < sure.judged == len(log)
-    low = bound_errors(log, lambda earlier, trial: 0.0, k=5)
-    assert low.exceeded == len(log)
-    assert low.wrongly > 0
-    curves = bound_errors(log, lambda earlier, trial: accuracy_from_curves(earlier, trial.curve[:6]), k=5)
-    assert curves.judged == len(log) - 20
-    assert curves.stopped > 0
-    assert curves.wrongly == 0
 
 
 def test_the_predictor_bounds_before_training(log):

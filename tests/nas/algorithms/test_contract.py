@@ -57,7 +57,7 @@ def run(algorithm: Algorithm, trials: int, *, in_flight: int = 3, seed: int = 5)
     rng, log, flying = np.random.default_rng(seed), [], []
     while len(log) < trials:
         while len(flying) < in_flight:
-            flying.append(algorithm.ask())
+            flying.append(algorithm.ask().architecture)
         architecture = flying.pop(rng.integers(len(flying)))
         status = "ok" if rng.random() < 0.8 else str(rng.choice(sorted(STATUSES)))
         log.append(trial_of(algorithm, architecture, status))
@@ -98,7 +98,8 @@ def test_a_replayed_log_asks_the_same_next(name, space, trials):
     for _ in range(3):
         expected = algorithm.ask()
         assert resumed.ask() == expected
-        assert resumed.pending[expected.arch_id] == algorithm.pending[expected.arch_id]
+        arch_id = expected.architecture.arch_id
+        assert resumed.pending[arch_id] == algorithm.pending[arch_id]
 
 
 def test_a_small_space_is_exhausted(name):
@@ -106,7 +107,7 @@ def test_a_small_space_is_exhausted(name):
     algorithm = ALGORITHMS[name](TINY)
     asked = []
     for _ in range(TINY.size):
-        asked.append(algorithm.ask())
+        asked.append(algorithm.ask().architecture)
         algorithm.tell(trial_of(algorithm, asked[-1]))
     assert {a.arch_id for a in asked} == {a.arch_id for a in TINY}
     with pytest.raises(Exhausted):
@@ -118,17 +119,17 @@ def test_a_space_of_one_is_exhausted_after_one(name):
     only = SearchSpace(8, (StageChoices(("mbconv",), (1,), (3,), (1, 4), (8,), (2,)),), 16, image_size=32)
     only = replace(only, constraints=Constraints(params_max=count(only.decode([0]), 32).params, image_size=32))
     algorithm = ALGORITHMS[name](only)
-    algorithm.tell(trial_of(algorithm, algorithm.ask()))
+    algorithm.tell(trial_of(algorithm, algorithm.ask().architecture))
     with pytest.raises(Exhausted):
         algorithm.ask()
 
 
 def test_trials_without_result_do_not_stop_it(name):
     """A search in which nothing ever succeeds still proposes."""
-    algorithm = ALGORITHMS[name](SPACE)
+    algorithm, bad = ALGORITHMS[name](SPACE), sorted(set(STATUSES) - {"ok"})
     for number in range(30):
-        architecture = algorithm.ask()
-        algorithm.tell(trial_of(algorithm, architecture, sorted(set(STATUSES) - {"ok"})[number % 7]))
+        architecture = algorithm.ask().architecture
+        algorithm.tell(trial_of(algorithm, architecture, bad[number % len(bad)]))
     assert algorithm.told == 30
 
 
@@ -136,8 +137,8 @@ def test_only_the_reward_told_is_enough(name):
     """A log with rewards and nothing else (no accuracy, step time, exponents) can be learned from."""
     algorithm = ALGORITHMS[name](SPACE, seed=1)
     for _ in range(30):
-        algorithm.tell(trial_of(algorithm, algorithm.ask(), sparse=True))
-    assert SPACE.contains(algorithm.ask())
+        algorithm.tell(trial_of(algorithm, algorithm.ask().architecture, sparse=True))
+    assert SPACE.contains(algorithm.ask().architecture)
 
 
 def test_trials_nobody_asked_for_are_learned_from(name):
@@ -147,7 +148,7 @@ def test_trials_nobody_asked_for_are_learned_from(name):
     log = run(earlier, 25)
     for trial in log:
         algorithm.tell(trial)
-    assert not {t.arch_id for t in log} & {algorithm.ask().arch_id for _ in range(5)}
+    assert not {t.arch_id for t in log} & {algorithm.ask().architecture.arch_id for _ in range(5)}
     foreign = next(iter(TINY))
     assert not compatible(SPACE, foreign)
     assert compatible(SPACE, log[0].architecture)
@@ -192,7 +193,7 @@ def test_an_assumed_proposal_is_not_asked_again(name):
     algorithm = ALGORITHMS[name](TINY)
     running = next(iter(TINY))
     algorithm.assume(Proposal(running, "earlier"))
-    asked = {algorithm.ask().arch_id for _ in range(TINY.size - 1)}
+    asked = {algorithm.ask().architecture.arch_id for _ in range(TINY.size - 1)}
     assert running.arch_id not in asked
 
 

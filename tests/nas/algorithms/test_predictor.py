@@ -181,7 +181,7 @@ def test_the_gain_is_what_a_draw_from_the_model_would_gain():
 def test_late_proposals_are_by_gain():
     """After `explore` proposals the candidate of the greater gain is asked, before it the more optimistic one."""
     early, late = (noisy_predictor(40, noise=0.003, explore=explore) for explore in (1000, 40))
-    hopeful, gainful = (SPACE.encode(predictor.ask())[None] for predictor in (early, late))
+    hopeful, gainful = (SPACE.encode(predictor.ask().architecture)[None] for predictor in (early, late))
     model = late._model()
     assert model.gain(gainful)[0] > model.gain(hopeful)[0]
     assert model.optimistic(gainful, 1.0)[0] < model.optimistic(hopeful, 1.0)[0]
@@ -190,14 +190,14 @@ def test_late_proposals_are_by_gain():
 def test_many_in_flight_need_not_wait_for_the_warm_up():
     """Eight workers get the model's proposals once ten are out and four are back, not after ten are back."""
     predictor = ALGORITHMS["predictor"](SPACE, warm_up=10)
-    asked = [predictor.ask() for _ in range(10)]
+    asked = [predictor.ask().architecture for _ in range(10)]
     codes = np.array([SPACE.encode(a) for a in asked[:4]])
     told = list(trials_of(SPACE, codes))
     for trial in told[:3]:
         predictor.tell(trial)
-    assert predictor.pending[predictor.ask().arch_id].proposed_by == "predictor.random"
+    assert predictor.ask().proposed_by == "predictor.random"
     predictor.tell(told[3])
-    assert predictor.pending[predictor.ask().arch_id].proposed_by == "predictor.model"
+    assert predictor.ask().proposed_by == "predictor.model"
 
 
 def test_a_network_that_failed_to_train_does_not_drown_the_rest():
@@ -224,10 +224,11 @@ def test_rewards_below_0_are_learned_too(shift):
     """A reward such as accuracy - k * step time may be negative all along: what is proposed must get better even so."""
     algorithm, rewards = ALGORITHMS["predictor"](SPACE, 0), []
     for _ in range(40):
-        architecture = algorithm.ask()
+        proposal = algorithm.ask()
+        architecture = proposal.architecture
         accuracy, time, params = (float(x[0]) for x in numbers(SPACE, SPACE.encode(architecture)[None]))
         rewards.append(accuracy - 0.1 * time - shift)
-        notes = algorithm.pending[architecture.arch_id].notes
+        notes = proposal.notes
         told = {"accuracy": accuracy, "s_normalised": time, "p_normalised": params, "reward": rewards[-1]}
         algorithm.tell(Trial(architecture, "ok", **told))
     assert min(rewards[30:]) > max(rewards[:10])

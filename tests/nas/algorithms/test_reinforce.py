@@ -10,9 +10,9 @@ def test_ppo_learns_from_ranks():
     """PPO proposes the same whether rewards are far apart or close together, as they are late in a search."""
     plain, squeezed = (ALGORITHMS["ppo"](small(), seed=2) for _ in range(2))
     for _ in range(40):
-        architecture = plain.ask()
-        assert squeezed.ask() == architecture
-        notes = plain.pending[architecture.arch_id].notes
+        proposal = plain.ask()
+        architecture, notes = proposal.architecture, proposal.notes
+        assert squeezed.ask().architecture == architecture
         reward = sum(stage.layers * stage.expansion for stage in architecture.stages) / 100
         for algorithm, told in ((plain, reward), (squeezed, 0.7 + 0.01 * reward**3)):
             algorithm.tell(Trial(architecture, "ok", proposed_by="ppo", parents=(), proposal=notes, reward=told))

@@ -90,7 +90,7 @@ def test_only_what_makes_trials_incomparable_counts_as_a_difference():
     changed = differences(old, parse(SMALL | harmful).to_dict())
     assert "training.epochs: 10 -> 3" in changed
     assert "image_size: 32 -> 16" in changed
-    assert "reward.w: 'not set' -> -0.1" in changed
+    assert "reward.w: -0.07 -> -0.1" in changed
 
 
 def test_constraints_are_counted_at_the_image_size_of_the_search():

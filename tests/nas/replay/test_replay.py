@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.algorithms import Proposal
 from nas.analysis import load, load_trials, save
 from nas.analysis.plots import replays
 from nas.replay.replay import replay, write_replay
-from nas.replay.table import TableEvaluator, read_trials
+from nas.replay.table import Table, read_trials
 from nas.runs.folder import read_config
 from nas.runs.trial import Trial
 from search_space.cost import count
@@ -43,24 +42,22 @@ def log():
     return [trial_of(SPACE.decode(code)) for code in np.unique(SPACE.sample_encodings(60, rng), axis=0)]
 
 
-def test_the_table_answers_what_it_knows_and_says_when_it_does_not(log):
-    """A known architecture gets its own numbers, an unknown one those of the nearest, counted as not exact."""
-    table = TableEvaluator(SPACE, log[1:])
-    known = table.evaluate(Proposal(log[5].architecture, "test"), trial_id=3)
-    assert (known.reward, known.accuracy, known.trial_id) == (log[5].reward, log[5].accuracy, 3)
-    unknown = table.evaluate(Proposal(log[0].architecture, "test"))
+def test_the_table_answers_what_it_knows_and_of_the_rest_the_nearest(log):
+    """A known architecture gets its own trial, an unknown one that of the fewest differing decisions, each once."""
+    table = Table(SPACE, log[1:])
+    assert table.nearest(log[5].architecture) == log[5]
     distance = [int((SPACE.encode(t.architecture) != SPACE.encode(log[0].architecture)).sum()) for t in log[1:]]
-    assert unknown.architecture == log[0].architecture
-    assert unknown.reward == log[1:][int(np.argmin(distance))].reward
-    assert (table.exact, table.asked) == (1, 2)
+    first = log[1:][int(np.argmin(distance))]
+    assert table.nearest(log[0].architecture) == first
+    assert table.nearest(first.architecture, {first.arch_id}) != first
 
 
 def test_unfinished_and_foreign_trials_are_no_table(log):
     """A log without a finished trial of the space is an error, not an empty benchmark."""
     with pytest.raises(ValueError, match="none of the 1 trials"):
-        TableEvaluator(SPACE, [trial_of(log[0].architecture, status="oom", reward=None)])
+        Table(SPACE, [trial_of(log[0].architecture, status="oom", reward=None)])
     with pytest.raises(ValueError, match="none of the"):
-        TableEvaluator(small(stem_stride=2), log)
+        Table(small(stem_stride=2), log)
 
 
 def test_replay_reaches_the_best_of_the_log(log):
