@@ -18,13 +18,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas.analysis.run import Run, open_run
+    from nas.architectures import find_architecture
     from nas.config.search import Config, load_config, search_config
+    from nas.config.train import load_training
+    from nas.data.prepare import prepare
+    from nas.export.export import export_model
+    from nas.families import scale
+    from nas.full_training.train import train
+    from nas.profiling import profile
+    from nas.replay.compare import compare_algorithms
     from nas.runs.columns import COLUMNS, Column
     from nas.runs.trial import Trial
     from nas.search.evaluation import evaluate
     from nas.search.plan import describe
     from nas.search.run import run_search
     from nas.trackers.callback import Callback
+    from search_space.description import describe_space
 
 _WHERE = {
     "COLUMNS": "nas.runs.columns",
@@ -33,12 +42,21 @@ _WHERE = {
     "Config": "nas.config.search",
     "Run": "nas.analysis.run",
     "Trial": "nas.runs.trial",
+    "compare_algorithms": "nas.replay.compare",
     "describe": "nas.search.plan",
+    "describe_space": "search_space.description",
     "evaluate": "nas.search.evaluation",
+    "export_model": "nas.export.export",
+    "find_architecture": "nas.architectures",
     "load_config": "nas.config.search",
+    "load_training": "nas.config.train",
     "open_run": "nas.analysis.run",
+    "prepare": "nas.data.prepare",
+    "profile": "nas.profiling",
     "run_search": "nas.search.run",
+    "scale": "nas.families",
     "search_config": "nas.config.search",
+    "train": "nas.full_training.train",
 }
 
 __all__ = [
@@ -48,12 +66,21 @@ __all__ = [
     "Config",
     "Run",
     "Trial",
+    "compare_algorithms",
     "describe",
+    "describe_space",
     "evaluate",
+    "export_model",
+    "find_architecture",
     "load_config",
+    "load_training",
     "open_run",
+    "prepare",
+    "profile",
     "run_search",
+    "scale",
     "search_config",
+    "train",
 ]
 
 

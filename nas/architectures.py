@@ -13,7 +13,8 @@ from typing import Any
 from nas.runs.folder import TRIALS, config_if_run, read_trials
 from nas.runs.ranking import best
 from nas.runs.trial import Trial
-from search_space.architecture import Architecture, from_block_strings
+from search_space.architecture import Architecture
+from search_space.block_strings import from_block_strings
 from search_space.families import PUBLISHED, published
 
 

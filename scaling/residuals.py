@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from scaling.grow import scale
 from scaling.rule import FROM_BASE, Rule
-from search_space.architecture import STAGE_FIELDS, Architecture
+from search_space.architecture import Architecture
 from search_space.cost import count
 from search_space.families import published
 
@@ -55,8 +55,7 @@ def _fields(size: str, ours: Architecture, theirs: Architecture) -> list[Residua
     names = [f.name for f in fields(Architecture) if f.name != "stages"]
     rows = [Residual(size, name, getattr(ours, name), getattr(theirs, name)) for name in names]
     for number in range(max(len(ours.stages), len(theirs.stages))):
-        stages = [a.stages[number] if number < len(a.stages) else None for a in (ours, theirs)]
-        for name in STAGE_FIELDS:
-            values = [getattr(stage, name, None) for stage in stages]
-            rows.append(Residual(size, f"stage{number + 1}_{name}", *values))
+        stages = [a.stages[number].named() if number < len(a.stages) else {} for a in (ours, theirs)]
+        for name in stages[0] | stages[1]:
+            rows.append(Residual(size, f"stage{number + 1}_{name}", stages[0].get(name), stages[1].get(name)))
     return [row for row in rows if row.ours != row.published]

@@ -1,21 +1,30 @@
-"""The records of an architecture, their canonical JSON and their block strings. Numbers and strings only; no torch."""
+"""The records of an architecture, and their canonical JSON. Numbers and strings only; no torch."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import operator
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
-# Every op the records know, with its code in Google's block strings (`c1`) and in timm's (`er`).
-OP_CODES = {"mbconv": ("c0", "ir"), "fused_mbconv": ("c1", "er")}
+from search_space.ops import STAGE_FIELDS as STAGE_FIELDS
+from search_space.ops import find_op
+from search_space.ops.option import NO_OPTIONS
 
-STAGE_FIELDS = ("op", "layers", "kernel_size", "expansion", "channels", "stride", "se_ratio")
+# The fields that the JSON of every architecture has. Those added later stand in it only where they are not at their
+# default, so that what was written before they came keeps its JSON and its id.
+ARCHITECTURE_FIELDS = (
+    "stem_channels",
+    "stages",
+    "head_channels",
+    "stem_stride",
+    "image_size",
+    "train_image_size",
+    "dropout",
+)
 
 
 def _whole(owner: str, name: str, value: Any, lowest: int) -> int:
@@ -54,17 +63,17 @@ class Stage:
     Source: EfficientNetV2 (arXiv:2104.00298), table 4.
     """
 
-    op: str  # a key of OP_CODES
+    op: str  # a key of OPS, or `module:Name`
     layers: int  # blocks, >= 1
     kernel_size: int  # odd
     expansion: int  # expanded channels / input channels, >= 1
     channels: int  # output channels
     stride: int  # of the first block: 1 or 2
     se_ratio: float = 0.0  # squeeze channels / block input channels; 0 = no squeeze-and-excitation
+    options: Mapping[str, Any] = NO_OPTIONS  # the op's own hyperparameters, each of them; left out = its default
 
     def __post_init__(self) -> None:
-        if not isinstance(self.op, str) or self.op not in OP_CODES:
-            raise ValueError(f"unknown op {self.op!r}; known: {', '.join(sorted(OP_CODES))}")
+        op = find_op(self.op)
         for name in ("layers", "kernel_size", "expansion", "channels", "stride"):
             object.__setattr__(self, name, _whole("stage", name, getattr(self, name), 1))
         if self.kernel_size % 2 == 0:
@@ -72,6 +81,33 @@ class Stage:
         if self.stride > 2:
             raise ValueError(f"stage stride must be 1 or 2, got {self.stride}")
         object.__setattr__(self, "se_ratio", _fraction("stage", "se_ratio", self.se_ratio, 1.0))
+        if self.options is not NO_OPTIONS or op.options:
+            object.__setattr__(self, "options", op.checked(self.op, self.options))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data, less options at their default."""
+        record = {name: getattr(self, name) for name in STAGE_FIELDS}
+        record.update(_added(self, _SAID))
+        if changed := self.changed_options():
+            record["options"] = changed
+        return record
+
+    def changed_options(self) -> dict[str, Any]:
+        """The options that are not at the op's default."""
+        return find_op(self.op).without_defaults(self.options) if self.options else {}
+
+    @property
+    def label(self) -> str:
+        """The op with its options, for a reader: `ghost (ratio 3)`."""
+        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{self.op} ({options})" if options else self.op
+
+    def named(self) -> dict[str, Any]:
+        """What a table has columns of: the fields that every stage has, then the op's own options."""
+        return {name: getattr(self, name) for name in STAGE_FIELDS} | dict(self.options)
+
+
+_SAID = (*STAGE_FIELDS, "options")
 
 
 @dataclass(frozen=True)
@@ -113,8 +149,8 @@ class Architecture:
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings; `from_dict` gives the same architecture back."""
         # Not `asdict`: it copies what it finds deeply, and searches ask for thousands of arch_ids.
-        stages = [{name: getattr(stage, name) for name in STAGE_FIELDS} for stage in self.stages]
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "stages": stages}
+        record = {name: getattr(self, name) for name in ARCHITECTURE_FIELDS} | _added(self, ARCHITECTURE_FIELDS)
+        return record | {"stages": [stage.to_dict() for stage in self.stages]}
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no white space; equal architectures give the same text."""
@@ -128,7 +164,7 @@ class Architecture:
             raise ValueError(f"architecture stages must be a list, got {type(record['stages']).__name__}")
         stages = []
         for number, stage in enumerate(record["stages"], start=1):
-            check_keys(f"stage {number}", stage, STAGE_FIELDS, STAGE_FIELDS[:-1])
+            check_keys(f"stage {number}", stage, [f.name for f in fields(Stage)], STAGE_FIELDS[:-1])
             try:
                 stages.append(Stage(**stage))
             except ValueError as error:
@@ -145,111 +181,12 @@ class Architecture:
         return cls.from_dict(record)
 
 
-_BLOCK_PART = re.compile(r"(se|[rksecio])([0-9.]+)")
-_TIMM_OPS = {"ir": "mbconv", "ds": "mbconv", "er": "fused_mbconv", "cn": "fused_mbconv"}
-_TIMM_CODES = {("mbconv", 1): "ds", ("fused_mbconv", 1): "cn"}  # timm has codes of their own for expansion 1
+def _added(record: Any, first: Sequence[str]) -> dict[str, Any]:
+    """Give the fields that came after the `first` ones and are not at their default."""
+    later = _later(record.__class__, tuple(first))
+    return {name: value for name, default in later if (value := getattr(record, name)) != default}
 
 
-def to_block_strings(architecture: Architecture, dialect: str = "google") -> list[str]:
-    """Write the stages as block strings, one per stage.
-
-    Args:
-        dialect: `google` (`r4_k3_s2_e4_i24_o48_c1`) or `timm` (`er_r4_k3_s2_e4_c48`; expansion 1 is written as timm's
-            own networks do, `cn_..._skip` for one convolution and `ds_...` for a depthwise-separable block).
-    Raises: ValueError for an unknown dialect, and for a stage that timm has no block for.
-    """
-    if dialect not in ("google", "timm"):
-        raise ValueError(f"unknown dialect {dialect!r}; known: google, timm")
-    strings, in_channels = [], architecture.stem_channels
-    for number, stage in enumerate(architecture.stages, start=1):
-        google_code, timm_code = OP_CODES[stage.op]
-        size = f"r{stage.layers}_k{stage.kernel_size}_s{stage.stride}_e{stage.expansion}"
-        se = f"_se{Decimal(repr(stage.se_ratio)):f}" if stage.se_ratio else ""  # every digit, never an exponent
-        if dialect == "google":
-            code = f"_{google_code}" if google_code != "c0" else ""
-            strings.append(f"{size}_i{in_channels}_o{stage.channels}{se}{code}")
-        else:
-            code = _TIMM_CODES.get((stage.op, stage.expansion), timm_code)
-            if code == "cn" and se:
-                raise ValueError(f"stage {number}: timm has no one-convolution block with squeeze-and-excitation")
-            strings.append(f"{code}_{size}_c{stage.channels}{se}{'_skip' if code == 'cn' else ''}")
-        in_channels = stage.channels
-    return strings
-
-
-def from_block_strings(
-    strings: Sequence[str], *, stem_channels: int | None = None, head_channels: int = 1280, **hints: Any
-) -> Architecture:
-    """Read block strings of either dialect.
-
-    Args:
-        stem_channels: default: the first string's `i`, or timm's default of 32 where strings carry no `i`.
-        head_channels: default 1280, that of timm and of EfficientNetV2.
-        hints: further fields of Architecture, such as `stem_stride` or `image_size`.
-    Raises: ValueError that quotes the string which cannot be read, whose `i` is not the previous stage's output, or
-        which means a block that no op here builds.
-    """
-    if not strings:
-        raise ValueError("no block strings given")
-    parsed = [_parse_block(text) for text in strings]
-    if stem_channels is None:
-        stem_channels = parsed[0][1] or 32
-    stages, in_channels = [], stem_channels
-    for text, (stage, given) in zip(strings, parsed, strict=True):
-        if given not in (None, in_channels):
-            raise ValueError(f"block string {text!r} takes {given} channels but gets {in_channels}")
-        stages.append(stage)
-        in_channels = stage.channels
-    return Architecture(stem_channels, tuple(stages), head_channels, **hints)
-
-
-def _parse_block(text: str) -> tuple[Stage, int | None]:
-    """Read one block string; the second value is its input's channels, where it gives them."""
-    head, *parts = text.strip().split("_")
-    timm = head in _TIMM_OPS
-    values: dict[str, str] = {}
-    for part in parts if timm else [head, *parts]:
-        match = _BLOCK_PART.fullmatch(part)
-        if match and match[1] not in values:
-            values[match[1]] = match[2]
-        elif part != "skip":  # `noskip` would be another network: every block here has its residual
-            raise ValueError(f"cannot read {part!r} in block string {text!r}")
-    try:
-        expansion = float(values.get("e", "1"))
-        if not expansion.is_integer():
-            raise ValueError(f"expansion must be a whole number, got {expansion:g}")
-        stage = Stage(
-            op=_TIMM_OPS[head] if timm else _google_op(values.get("c", "0")),
-            layers=int(values["r"]),
-            kernel_size=int(values["k"]),
-            expansion=int(expansion),
-            channels=int(values["c" if timm else "o"]),
-            stride=int({"11": "1", "22": "2"}.get(values["s"], values["s"])),
-            se_ratio=float(values.get("se", "0")),
-        )
-        in_channels = int(values["i"]) if "i" in values else None
-    except KeyError as error:
-        raise ValueError(f"block string {text!r} has no {error.args[0]!r}") from None
-    except ValueError as error:
-        raise ValueError(f"cannot read block string {text!r}: {error}") from None
-    if timm:
-        _check_timm(text, head, stage, skips="skip" in parts)
-    return stage, in_channels
-
-
-def _google_op(code: str) -> str:
-    codes = {google.removeprefix("c"): name for name, (google, _) in OP_CODES.items()}
-    if code not in codes:
-        raise ValueError(f"unknown conv type c{code}; known: {', '.join(f'c{known}' for known in sorted(codes))}")
-    return codes[code]
-
-
-def _check_timm(text: str, head: str, stage: Stage, *, skips: bool) -> None:
-    """Refuse the strings that timm builds another network of than this toolkit would."""
-    # timm's `ir` and `er` keep their expanding convolution at expansion 1; its `ds` and `cn` never expand
-    if head != _TIMM_CODES.get((stage.op, stage.expansion), OP_CODES[stage.op][1]):
-        raise ValueError(f"block string {text!r}: timm's {head!r} with expansion {stage.expansion} is no op known here")
-    if head == "cn" and not skips:
-        raise ValueError(f"block string {text!r} has no residual; only `cn_..._skip` is known")
-    if head == "cn" and stage.se_ratio:
-        raise ValueError(f"block string {text!r}: timm's 'cn' ignores squeeze-and-excitation")
+@cache
+def _later(kind: Any, first: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
+    return tuple((f.name, f.default) for f in fields(kind) if f.name not in first)

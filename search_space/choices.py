@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from search_space.architecture import OP_CODES, STAGE_FIELDS, Stage, check_keys
+from search_space.architecture import STAGE_FIELDS, Stage, check_keys
+from search_space.ops import find_op
+from search_space.ops.option import NO_OPTIONS, Options
 
 
 @dataclass(frozen=True)
@@ -25,27 +28,80 @@ class StageChoices:
     channels: tuple[int, ...]
     stride: tuple[int, ...]
     se_ratio: tuple[float, ...] = (0.0,)
+    options: Mapping[str, tuple[Any, ...]] = NO_OPTIONS  # of the ops that have them; others are at their default
 
     def __post_init__(self) -> None:
-        valid: dict[str, Any] = dict(zip(STAGE_FIELDS, (next(iter(OP_CODES)), 1, 3, 1, 8, 1, 0.0), strict=True))
+        valid: dict[str, Any] = dict(zip(STAGE_FIELDS, ("mbconv", 1, 3, 1, 8, 1, 0.0), strict=True))
         for name in STAGE_FIELDS:
-            given = getattr(self, name)
-            choices = tuple(given) if isinstance(given, list | tuple) else (given,)
-            choices = tuple(getattr(Stage(**{**valid, name: choice}), name) for choice in choices)
-            if not choices:
-                raise ValueError(f"{name} has no choices")
-            if len(set(choices)) < len(choices):
-                raise ValueError(f"{name} has a choice twice: {list(choices)}")
-            object.__setattr__(self, name, choices)
+            choices = tuple(getattr(Stage(**{**valid, name: choice}), name) for choice in _several(getattr(self, name)))
+            object.__setattr__(self, name, _distinct(name, choices))
+        if self.options is not NO_OPTIONS:
+            object.__setattr__(self, "options", self._checked_options())
+
+    def _checked_options(self) -> Options:
+        if not isinstance(self.options, Mapping):
+            raise ValueError(f"options must be a mapping of each option's choices, got {self.options!r}")
+        checked: dict[str, tuple[Any, ...]] = {}
+        for name, given in self.options.items():
+            ops = {op: find_op(op) for op in self.op if name in find_op(op).options}
+            for op in ops or self.op[:1]:  # one that has no such option says so
+                choices = tuple(find_op(op).checked(op, {name: choice})[name] for choice in _several(given))
+                checked[name] = _distinct(name, choices)
+        return Options(checked)
+
+    def named(self) -> dict[str, tuple[Any, ...]]:
+        """The choices of every field, then those of every option: what an encoding's columns are made of, in order."""
+        return {name: getattr(self, name) for name in STAGE_FIELDS} | dict(self.options)
+
+    def stage(self, values: Sequence[Any]) -> Stage:
+        """Make a stage of one value for each of `named`; an option that the chosen op has not is left out."""
+        if not self.options:
+            return Stage(*values)
+        known = find_op(values[0]).options
+        options = zip(self.options, values[len(STAGE_FIELDS) :], strict=True)
+        fixed = dict(zip(STAGE_FIELDS, values, strict=False))
+        return Stage(**fixed, options={name: value for name, value in options if name in known})
+
+    def combinations(self, **instead: Sequence[Any]) -> Iterator[Stage]:
+        """Every combination of choices, the last field or option changing fastest.
+
+        Where an op lacks an option, its stage comes once for each of the option's choices.
+
+        Args:
+            instead: choices of a field that take the place of its own.
+        """
+        return map(self.stage, product(*(self.named() | instead).values()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; what is fixed is a bare value."""
+        record = {name: _bare(getattr(self, name)) for name in STAGE_FIELDS}
+        options = {name: _bare(choices) for name, choices in self.options.items()}
+        return record | ({"options": options} if options else {})
 
     @classmethod
     def from_dict(cls, record: Any, owner: str = "stage choices") -> StageChoices:
         """Read a mapping of the fields. Raises ValueError naming `owner` and the key or value at fault."""
-        check_keys(owner, record, STAGE_FIELDS, STAGE_FIELDS[:-1])
+        check_keys(owner, record, [f.name for f in fields(cls)], STAGE_FIELDS[:-1])
         try:
             return cls(**record)
         except ValueError as error:
             raise ValueError(f"{owner}: {error}") from None
+
+
+def _several(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, list | tuple) else (given,)
+
+
+def _bare(choices: tuple[Any, ...]) -> Any:
+    return list(choices) if len(choices) > 1 else choices[0]
+
+
+def _distinct(name: str, choices: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not choices:
+        raise ValueError(f"{name} has no choices")
+    if len(set(choices)) < len(choices):
+        raise ValueError(f"{name} has a choice twice: {list(choices)}")
+    return choices
 
 
 @dataclass(frozen=True)

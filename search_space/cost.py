@@ -2,25 +2,22 @@
 
 Counted as the field does: MACs are the multiply-accumulates of convolutions and linear layers (half of torch's
 `FlopCounterMode`); activations are the elements that convolutions and linear layers put out; parameters include batch
-norm's scale and shift. All are for one image. The formulas of OP_COSTS are plain arithmetic that takes Python
-integers and numpy arrays alike, so one architecture and a batch of encodings share them.
+norm's scale and shift. All are for one image. The ops' formulas are plain arithmetic that takes Python integers and
+numpy arrays alike, so one architecture and a batch of encodings share them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search_space.architecture import Architecture, Stage
-
-if TYPE_CHECKING:
-    from search_space.space import SearchSpace
-
-Int = Any  # an int, or an int64 array
+from search_space.ops import Block, find_op
+from search_space.ops.op import Int
 
 
 class Cost(NamedTuple):
@@ -39,46 +36,26 @@ class CostArrays(NamedTuple):
     activations: NDArray[np.int64]
 
 
-class Block(NamedTuple):
-    """One block's arguments: ints or arrays. `squeeze` 0: no squeeze-and-excitation; pixels are height * width."""
+class Encoded(Protocol):
+    """What `count_batch` asks of a search space."""
 
-    in_channels: Int
-    channels: Int
-    kernel_size: Int
-    expansion: Int
-    squeeze: Int
-    in_pixels: Int
-    out_pixels: Int
+    @property
+    def stem_channels(self) -> int:
+        """Output channels of the stem."""
 
+    @property
+    def stem_stride(self) -> int:
+        """Stride of the stem."""
 
-def _mbconv(b: Block) -> tuple[Int, Int, Int]:
-    expands = b.expansion != 1
-    expanded = b.in_channels * b.expansion
-    expand = expands * b.in_channels * expanded
-    depthwise = b.kernel_size * b.kernel_size * expanded
-    project = expanded * b.channels
-    se = 2 * expanded * b.squeeze
-    params = expand + depthwise + project + 2 * (expands * expanded + expanded + b.channels)
-    params = params + se + b.squeeze + expanded * (b.squeeze > 0)
-    macs = expand * b.in_pixels + (depthwise + project) * b.out_pixels + se
-    activations = expands * expanded * b.in_pixels + (expanded + b.channels) * b.out_pixels
-    return params, macs, activations + b.squeeze + expanded * (b.squeeze > 0)
+    @property
+    def head_channels(self) -> int:
+        """Output channels of the head."""
 
+    def check_encodings(self, encodings: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """Raise a ValueError for what is no encoding."""
 
-def _fused_mbconv(b: Block) -> tuple[Int, Int, Int]:
-    expands = b.expansion != 1
-    expanded = b.in_channels * b.expansion
-    area = b.kernel_size * b.kernel_size * b.in_channels
-    convs = expands * (area * expanded + expanded * b.channels) + (1 - expands) * area * b.channels
-    se = 2 * expanded * b.squeeze
-    params = convs + 2 * (expands * expanded + b.channels) + se + b.squeeze + expanded * (b.squeeze > 0)
-    macs = convs * b.out_pixels + se
-    activations = (expands * expanded + b.channels) * b.out_pixels + b.squeeze + expanded * (b.squeeze > 0)
-    return params, macs, activations
-
-
-# One op, one formula; the keys are those of OPS.
-OP_COSTS: dict[str, Callable[[Block], tuple[Int, Int, Int]]] = {"mbconv": _mbconv, "fused_mbconv": _fused_mbconv}
+    def columns(self, encodings: NDArray[np.integer[Any]]) -> list[dict[str, Any]]:
+        """Every stage's fields and options, for all rows."""
 
 
 def squeeze_channels(in_channels: int, se_ratio: float) -> int:
@@ -91,16 +68,20 @@ def output_size(image_size: Int, stride: Int) -> Int:
     return (image_size + stride - 1) // stride
 
 
+def stage_blocks(stage: Stage, in_channels: int, image_size: int = 1) -> tuple[Block, Block]:
+    """Arguments of a stage's first block and of the others; it gets `in_channels` channels of `image_size` pixels."""
+    k, e, out = stage.kernel_size, stage.expansion, output_size(image_size, stage.stride) ** 2
+    squeeze = squeeze_channels(in_channels, stage.se_ratio)
+    first = Block(in_channels, stage.channels, k, e, squeeze, image_size**2, out, stage.stride, stage.options)
+    squeeze = squeeze_channels(stage.channels, stage.se_ratio)
+    return first, Block(stage.channels, stage.channels, k, e, squeeze, out, out, 1, stage.options)
+
+
 @lru_cache(maxsize=65536)
 def stage_cost(stage: Stage, in_channels: int, image_size: int) -> Cost:
     """Cost of one stage that gets `in_channels` channels of `image_size` pixels square."""
-    out_pixels = output_size(image_size, stage.stride) ** 2
-    shape = (stage.kernel_size, stage.expansion)
-    formula = OP_COSTS[stage.op]
-    squeeze = squeeze_channels(in_channels, stage.se_ratio)
-    first = formula(Block(in_channels, stage.channels, *shape, squeeze, image_size**2, out_pixels))
-    squeeze = squeeze_channels(stage.channels, stage.se_ratio)
-    rest = formula(Block(stage.channels, stage.channels, *shape, squeeze, out_pixels, out_pixels))
+    formula = find_op(stage.op).cost
+    first, rest = map(formula, stage_blocks(stage, in_channels, image_size))
     return Cost(*(int(a + (stage.layers - 1) * b) for a, b in zip(first, rest, strict=True)))
 
 
@@ -145,7 +126,7 @@ def count(architecture: Architecture, image_size: int, num_classes: int = 1000, 
 
 
 def count_batch(
-    space: SearchSpace,
+    space: Encoded,
     encodings: NDArray[np.integer[Any]],
     image_size: int,
     num_classes: int = 1000,
@@ -173,7 +154,7 @@ _CHUNK = 8192  # rows whose temporaries stay in the second-level cache
 
 
 def _count_chunk(
-    space: SearchSpace, encodings: NDArray[np.integer[Any]], image_size: int, num_classes: int, in_channels: int
+    space: Encoded, encodings: NDArray[np.integer[Any]], image_size: int, num_classes: int, in_channels: int
 ) -> tuple[Int, Int, Int]:
     columns = space.columns(encodings)
     channels: Int = space.stem_channels
@@ -190,13 +171,23 @@ def _count_chunk(
 
 def _stage_chunk(column: dict[str, Int], in_channels: Int, in_pixels: Int, out_pixels: Int) -> tuple[Int, Int, Int]:
     channels, shape = column["channels"], (column["kernel_size"], column["expansion"])
-    first = Block(in_channels, channels, *shape, _squeeze(in_channels, column["se_ratio"]), in_pixels, out_pixels)
+    first = Block(
+        in_channels,
+        channels,
+        *shape,
+        _squeeze(in_channels, column["se_ratio"]),
+        in_pixels,
+        out_pixels,
+        column["stride"],
+    )
     rest = Block(channels, channels, *shape, _squeeze(channels, column["se_ratio"]), out_pixels, out_pixels)
     by_op = []
-    for op in column["ops"]:
-        formula = OP_COSTS[op]
-        layers = column["layers"] - 1
-        by_op.append(tuple(a + layers * b for a, b in zip(formula(first), formula(rest), strict=True)))
+    for name in column["ops"]:
+        op, layers = find_op(name), column["layers"] - 1
+        options = {option: column.get(option, known.default) for option, known in op.options.items()}
+        blocks = (block._replace(options=options) if options else block for block in (first, rest))
+        costs = zip(*map(op.cost, blocks), strict=True)
+        by_op.append(tuple(a + layers * b for a, b in costs))
     if len(by_op) == 1:
         return by_op[0]
     return tuple(np.choose(column["op"], choices) for choices in zip(*by_op, strict=True))

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import product
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from search_space.architecture import STAGE_FIELDS, Stage
+from search_space.choices import Constraints, StageChoices
 from search_space.cost import Cost, head_cost, output_size, stage_cost, stem_cost
-
-if TYPE_CHECKING:
-    from search_space.choices import StageChoices
-    from search_space.space import SearchSpace
 
 Range = tuple[tuple[int, ...], tuple[int, ...]]  # least and greatest (params, macs, activations)
 
 
-def cost_range(space: SearchSpace) -> tuple[Cost, Cost]:
+class Bounded(Protocol):
+    """What `cost_range` asks of a search space."""
+
+    @property
+    def stem_channels(self) -> int:
+        """Output channels of the stem."""
+
+    @property
+    def stem_stride(self) -> int:
+        """Stride of the stem."""
+
+    @property
+    def stages(self) -> tuple[StageChoices, ...]:
+        """The choices of each stage."""
+
+    @property
+    def head_channels(self) -> int:
+        """Output channels of the head."""
+
+    @property
+    def constraints(self) -> Constraints:
+        """What says at which image size, and with how many classes and channels, is counted."""
+
+
+def cost_range(space: Bounded) -> tuple[Cost, Cost]:
     """Least and greatest params, MACs and activations, each on its own, at the constraints' image size.
 
     A stage's cost depends on what came before only through its input's channels and size, so the extremes are carried
@@ -28,8 +46,10 @@ def cost_range(space: SearchSpace) -> tuple[Cost, Cost]:
     reached: dict[tuple[int, int], Range] = {(space.stem_channels, size): (stem, stem)}
     for choices in space.stages:
         after: dict[tuple[int, int], Range] = {}
+        # Of the layers only the fewest and the most: all costs grow with them.
+        extremes = set(choices.combinations(layers=tuple({min(choices.layers), max(choices.layers)})))
         for (channels, size), so_far in reached.items():
-            for stage in _extreme_stages(choices):
+            for stage in extremes:
                 step = stage_cost(stage, channels, size)
                 key = (stage.channels, output_size(size, stage.stride))
                 total = (_add(so_far[0], step), _add(so_far[1], step))
@@ -42,13 +62,6 @@ def cost_range(space: SearchSpace) -> tuple[Cost, Cost]:
         ends = _widen(ends or total, total)
     assert ends is not None
     return Cost(*ends[0]), Cost(*ends[1])
-
-
-def _extreme_stages(choices: StageChoices) -> Iterator[Stage]:
-    """Every combination of choices, but of the layers only the fewest and the most: all costs grow with layers."""
-    options = {name: getattr(choices, name) for name in STAGE_FIELDS}
-    options["layers"] = tuple({min(choices.layers), max(choices.layers)})
-    return (Stage(*values) for values in product(*options.values()))
 
 
 def _add(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from search_space.architecture import Architecture, from_block_strings
+from search_space.architecture import Architecture
+from search_space.block_strings import from_block_strings
 
 # Stages as google/automl publishes them (efficientnet_builder.py, effnetv2_configs.py).
 _V1 = """r1_k3_s1_e1_i32_o16_se0.25 r2_k3_s2_e6_i16_o24_se0.25 r2_k5_s2_e6_i24_o40_se0.25 r3_k3_s2_e6_i40_o80_se0.25

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from search_space.architecture import Architecture, Stage
-from search_space.blocks import OPS, DropPath, conv_bn
+from search_space.cost import stage_blocks
+from search_space.ops import find_op
+from search_space.ops.layers import DropPath, conv_bn
 
 
 class Network(nn.Module):
@@ -33,6 +36,29 @@ class Network(nn.Module):
         x = self.blocks(silu(self.bn1(self.conv_stem(x))))
         x = silu(self.bn2(self.conv_head(x)))
         return self.classifier(self.dropout(x.mean((2, 3))))  # type: ignore[no-any-return]
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Give the output of every stage, in order, as timm's `features_only` networks do; the head takes the last.
+
+        Args:
+            x: (N, in_channels, H, W).
+        Returns: for each stage (N, channels, H', W'), where H and W are halved, rounded up, by each stride of 2 in the
+            stem and in the stages up to it; `feature_info` says how often.
+        """
+        x, outputs = nn.functional.silu(self.bn1(self.conv_stem(x))), []
+        for stage in self.blocks:
+            x = stage(x)
+            outputs.append(x)
+        return outputs
+
+    @property
+    def feature_info(self) -> list[dict[str, Any]]:
+        """Of each of the features: `num_chs`, `reduction` (pixels of the image to a pixel) and `module`, as in timm."""
+        reduction, rows = self.architecture.stem_stride, []
+        for number, stage in enumerate(self.architecture.stages):
+            reduction *= stage.stride
+            rows.append({"num_chs": stage.channels, "reduction": reduction, "module": f"blocks.{number}"})
+        return rows
 
 
 def build_network(
@@ -69,33 +95,29 @@ def set_regularisation(network: nn.Module, *, dropout: float | None = None, drop
             if isinstance(module, nn.Dropout):
                 module.p = dropout
     if drop_path is not None:
-        paths = [module for module in network.modules() if isinstance(module, DropPath)]
-        for index, module in enumerate(paths):
-            module.rate = drop_path * index / len(paths)
+        for module in network.modules():
+            if isinstance(module, DropPath):
+                module.set_highest(drop_path)
 
 
 def _stages(architecture: Architecture, drop_path: float) -> list[nn.Sequential]:
-    blocks = sum(stage.layers for stage in architecture.stages)
+    count = sum(stage.layers for stage in architecture.stages)
     stages, index, in_channels = [], 0, architecture.stem_channels
     for stage in architecture.stages:
-        rates = [drop_path * (index + layer) / blocks for layer in range(stage.layers)]
-        stages.append(_stage(stage, in_channels, rates))
+        places = [(index + layer, count) for layer in range(stage.layers)]
+        stages.append(_stage(stage, in_channels, places, drop_path))
         index, in_channels = index + stage.layers, stage.channels
     return stages
 
 
-def _stage(stage: Stage, in_channels: int, rates: list[float]) -> nn.Sequential:
-    blocks: list[nn.Module] = []
-    for layer, rate in enumerate(rates):
-        block = OPS[stage.op](
-            in_channels if layer == 0 else stage.channels,
-            stage.channels,
-            kernel_size=stage.kernel_size,
-            stride=stage.stride if layer == 0 else 1,
-            expansion=stage.expansion,
-            se_ratio=stage.se_ratio,
-            drop_path=rate,
-        )
+def _stage(stage: Stage, in_channels: int, places: list[tuple[int, int]], drop_path: float) -> nn.Sequential:
+    op, (first, rest) = find_op(stage.op), stage_blocks(stage, in_channels)
+    blocks = []
+    for layer, (index, count) in enumerate(places):
+        block = op.module(rest if layer else first, drop_path * index / count)
+        for module in block.modules():
+            if isinstance(module, DropPath):
+                module.place = (index, count)
         blocks.append(block)
     return nn.Sequential(*blocks)
 

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search_space import cost, yaml_text
-from search_space.architecture import STAGE_FIELDS, Architecture, Stage, check_keys
+from search_space import yaml_text
+from search_space.architecture import ARCHITECTURE_FIELDS, STAGE_FIELDS, Architecture, Stage, check_keys
 from search_space.choices import Constraints, StageChoices
-
-Encoding = NDArray[np.int64]  # (number of decisions,): the index of each decision's choice
+from search_space.coding import Coding, Encoding
+from search_space.coding import Decision as Decision
+from search_space.cost import Cost, count_batch
+from search_space.cost_range import cost_range
+from search_space.ops import find_op
 
 
 class Infeasible(ValueError):
     """No architecture of the space meets the constraints, or none could be found."""
-
-
-class Decision(NamedTuple):
-    """One choice the search makes."""
-
-    name: str  # such as `stage3_kernel_size`, stages counted from 1
-    stage: int  # index of the stage, from 0
-    field: str  # a field of Stage
-    choices: tuple[Any, ...]  # at least two, in the order they were given
 
 
 @dataclass(frozen=True)
@@ -46,6 +39,8 @@ class SearchSpace:
     train_image_size: int | None = None
     dropout: float = 0.2
     constraints: Constraints = field(default_factory=Constraints)
+    # What a ready-made space names as its natural reference; no part of the space's text, nor of what makes two equal.
+    reference: Architecture | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))
@@ -54,33 +49,32 @@ class SearchSpace:
         object.__setattr__(self, "dropout", self._decoded((0,) * len(self.decisions)).dropout)  # checks every field
 
     @cached_property
-    def decisions(self) -> tuple[Decision, ...]:
-        """The fields with more than one choice, stage by stage: the columns of an encoding and of the trial table."""
-        return tuple(
-            Decision(f"stage{number + 1}_{name}", number, name, choices)
-            for number, stage in enumerate(self.stages)
-            for name in STAGE_FIELDS
-            if len(choices := getattr(stage, name)) > 1
-        )
+    def _coding(self) -> Coding:
+        return Coding(self.stages)
 
     @cached_property
+    def _choices(self) -> list[tuple[tuple[Any, ...], ...]]:
+        return [tuple(stage.named().values()) for stage in self.stages]
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The fields and options with more than one choice, stage by stage: the columns of an encoding."""
+        return self._coding.decisions
+
+    @property
     def size(self) -> int:
         """Number of architectures, constraints not counted; exact."""
-        return math.prod(len(decision.choices) for decision in self.decisions)
+        return self._coding.size
 
     # ---- encoding
 
-    @cached_property
-    def _lengths(self) -> Encoding:
-        return np.array([len(d.choices) for d in self.decisions], dtype=np.int64)
-
     def encode(self, architecture: Architecture) -> Encoding:
-        """Give the index of each decision's choice, int64 of shape (number of decisions,).
+        """Give the index of each decision's choice, int64 of shape (number of decisions,); 0 for one that is inactive.
 
         Raises: ValueError naming the first field whose value is no choice of this space. Constraints are not looked at.
         """
-        for name in ("stem_channels", "head_channels", "stem_stride", "image_size", "train_image_size", "dropout"):
-            if getattr(architecture, name) != getattr(self, name):
+        for name in ARCHITECTURE_FIELDS:
+            if name != "stages" and getattr(architecture, name) != getattr(self, name):
                 raise ValueError(f"{name} {getattr(architecture, name)!r} is not the space's {getattr(self, name)!r}")
         if len(architecture.stages) != len(self.stages):
             raise ValueError(f"the space has {len(self.stages)} stages, the architecture {len(architecture.stages)}")
@@ -92,7 +86,18 @@ class SearchSpace:
                     raise ValueError(f"stage{number}_{name} {value!r} is not in the space; choices: {list(known)}")
                 if len(known) > 1:
                     code.append(known.index(value))
+            if stage.options or choices.options:
+                code += self._encoded_options(number, stage)
         return np.array(code, dtype=np.int64)
+
+    def _encoded_options(self, number: int, stage: Stage) -> list[int]:
+        choices, known = self.stages[number - 1].options, find_op(stage.op).options
+        for name, value in stage.options.items():
+            allowed = choices.get(name, (known[name].default,))
+            if value not in allowed:
+                raise ValueError(f"stage{number}_{name} {value!r} is not in the space; choices: {list(allowed)}")
+        several = [(name, values) for name, values in choices.items() if len(values) > 1]
+        return [values.index(stage.options[name]) if name in stage.options else 0 for name, values in several]
 
     def decode(self, encoding: Sequence[int] | NDArray[np.integer[Any]]) -> Architecture:
         """Give the architecture of an encoding. Raises ValueError for a wrong length or an index out of range."""
@@ -101,9 +106,8 @@ class SearchSpace:
     def _decoded(self, code: Sequence[int]) -> Architecture:
         chosen = iter(code)
         stages = []
-        for stage in self.stages:
-            choices = (getattr(stage, name) for name in STAGE_FIELDS)
-            stages.append(Stage(*(options[next(chosen)] if len(options) > 1 else options[0] for options in choices)))
+        for stage, choices in zip(self.stages, self._choices, strict=True):
+            stages.append(stage.stage([known[next(chosen)] if len(known) > 1 else known[0] for known in choices]))
         return Architecture(
             stem_channels=self.stem_channels,
             stages=tuple(stages),
@@ -115,28 +119,30 @@ class SearchSpace:
         )
 
     def check_encodings(self, encodings: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
-        """Give `encodings` (N, decisions) back if every value is a choice's index, else raise ValueError."""
-        encodings = np.asarray(encodings)
-        if encodings.ndim != 2 or encodings.shape[1] != len(self.decisions):
-            raise ValueError(f"encodings must be (N, {len(self.decisions)}), got shape {encodings.shape}")
-        if not np.issubdtype(encodings.dtype, np.integer) and encodings.size:
-            raise ValueError(f"encodings must be integers, got {encodings.dtype}")
-        if len(encodings) and self.decisions:
-            low, high = encodings.min(axis=0), encodings.max(axis=0)
-            wrong = np.flatnonzero((low < 0) | (high >= self._lengths))
-            if wrong.size:
-                decision = self.decisions[wrong[0]]
-                raise ValueError(f"{decision.name} must be an index in [0, {len(decision.choices) - 1}]")
-        return encodings
+        """Give `encodings` (N, decisions) back if every row is one of this space, else raise ValueError."""
+        return self._coding.check(encodings)
+
+    def canonical(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give `codes` (N, decisions), any indices of choices, as encodings: 0 where a decision is inactive."""
+        return self._coding.canonical(codes)
+
+    def active(self, encodings: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether each decision is one in each row, bool (N, decisions): not an option that the chosen op has not."""
+        return self._coding.active(encodings)
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether any decision is inactive in some architecture."""
+        return bool(self._coding.conditions)
 
     def columns(self, encodings: NDArray[np.integer[Any]]) -> list[dict[str, Any]]:
         """Per stage, every field's values for all rows: a number where fixed, an int64 or float array where chosen.
 
-        `ops` is the tuple of ops and `op` the index into it.
+        `ops` is the tuple of ops and `op` the index into it; options stand beside the fields, each of them in all rows.
         """
         by_decision = np.ascontiguousarray(encodings.T)
         stages: list[dict[str, Any]] = [
-            {name: getattr(stage, name)[0] for name in STAGE_FIELDS} | {"ops": stage.op, "op": 0}
+            {name: choices[0] for name, choices in stage.named().items()} | {"ops": stage.op, "op": 0}
             for stage in self.stages
         ]
         for decision, indices in zip(self.decisions, by_decision, strict=True):
@@ -147,12 +153,12 @@ class SearchSpace:
     # ---- membership
 
     def allowed(self, encodings: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-        """Whether each row (N, decisions) keeps the constraints: bool of shape (N,)."""
+        """Whether each encoding (N, decisions) keeps the constraints: bool of shape (N,)."""
         return self._violations(encodings) == 0 if self.constraints else np.ones(len(encodings), dtype=bool)
 
     def _violations(self, encodings: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
         c = self.constraints
-        costs = cost.count_batch(self, encodings, c.image_size, c.num_classes, c.in_channels)
+        costs = count_batch(self, encodings, c.image_size, c.num_classes, c.in_channels)
         return np.asarray(c.violation(costs.params, costs.macs))
 
     def contains(self, architecture: Architecture) -> bool:
@@ -180,11 +186,11 @@ class SearchSpace:
         Raises: Infeasible if there is none allowed, or none was found.
         """
         if not self.constraints:
-            return self._draw(n, rng)
+            return self._coding.draw(n, rng)
         kept: list[NDArray[np.int64]] = []
         found, drawn, batch = 0, 0, max(16, n)
         while found < n:
-            draws = self._draw(batch, rng)
+            draws = self._coding.draw(batch, rng)
             kept.append(draws[self.allowed(draws)])
             found, drawn = found + len(kept[-1]), drawn + batch
             if not found and drawn > _MOST_DRAWS:
@@ -200,12 +206,9 @@ class SearchSpace:
             raise Infeasible(self._infeasible_message(proven=True))
         return listed[rng.integers(len(listed), size=n)]
 
-    def _draw(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        return rng.integers(0, self._lengths, size=(n, len(self._lengths)), dtype=np.int64)
-
     def _walked_inside(self, rng: np.random.Generator) -> Encoding:
         """Walk from a draw to an allowed encoding, always to the neighbour nearest the bounds."""
-        for draw in self._draw(_MOST_WALKS, rng):
+        for draw in self._coding.draw(_MOST_WALKS, rng):
             code: Encoding = draw
             violation = self._violations(code[None, :])[0]
             while violation > 0:
@@ -227,35 +230,18 @@ class SearchSpace:
             f"at {c.image_size} pixels"
         )
 
-    def _codes(self) -> Iterator[NDArray[np.int64]]:
-        """Every encoding in order, in chunks (n, decisions)."""
-        for start in range(0, self.size, _LISTED_AT_ONCE):
-            left = np.arange(start, min(start + _LISTED_AT_ONCE, self.size))
-            codes = np.zeros((len(left), len(self.decisions)), dtype=np.int64)
-            for column in reversed(range(len(self.decisions))):
-                left, codes[:, column] = np.divmod(left, self._lengths[column])
-            yield codes
-
     def _listed(self) -> NDArray[np.int64]:
-        return np.concatenate([codes[self.allowed(codes)] for codes in self._codes()])
+        return np.concatenate([codes[self.allowed(codes)] for codes in self._coding.listed()])
 
-    def cost_range(self) -> tuple[cost.Cost, cost.Cost]:
+    def cost_range(self) -> tuple[Cost, Cost]:
         """Least and greatest params, MACs and activations over the whole space, constraints not counted; exact."""
-        from search_space.cost_range import cost_range  # it reads this module's records
-
         return cost_range(self)
 
     def _neighbour_codes(self, code: Encoding) -> NDArray[np.int64]:
-        rows = []
-        for index, decision in enumerate(self.decisions):
-            for choice in range(len(decision.choices)):
-                if choice != code[index]:
-                    rows.append(code.copy())
-                    rows[-1][index] = choice
-        return np.array(rows, dtype=np.int64).reshape(len(rows), len(code))
+        return np.concatenate([code[None, :][:0], *(self._coding.changed(code, i) for i in range(len(code)))])
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """Every allowed architecture that differs in exactly one decision."""
+        """Every allowed architecture that differs in exactly one decision, beside options that only one of both has."""
         codes = self._neighbour_codes(self.encode(architecture))
         return [self._decoded(code.tolist()) for code in codes[self.allowed(codes)]]
 
@@ -269,18 +255,16 @@ class SearchSpace:
         """
         code = self.encode(architecture)
         for index in rng.permutation(len(self.decisions)):
-            others = np.delete(np.arange(self._lengths[index]), code[index])
-            changed = code[None, :].repeat(len(others), axis=0)
-            changed[:, index] = others
+            changed = self._coding.changed(code, index)
             changed = changed[self.allowed(changed)]
             if len(changed):
                 return self._decoded(changed[rng.integers(len(changed))].tolist())
         for rate in np.linspace(2 / max(2, len(code)), 1, 8).repeat(32):
-            fresh = np.where(rng.random((64, len(code))) < rate, self._draw(64, rng), code)
+            fresh = self.canonical(np.where(rng.random((64, len(code))) < rate, self._coding.draw(64, rng), code))
             fresh = fresh[self.allowed(fresh) & (fresh != code).any(axis=1)]
             if len(fresh):
                 return self._decoded(fresh[0].tolist())
-        listed = self._listed() if self.size <= _MOST_LISTED else self._draw(0, rng)
+        listed = self._listed() if self.size <= _MOST_LISTED else self._coding.draw(0, rng)
         listed = listed[(listed != code).any(axis=1)]
         if len(listed):
             return self._decoded(listed[rng.integers(len(listed))].tolist())
@@ -294,7 +278,7 @@ class SearchSpace:
         """
         parents = np.stack([self.encode(a), self.encode(b)])
         for _ in range(8):
-            mixes = np.where(rng.random((16, parents.shape[1])) < 0.5, parents[0], parents[1])
+            mixes = self._coding.mixes(parents, rng.random((16, parents.shape[1])) < 0.5)
             mixes = mixes[self.allowed(mixes)]
             if len(mixes):
                 return self._decoded(mixes[0].tolist())
@@ -305,24 +289,24 @@ class SearchSpace:
 
     def __iter__(self) -> Iterator[Architecture]:
         """Every allowed architecture, in the order of the encodings. For small spaces."""
-        for codes in self._codes():
+        for codes in self._coding.listed():
             yield from (self._decoded(code.tolist()) for code in codes[self.allowed(codes)])
 
     # ---- as plain data
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings; fixed fields are bare values."""
-        record = asdict(self)
-        record["stages"] = [
-            {name: list(c) if len(c := getattr(stage, name)) > 1 else c[0] for name in STAGE_FIELDS}
-            for stage in self.stages
-        ]
-        return record
+        record = {name: getattr(self, name) for name in self._keys()}
+        return record | {"stages": [s.to_dict() for s in self.stages], "constraints": asdict(self.constraints)}
+
+    @classmethod
+    def _keys(cls) -> list[str]:
+        return [f.name for f in fields(cls) if f.name != "reference"]
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> SearchSpace:
         """Read what `to_dict` wrote, or the same typed by hand. Raises ValueError naming the key or value at fault."""
-        check_keys("space", record, [f.name for f in fields(cls)], ("stem_channels", "stages", "head_channels"))
+        check_keys("space", record, cls._keys(), ("stem_channels", "stages", "head_channels"))
         if not isinstance(record["stages"], list | tuple):
             raise ValueError("space stages must be a list")
         stages = [
@@ -344,4 +328,3 @@ class SearchSpace:
 _MOST_DRAWS = 300_000  # half a second
 _MOST_LISTED = 2**20  # architectures: a second
 _MOST_WALKS = 100
-_LISTED_AT_ONCE = 8192

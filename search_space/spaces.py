@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from search_space.architecture import Architecture, check_keys
 from search_space.choices import Constraints, StageChoices
 from search_space.families import published
+from search_space.lookup import find
 from search_space.space import SearchSpace
 
 
@@ -54,6 +58,7 @@ def efficientnetv2(
         train_image_size=base.train_image_size,
         dropout=base.dropout,
         constraints=_constraints(constraints),
+        reference=base,
     )
 
 
@@ -82,37 +87,46 @@ def small(
     return SearchSpace(16, stages, 256, stem_stride, image_size, None, 0.1, _constraints(constraints))
 
 
+# To add one: `SPACES["mine"] = function`. What stands beside `name` in a configuration are the function's arguments.
 SPACES: dict[str, Callable[..., SearchSpace]] = {"efficientnetv2": efficientnetv2, "small": small}
-
-_ARGUMENTS = {
-    "efficientnetv2": ("backbone", "se_ratio", "layers", "image_size", "constraints"),
-    "small": ("stem_stride", "image_size", "constraints"),
-}
 
 
 def space_from_config(record: Mapping[str, Any]) -> SearchSpace:
     """Read a space as a configuration gives it: `{name: small, ...}` for a ready-made one, else the fields themselves.
 
+    Args:
+        record: `name` is a key of SPACES, or `module:function` of one that is not there.
     Raises: ValueError naming the key or value at fault.
     """
     if not isinstance(record, Mapping) or "name" not in record:
         return SearchSpace.from_dict(record)
     name, arguments = record["name"], {key: value for key, value in record.items() if key != "name"}
-    if not isinstance(name, str) or name not in SPACES:
-        raise ValueError(f"unknown space {name!r}; known: {', '.join(sorted(SPACES))}")
-    check_keys(f"space {name}", arguments, _ARGUMENTS[name])
-    return SPACES[name](**arguments)
+    if not isinstance(name, str):
+        raise ValueError(f"unknown space {name!r}; known: {', '.join(SPACES)}")
+    make = find("space", name, SPACES)
+    _check_arguments(name, make, arguments)
+    space = make(**arguments)
+    if not isinstance(space, SearchSpace):
+        raise ValueError(f"space {name} must give a SearchSpace, got {type(space).__name__}")
+    return space
 
 
-def backbone_of(given: Mapping[str, Any], space: SearchSpace) -> Architecture:
-    """Give a space's natural reference: the published backbone it names, else the middle choice of every decision.
+def _check_arguments(name: str, make: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    if not callable(make):
+        raise ValueError(f"space {name} must be a function that gives a SearchSpace, got {make!r}")
+    parameters = inspect.signature(make).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    needed = [p.name for p in parameters if p.default is p.empty]
+    check_keys(f"space {name}", given, [p.name for p in parameters], needed)
 
-    Args:
-        given: as in `space_from_config`, which made `space` of it.
-    """
-    if given.get("name") == "efficientnetv2":
-        return published(given.get("backbone", "efficientnet_b4"))
-    return space.decode([(len(decision.choices) - 1) // 2 for decision in space.decisions])
+
+def backbone_of(space: SearchSpace) -> Architecture:
+    """Give a space's natural reference: the one it names, such as its backbone, else the middle of every decision."""
+    if space.reference is not None:
+        return space.reference
+    middle = np.array([[(len(decision.choices) - 1) // 2 for decision in space.decisions]], dtype=np.int64)
+    return space.decode(space.canonical(middle)[0])
 
 
 def _constraints(given: Mapping[str, Any] | None) -> Constraints:

@@ -66,6 +66,38 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def module_of(path: Path) -> str:
+    return relative(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def our_imports(path: Path) -> set[str]:
+    """Modules of ours that a file imports, also inside functions and for the type checker alone."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & MODULES.keys() or {node.module}
+    return (found & MODULES.keys()) - {module_of(path)}
+
+
+def on_rings(arrows: dict[str, set[str]]) -> set[str]:
+    """What is left of a graph when all that depends on nothing left is taken away, and all that nothing depends on."""
+    left = {node: set(targets) for node, targets in arrows.items()}
+    while True:
+        ends = {node for node, targets in left.items() if not targets & left.keys()}
+        ends |= left.keys() - set().union(*left.values())
+        if not ends:
+            return set(left)
+        left = {node: targets for node, targets in left.items() if node not in ends}
+        if not left:
+            return set()
+
+
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_arrows_point_down(path):
     """A change in a lower folder never breaks because of a higher one: nothing imports upwards or sideways."""
@@ -75,6 +107,27 @@ def test_arrows_point_down(path):
     grows = name.startswith(("nas/cli.py", "nas/commands/", "nas/families/"))
     allowed = MAY_IMPORT[package] | ({"scaling"} if grows else set())
     assert ours <= allowed, f"{name} imports {ours - allowed}"
+
+
+def test_no_file_depends_on_itself_by_way_of_others():
+    """A file can be understood, and changed, before those that import it: nowhere do imports go round in a ring."""
+    assert not on_rings({module: our_imports(path) for module, path in MODULES.items()})
+
+
+def test_no_room_of_nas_depends_on_itself_by_way_of_others():
+    """The folders of nas/ are layers, too: config, runs, trials, cluster, search, commands; each knows those below."""
+    arrows: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        rooms = [".".join(each.split(".")[:2]) for each in (module, *our_imports(path)) if each.startswith("nas.")]
+        if module.startswith("nas."):
+            arrows.setdefault(rooms[0], set()).update(set(rooms[1:]) - {rooms[0]})
+    assert not on_rings(arrows)
+
+
+def test_a_ring_is_found():
+    """The two tests above can fail."""
+    assert on_rings({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"a"}}) == {"b", "c"}
+    assert not on_rings({"a": {"b"}, "b": {"c"}, "c": set()})
 
 
 @pytest.mark.parametrize("package", DOORS)

@@ -10,7 +10,7 @@ Nothing is random once the seed is given: noise is the caller's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from search_space.architecture import STAGE_FIELDS, Stage
+from search_space.architecture import Stage
 from search_space.choices import StageChoices
 from search_space.cost import count_batch, output_size, squeeze_channels, stage_cost
 from search_space.space import SearchSpace
@@ -130,8 +130,7 @@ class Landscape:
         found = []
         for number, choices in enumerate(self.space.stages):
             columns = [i for i, d in enumerate(self.space.decisions) if d.stage == number]
-            options = product(*(getattr(choices, name) for name in STAGE_FIELDS))
-            found.append((columns, [Stage(*option) for option in options]))
+            found.append((columns, list(choices.combinations())))
         return found
 
     def _index(self, encodings: NDArray[np.int64], number: int) -> NDArray[np.int64]:
@@ -143,7 +142,8 @@ class Landscape:
 
     @cached_property
     def _middle(self) -> NDArray[np.int64]:
-        return np.array([[len(d.choices) // 2 for d in self.space.decisions]], dtype=np.int64)
+        middle = np.array([[len(d.choices) // 2 for d in self.space.decisions]], dtype=np.int64)
+        return self.space.canonical(middle)
 
     @cached_property
     def _sizes(self) -> tuple[list[NDArray[np.int64]], int]:
@@ -236,7 +236,7 @@ _TREES, _DEPTH = 120, 4
 
 
 def _changed(space: SearchSpace, code: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Every encoding that differs from `code` in one decision."""
+    """Every encoding that differs from `code` in one decision; the space has no conditional ones."""
     rows = []
     for index, decision in enumerate(space.decisions):
         for choice in range(len(decision.choices)):
@@ -271,7 +271,7 @@ def _stage_time(stage: Stage, in_channels: int, size: int, efficiency: dict[str,
     total, channels = 0.0, in_channels
     for layer in range(stage.layers):
         stride = stage.stride if layer == 0 else 1
-        one = Stage(**{**{n: getattr(stage, n) for n in STAGE_FIELDS}, "layers": 1, "stride": stride})
+        one = replace(stage, layers=1, stride=stride)
         cost = stage_cost(one, channels, size)
         out = output_size(size, stride)
         if stage.op == "mbconv":

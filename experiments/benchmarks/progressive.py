@@ -26,7 +26,8 @@ import torch
 
 from nas.training.device import device_name, resolve_device
 from search_space import yaml_text
-from search_space.architecture import Architecture, from_block_strings
+from search_space.architecture import Architecture
+from search_space.block_strings import from_block_strings
 from search_space.cost import count
 
 BLOCKS = ("r1_k3_s1_e1_i16_o16_c1", "r2_k3_s2_e1_i16_o32_c1", "r2_k3_s2_e4_i32_o64_se0.25")

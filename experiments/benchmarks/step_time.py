@@ -38,7 +38,7 @@ from nas.measure.pairs import centre
 from nas.measure.settings import StepTimeSettings
 from nas.measure.step_time import make_batch, step_time
 from nas.training.device import device_name, limit_threads, resolve_device, set_up, synchronize
-from nas.training.settings import TrainSettings
+from nas.training.settings import EXECUTION, TrainSettings
 from nas.training.step import TrainingStep, make_step
 from search_space.architecture import Architecture
 from search_space.cost import count, count_batch
@@ -74,7 +74,7 @@ SETS = {
 def candidates(chosen: Set, n: int) -> tuple[list[Architecture], Architecture]:
     """Give `n` architectures whose MACs lie closest to the space's median, out of 20 n, and its backbone."""
     space, rng = SPACES[chosen.space](**chosen.arguments), np.random.default_rng(0)
-    reference = backbone_of({"name": chosen.space, **chosen.arguments}, space)
+    reference = backbone_of(space)
     codes = np.unique([space.encode(space.sample(rng)) for _ in range(20 * n)], axis=0)
     macs = count_batch(space, codes, chosen.image_size, CLASSES).macs
     nearest = np.argsort(np.abs(np.log(macs / np.median(macs))))[:n]
@@ -119,7 +119,7 @@ def train_for_ever(architecture: Architecture, chosen: Set, device_text: str, lo
     device = resolve_device(device_text)
     step = prepared(architecture, device)
     lock = DeviceLock(device) if locked else None  # having one would make this process one of ours
-    batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, TRAINING, device)
+    batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, EXECUTION, device)
     parent = multiprocessing.parent_process()
     while parent is not None and parent.is_alive():
         with lock.training() if lock else nullcontext():
@@ -180,7 +180,7 @@ def one_pass(
     architectures: list[Architecture], reference: Architecture, chosen: Set, device: torch.device, seed: int
 ) -> list[dict[str, Any]]:
     """Time every network once with every method, in random order."""
-    batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, TRAINING, device)
+    batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, EXECUTION, device)
     results: list[dict[str, Any]] = [{} for _ in architectures]
     for index in np.random.default_rng(seed).permutation(len(architectures)):
         results[index] = plain(architectures[index], batch, device)
@@ -198,7 +198,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     chosen = SETS[device.type]
     architectures, reference = candidates(chosen, arguments.networks)
     steps = [prepared(each, device) for each in (*architectures, reference)]
-    batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, TRAINING, device)
+    batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, EXECUTION, device)
     began, load = datetime.now(UTC), os.getloadavg()
     logs = [long_reference(steps, batch, arguments.rounds, 0)]
     passes: dict[str, list[list[dict[str, Any]]]] = {}

@@ -37,7 +37,7 @@ from nas.data.batches import Batches
 from nas.data.prepare import Prepared, load_split, prepare
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.device import device_name, limit_threads, resolve_device, synchronize
-from nas.training.settings import TrainSettings
+from nas.training.settings import ExecutionSettings, TrainSettings
 from nas.training.train import train
 from search_space import cost
 from search_space.architecture import Architecture
@@ -169,9 +169,9 @@ def contest(
         batch_size=workload.batch_size,
         learning_rate=0.02,
         eval_every=10**6,
-        precision="bf16" if contestant == "ours, bf16" else "auto",
     )
-    train(network, batches, batches, settings, device=device, between_steps=turns)
+    execution = ExecutionSettings(precision="bf16" if contestant == "ours, bf16" else "auto")
+    train(network, batches, batches, settings, execution=execution, device=device, between_steps=turns)
 
 
 def interleaved(

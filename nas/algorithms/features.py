@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search_space.architecture import STAGE_FIELDS, Stage
 from search_space.cost import count_batch, output_size, stage_cost
 from search_space.space import Decision, SearchSpace
 
@@ -74,8 +72,9 @@ class Features:
 
     def linear(self, codes: Codes) -> Floats:
         """Features with linear effects, shape (N, columns)."""
-        effects = [table[codes[:, d]] for d, table in enumerate(self.tables)]
-        position = codes / (self.lengths - 1) - 0.5
+        active = self.space.active(codes)  # what is no decision of an architecture has no effect there
+        effects = [table[codes[:, d]] * active[:, d, None] for d, table in enumerate(self.tables)]
+        position = (codes / (self.lengths - 1) - 0.5) * active
         shared = [
             position[:, [d.field == name for d in self.space.decisions]].sum(axis=1, keepdims=True)
             for name in self.fields
@@ -84,7 +83,8 @@ class Features:
 
     def squared(self, codes: Codes) -> Floats:
         """Features whose products are the squared kernels of the decisions, side by side, shape (N, columns)."""
-        return np.concatenate([table[codes[:, d]] for d, table in enumerate(self.squares)], axis=1)
+        active = self.space.active(codes)
+        return np.concatenate([table[codes[:, d]] * active[:, d, None] for d, table in enumerate(self.squares)], axis=1)
 
     def one_hot(self, codes: Codes) -> Floats:
         """Zeros and ones: the product of two rows is the number of decisions on which they agree."""
@@ -110,11 +110,12 @@ class Features:
 
 
 def _effects(decision: Decision) -> Floats:
-    """Rows are choices; their products are a kernel of mean 0 and mean variance 1. Near values have near effects."""
-    values = np.array(decision.choices) if decision.field != "op" else np.arange(len(decision.choices))
+    """Rows are choices; their products are a kernel of mean 0 and mean variance 1. Near numbers have near effects."""
+    words = isinstance(decision.choices[0], str)  # such as ops
+    values = np.arange(len(decision.choices)) if words else np.array(decision.choices)
     position = np.argsort(np.argsort(values)) / (len(values) - 1)
     apart = np.abs(position[:, None] - position[None, :])
-    kernel = np.eye(len(values)) if decision.field == "op" else np.exp(-apart)
+    kernel = np.eye(len(values)) if words else np.exp(-apart)
     centring = np.eye(len(values)) - 1 / len(values)
     kernel = centring @ kernel @ centring
     return _root(kernel / kernel.diagonal().mean())
@@ -141,8 +142,7 @@ class StageCosts:
         for number, choices in enumerate(space.stages):
             columns = [i for i, d in enumerate(space.decisions) if d.stage == number]
             lengths = tuple(len(space.decisions[i].choices) for i in columns)
-            stages = [Stage(*option) for option in product(*(getattr(choices, name) for name in STAGE_FIELDS))]
-            costs = np.array([stage_cost(stage, channels, size) for stage in stages], dtype=np.float64)
+            costs = np.array([stage_cost(s, channels, size) for s in choices.combinations()], dtype=np.float64)
             self.tables.append((columns, lengths, costs))
             channels, size = choices.channels[0], output_size(size, choices.stride[0])
         self.additive = not any(d.field in ("channels", "stride") for d in space.decisions)

@@ -165,7 +165,7 @@ class Predictor(Algorithm):
         doubles = singles[rng.integers(0, len(singles), _DOUBLES)]
         at = rng.integers(0, len(lengths), _DOUBLES)
         doubles[np.arange(_DOUBLES), at] = rng.integers(0, lengths[at])
-        codes = self._distinct(np.concatenate([singles, doubles]))
+        codes = self._distinct(self.space.canonical(np.concatenate([singles, doubles])))
         return codes[self.space.allowed(codes)]
 
     def _pending_codes(self) -> Codes:

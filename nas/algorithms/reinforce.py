@@ -48,9 +48,8 @@ class Controller:
             logits += self.weights[self.starts[d] + codes[:, d]]
         return codes, total
 
-    def log_probs(self, codes: NDArray[np.int64]) -> Floats:
-        """Natural logarithms of the probabilities of encodings (N, decisions), (N,)."""
-        rows = self.one_hot(codes)
+    def log_probs(self, rows: Floats) -> Floats:
+        """Natural logarithms of the probabilities of rows as `one_hot` gives them, (N,)."""
         return np.asarray((np.log(self.probabilities(rows) + 1e-300) * rows).sum(axis=1))
 
     def one_hot(self, codes: NDArray[np.int64]) -> Floats:
@@ -132,6 +131,9 @@ class Reinforce(Algorithm):
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
         codes, log_probs = self.controller.sample(_DRAWS, rng)
+        if self.space.is_conditional:
+            codes = self.space.canonical(codes)
+            log_probs = self.controller.log_probs(self._rows(codes)[0])
         allowed = self.space.allowed(codes)
         old = {*self.told_codes, *(self.space.encode(p.architecture).tobytes() for p in self.pending.values())}
         for code, log_prob in zip(codes[allowed], log_probs[allowed], strict=True):
@@ -141,8 +143,13 @@ class Reinforce(Algorithm):
             return Proposal(self.space.sample(rng), f"{self.name}.random")
         # The policy repeats itself: a neighbour of what it wants, at the probability it has.
         architecture = self.space.mutate(self.space.decode(codes[allowed][0]), rng)
-        log_prob = self.controller.log_probs(self.space.encode(architecture)[None])[0]
+        log_prob = self.controller.log_probs(self._rows(self.space.encode(architecture)[None])[0])[0]
         return Proposal(architecture, f"{self.name}.mutation", notes={"log_prob": float(log_prob)})
+
+    def _rows(self, codes: NDArray[np.int64]) -> tuple[Floats, NDArray[np.bool_]]:
+        """One-hot rows, and which of their columns are of decisions that the row makes: an inactive one has none."""
+        decided = np.repeat(self.space.active(codes), self.controller.lengths, axis=1)
+        return self.controller.one_hot(codes) * decided, decided
 
     def _learn(self, trial: Trial) -> None:
         self.told_codes.add(self.space.encode(trial.architecture).tobytes())
@@ -170,7 +177,7 @@ class Reinforce(Algorithm):
     def _update(self, samples: list[_Sample]) -> None:
         advantages = self._advantages(np.array([s.reward for s in samples]))
         old = np.array([s.log_prob for s in samples])
-        rows = self.controller.one_hot(np.stack([s.code for s in samples]))
+        rows, decided = self._rows(np.stack([s.code for s in samples]))
         for _ in range(self.epochs):
             p = self.controller.probabilities(rows)
             ratio = np.exp(np.clip((np.log(p + 1e-12) * rows).sum(axis=1) - old, -20, _LARGEST_LOG_RATIO))
@@ -178,6 +185,7 @@ class Reinforce(Algorithm):
             inside = np.where(advantages > 0, ratio <= 1 + self.clip, ratio >= 1 - self.clip)
             by_logit = (advantages * ratio * inside)[:, None] * (rows - p)
             by_logit += self.entropy * self._entropy_gradient(p)
+            by_logit *= decided
             self.controller.climb(rows, by_logit / len(rows), self.learning_rate)
 
     def _entropy_gradient(self, p: Floats) -> Floats:

@@ -70,6 +70,7 @@ class TPE(Algorithm):
             for trial in (*running, asked):
                 self.study.tell(trial.number, state=states.FAIL)
         code = np.array([asked.params[d.name] for d in self.space.decisions], dtype=np.int64)
+        code = self.space.canonical(code[None])[0]
         if not self.space.allowed(code[None])[0]:
             return Proposal(self.space.sample(rng), "tpe.random")
         architecture = self.space.decode(code)

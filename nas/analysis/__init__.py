@@ -1,16 +1,22 @@
-"""Trial log -> tables, best, Pareto front."""
+"""Trial log -> tables, best, Pareto front. Imported when used: pandas takes longer than reading how far a run is."""
 
-from nas.analysis.frame import (
-    best,
-    hypervolume_over_time,
-    load,
-    load_epochs,
-    load_trials,
-    pareto,
-    records,
-    rescore,
-    save,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.analysis.frame import (
+        best,
+        hypervolume_over_time,
+        load,
+        load_epochs,
+        load_trials,
+        pareto,
+        records,
+        rescore,
+        save,
+    )
 
 __all__ = [
     "best",
@@ -23,3 +29,9 @@ __all__ = [
     "rescore",
     "save",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'nas.analysis' has no attribute {name!r}; it has: {', '.join(__all__)}")
+    return getattr(import_module("nas.analysis.frame"), name)

@@ -17,10 +17,11 @@ from nas.runs.columns import objective
 from nas.runs.folder import CONFIG, read_config, read_trials, trial_log
 from nas.runs.log import read_lines
 from nas.runs.ranking import counts
-from nas.runs.trial import Trial
+from nas.runs.trial import Trial, is_metric
 from nas.trials.scoring import score
 from rewards.pareto import hypervolume, pareto_front
 from search_space.architecture import STAGE_FIELDS, Architecture
+from search_space.ops import option_names
 from search_space.space import SearchSpace
 
 OBJECTIVES = ("accuracy", "s_normalised", "params")  # of a Pareto front: what the paper's reward weighs
@@ -173,9 +174,14 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
+def metric_columns(frame: pd.DataFrame) -> list[str]:
+    """Give the names of the columns that hold metrics: what measurements and evaluators added to a trial's own."""
+    return [str(column) for column in frame.columns if is_metric(str(column))]
+
+
 def decision_columns(frame: pd.DataFrame) -> list[str]:
     """Give the names of the columns that hold decisions."""
-    fields = "|".join(STAGE_FIELDS)
+    fields = "|".join((*STAGE_FIELDS, *sorted(option_names())))
     return [str(column) for column in frame.columns if pd.Series([column]).str.fullmatch(rf"stage\d+_({fields})")[0]]
 
 
@@ -199,8 +205,8 @@ def _row(record: dict[str, Any], space: SearchSpace | None) -> dict[str, Any]:
     if space is not None:
         wanted = [(d.stage, d.field) for d in space.decisions]
     else:
-        wanted = [(number, name) for number in range(len(architecture.stages)) for name in STAGE_FIELDS]
-    return row | {f"stage{n + 1}_{name}": getattr(architecture.stages[n], name) for n, name in wanted}
+        wanted = [(number, name) for number, stage in enumerate(architecture.stages) for name in stage.named()]
+    return row | {f"stage{n + 1}_{name}": architecture.stages[n].named().get(name) for n, name in wanted}
 
 
 def _is_number(value: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from nas.analysis.frame import decision_columns, hypervolume_over_time, pareto
 
 if TYPE_CHECKING:
-    from nas.replay.replay import Replayed
     from search_space.architecture import Architecture
 
 
@@ -90,7 +89,27 @@ def curves(epochs: pd.DataFrame) -> Figure:
     return figure
 
 
-def replays(records: Sequence[Replayed], best: float | None = None) -> Figure:
+class Searches(Protocol):
+    """What is drawn of one algorithm's searches: the best reward after each trial, over seeds."""
+
+    @property
+    def algorithm(self) -> str:
+        """Its name."""
+
+    @property
+    def mean_best(self) -> Sequence[float]:
+        """The mean."""
+
+    @property
+    def low_best(self) -> Sequence[float]:
+        """Where the mean's interval begins."""
+
+    @property
+    def high_best(self) -> Sequence[float]:
+        """Where it ends."""
+
+
+def replays(records: Sequence[Searches], best: float | None = None) -> Figure:
     """Mean best reward after each trial of each algorithm, with its 95 % band; `best`, the log's, as a line."""
     figure, axes = _figure("trials", "best reward so far")
     for record in records:

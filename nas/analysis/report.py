@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nas.analysis import plots
-from nas.analysis.frame import best, load, load_epochs, pareto
+from nas.analysis.frame import best, load, load_epochs, metric_columns, pareto
+from nas.runs.columns import column
 from nas.runs.folder import read_config, read_run
-from search_space.architecture import Architecture, to_block_strings
+from search_space.architecture import Architecture
+from search_space.block_strings import to_block_strings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,10 +74,20 @@ def _facts(frame: pd.DataFrame, config: Mapping[str, Any], about: Mapping[str, A
 
 
 def _table(frame: pd.DataFrame, columns: Sequence[str] = _COLUMNS) -> str:
-    present = [name for name in columns if name in frame.columns]
-    head = "".join(f"<th>{name}</th>" for name in present)
+    known = [name for name in columns if name in frame.columns]
+    present = known + ([] if "error" in columns else metric_columns(frame))
+    head = "".join(f'<th title="{html.escape(_meaning(name))}">{html.escape(_heading(name))}</th>' for name in present)
     rows = ("".join(f"<td>{html.escape(_text(row[name]))}</td>" for name in present) for _, row in frame.iterrows())
     return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
+def _heading(name: str) -> str:
+    return column(name).heading or name
+
+
+def _meaning(name: str) -> str:
+    line = column(name)
+    return f"{name}: {line.about}" + (f", {line.unit}" if line.unit else "")
 
 
 def _text(value: Any) -> str:

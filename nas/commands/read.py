@@ -15,7 +15,7 @@ from nas.runs.columns import column
 from nas.runs.ranking import ranked
 from nas.runs.status import status as status_of
 from nas.runs.text import duration, fixed, short
-from nas.runs.trial import Trial
+from nas.runs.trial import Trial, is_metric
 from search_space.cost import stage_cost, stage_inputs
 
 _SHOWN = ("trial_id", "arch_id", "status", "reward", "accuracy", "s_normalised", "step_time_ms", "params", "macs")
@@ -27,14 +27,7 @@ def _columns(names: Iterable[str]) -> tuple[Column, ...]:
     return tuple(Column(name, line.heading or name, line.write) for name, line in lines)
 
 
-def _with(objectives: Sequence[str]) -> tuple[Column, ...]:
-    """The columns that are always shown, and those of objectives that are not among them."""
-    further = [name.lstrip("+-") for name in objectives if name.lstrip("+-") not in (*_SHOWN, *_LAST)]
-    return _columns((*_SHOWN, *further, *_LAST))
-
-
 _LAST = ("wall_s", "proposed_by")
-_TRIALS = _columns((*_SHOWN, *_LAST))
 _HYPERVOLUME = (
     Column("trials", "trials"),
     Column("trial_id", "trial"),
@@ -199,7 +192,7 @@ def pareto(run: Path, form: str, columns: Sequence[str]) -> int:
     from nas.analysis import records
     from nas.analysis.run import Run
 
-    _show(records(Run(run).pareto(columns)), form, _with(columns))
+    _show(records(Run(run).pareto(columns)), form, objectives=columns)
     return 0
 
 
@@ -240,7 +233,7 @@ def show_winner(trial: Trial) -> None:
     rows = []
     for number, (stage, channels, height) in enumerate(stage_inputs(architecture, size), start=1):
         cost = stage_cost(stage, channels, height)
-        shape = {"stage": number, **vars(stage), "input": f"{channels} x {height} x {height}"}
+        shape = {"stage": number, **vars(stage), "op": stage.label, "input": f"{channels} x {height} x {height}"}
         rows.append(shape | {"params": cost.params, "macs": cost.macs})
     numbers = f"reward {trial.reward:.4f}" if trial.reward is not None else "no reward"
     if trial.accuracy is not None:
@@ -260,8 +253,19 @@ def show_winner(trial: Trial) -> None:
     console().print(table(rows, _STAGES))
 
 
-def _show(rows: Sequence[Mapping[str, Any]], form: str, columns: Sequence[Column] = _TRIALS) -> None:
+def _show(
+    rows: Sequence[Mapping[str, Any]],
+    form: str,
+    columns: Sequence[Column] | None = None,
+    objectives: Sequence[str] = (),
+) -> None:
+    """Show rows; of trials the usual columns, objectives that are not among them, and metrics."""
     if form == "table" and not rows:
         console().print("no trials yet")
-    else:
-        show(rows, form, columns)
+        return
+    if columns is None:
+        further = [name.lstrip("+-") for name in objectives] + [
+            name for row in rows[:1] for name in row if is_metric(name)
+        ]
+        columns = _columns(dict.fromkeys((*_SHOWN, *further, *_LAST)))
+    show(rows, form, columns)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nas.commands.arguments import add_format, command, count
 from nas.commands.terminal import Column, console, show, table
 from nas.runs.text import short, times
-from search_space.architecture import to_block_strings
+from search_space.block_strings import to_block_strings
 
 if TYPE_CHECKING:
     from nas.families import Family

@@ -73,6 +73,7 @@ def search(
         warm_start=warm_start,
         callbacks=[display],
         plugins=plugins,
+        progress=False,  # the display is this command's, which has more to say
     )
     found, ended = run.trials, run.ended
     assert ended is not None

@@ -45,7 +45,7 @@ def _size(a: argparse.Namespace) -> int:
 
 def _sample(a: argparse.Namespace) -> int:
     from nas.config.search import load_config
-    from search_space.architecture import to_block_strings
+    from search_space.block_strings import to_block_strings
     from search_space.description import sample_space
 
     drawn = sample_space(load_config(a.config).space, a.n, seed=a.seed)

@@ -53,11 +53,16 @@ def section(name: str, settings: type[Settings], given: Any) -> Settings:
         raise ValueError(f"{name} must be a mapping, got {given!r}")
     check_keys(given, [field.name for field in dataclasses.fields(settings)], f"{name}.")  # type: ignore[arg-type]
     hints = get_type_hints(settings)
-    fields = {key: checked(f"{name}.{key}", hints[key], value) for key, value in given.items()}
+    fields = {key: _setting(f"{name}.{key}", hints[key], value) for key, value in given.items()}
     try:
         return settings(**fields)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def _setting(path: str, kind: Any, value: Any) -> Any:
+    is_settings = isinstance(kind, type) and dataclasses.is_dataclass(kind)
+    return section(path, kind, value) if is_settings else checked(path, kind, value)
 
 
 def checked(path: str, kind: Any, value: Any) -> Any:

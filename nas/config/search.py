@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nas import plugins
 from nas.algorithms import ALGORITHMS
+from nas.comparable import may_change_fields
 from nas.config.check import at_least, changes, check_keys, checked, load, section
 from nas.config.settings import EVALUATOR, AlgorithmSettings, SearchSettings
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.measure.settings import StepTimeSettings
-from nas.training.settings import TrainSettings
+from nas.training.settings import ExecutionSettings, TrainSettings, split_training
 from nas.trials.scoring import RewardSettings
 from rewards import REWARDS, is_finite_number
 from search_space.architecture import Architecture
@@ -35,6 +36,7 @@ class Config:
     data: DataSettings
     augment: AugmentSettings
     training: TrainSettings
+    execution: ExecutionSettings
     step_time: StepTimeSettings
     reward: RewardSettings
     algorithm: AlgorithmSettings
@@ -62,6 +64,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "data": DataSettings,
     "augment": AugmentSettings,
     "training": TrainSettings,
+    "execution": ExecutionSettings,
     "step_time": StepTimeSettings,
     "reward": RewardSettings,
     "algorithm": AlgorithmSettings,
@@ -72,9 +75,13 @@ _LISTS = ("plugins", "callbacks", "measure")
 _KEYS = (*_LISTS, "space", "reference", *_SECTIONS, "image_size", "device", "seed")
 
 # Sections and keys whose change makes earlier trials incomparable with later ones. Where, how many and in which order
-# trials run does not; `time_limit_s` decides who may finish, but never changes a number.
-COMPARABLE = ("space", "reference", "data", "augment", "training", "step_time", "reward", "image_size", "seed")
-MAY_CHANGE = {"data.cache_dir", "training.time_limit_s"}
+# trials run does not.
+COMPARABLE = (
+    *("space", "reference", "data", "augment", "training", "execution", "step_time", "reward", "image_size", "seed"),
+)
+MAY_CHANGE = {f"{name}.{field}" for name, kind in _SECTIONS.items() for field in may_change_fields(kind)}
+# What is learnt stays the same with these, but not the step time that a search measures.
+_TIMED = {"execution.cuda_graph", "execution.threads"}
 _MOVED = {"nas.search.evaluate:evaluate": EVALUATOR}  # names that older configurations have
 
 
@@ -112,11 +119,12 @@ def parse(record: Any) -> Config:
         if key not in record:
             raise ValueError(f"missing key {key!r}")
     image_size = at_least(1, "image_size", record["image_size"])
+    record = with_execution(record)
     sections: dict[str, Any] = {name: _section(name, record.get(name)) for name in _SECTIONS}
     space, given = _space(record["space"], image_size, sections["data"])
     return Config(
         space=space,
-        reference=_reference(record.get("reference", "backbone"), record["space"], space),
+        reference=_reference(record.get("reference", "backbone"), space),
         **sections,
         image_size=image_size,
         device=checked("device", str, record.get("device", "auto")),
@@ -139,13 +147,27 @@ def with_numbers(config: Config, trials: int | None, workers: int | None) -> Con
     return dataclasses.replace(config, search=search)
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Say which comparable settings of two resolved configs differ: `training.epochs: 10 -> 5`, one string a key."""
-    return changes(_comparable(old), _comparable(new), MAY_CHANGE)
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, but: Collection[str] = ()) -> list[str]:
+    """Say which comparable settings of two configs differ: `training.epochs: 10 -> 5`, one string a key.
+
+    Args:
+        old: resolved, by this version or an earlier one: what that did not write has its default.
+        new: resolved by this version.
+        but: sections that may differ.
+    """
+    before, after = (
+        {name: each[name] for name in COMPARABLE if name not in but} | {"search.evaluator": each["search"]["evaluator"]}
+        for each in (parse(old).to_dict(), new)
+    )
+    return changes(before, after, MAY_CHANGE - _TIMED)
 
 
-def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: record.get(name) for name in COMPARABLE} | {"search.evaluator": record["search"]["evaluator"]}
+def with_execution(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give a configuration whose section `training` holds the recipe alone; there was one section once."""
+    if any(isinstance(record.get(name), TrainSettings | ExecutionSettings) for name in ("training", "execution")):
+        return record  # records of settings are apart already
+    training, execution = split_training(record)
+    return {**record, "training": training, "execution": execution}
 
 
 def _absolute(config: Config) -> Config:
@@ -180,13 +202,13 @@ def _space(given: Any, image_size: int, data: DataSettings) -> tuple[SearchSpace
     return dataclasses.replace(space, constraints=dataclasses.replace(space.constraints, **fill)), said
 
 
-def _reference(given: Any, given_space: Any, space: SearchSpace) -> Architecture:
+def _reference(given: Any, space: SearchSpace) -> Architecture:
     if isinstance(given, Architecture):
         return given
     if isinstance(given, Mapping):
         return Architecture.from_dict(given)
     if given == "backbone":
-        return backbone_of(given_space if isinstance(given_space, Mapping) else {}, space)
+        return backbone_of(space)
     if given not in PUBLISHED:
         hint = with_hint(str(given), ("backbone", *PUBLISHED))
         raise ValueError(f"reference {hint} is neither `backbone`, a published name nor an architecture")

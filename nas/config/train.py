@@ -10,14 +10,19 @@ from typing import Any
 
 from nas import plugins
 from nas.config.check import at_least, changes, check_keys, checked, load, section
-from nas.config.search import MAY_CHANGE, name_list
+from nas.config.search import MAY_CHANGE, name_list, with_execution
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.progressive import PRESETS, Strengths, augmented, stage_batch_size, stages
-from nas.training.settings import ProgressiveSettings, TrainSettings
+from nas.training.settings import ExecutionSettings, ProgressiveSettings, TrainSettings
 from search_space.architecture import Architecture
 from search_space.lookup import with_hint
 
-_SECTIONS: dict[str, type[Any]] = {"data": DataSettings, "augment": AugmentSettings, "training": TrainSettings}
+_SECTIONS: dict[str, type[Any]] = {
+    "data": DataSettings,
+    "augment": AugmentSettings,
+    "training": TrainSettings,
+    "execution": ExecutionSettings,
+}
 _NUMBERS = ("image_size", "eval_image_size", "checkpoint_every", "seed")
 _LISTS = ("plugins", "callbacks")
 _KEYS = (*_SECTIONS, "progressive", *_NUMBERS, "device", *_LISTS, "architecture", "start_from")
@@ -33,6 +38,7 @@ class TrainConfig:
     data: DataSettings
     augment: AugmentSettings
     training: TrainSettings
+    execution: ExecutionSettings
     progressive: ProgressiveSettings | None  # None = one image size and regularisation throughout
     image_size: int  # pixels; of training, with progressive learning of its last stage
     eval_image_size: int  # pixels
@@ -97,6 +103,7 @@ def parse_training(record: Any, architecture: Architecture | None = None) -> Tra
     if "space" in record:
         raise ValueError("this is a search's configuration; those of trainings are in experiments/configs/train")
     check_keys(record, _KEYS)
+    record = with_execution(record)
     lists: dict[str, Any] = {name: name_list(name, record.get(name)) for name in _LISTS}
     plugins.load(lists["plugins"])  # first: whatever is named below may be theirs
     architecture = _architecture(record, architecture)
@@ -161,8 +168,13 @@ def largest_image_size(config: TrainConfig) -> int:
 
 
 def changed_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Say what of two resolved configurations keeps the one from going on with the other's training."""
-    before, after = ({key: value for key, value in each.items() if key not in _LISTS} for each in (old, new))
+    """Say what of two resolved configurations keeps the one from going on with the other's training.
+
+    Args:
+        old: of any version: what an earlier one did not write has its default.
+    """
+    each = (parse_training(old).to_dict(), new)
+    before, after = ({key: value for key, value in one.items() if key not in _LISTS} for one in each)
     return changes(before, after, _MAY_CHANGE)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from nas.comparable import may_change
 from search_space.lookup import with_hint
 
 # Name of a source in a configuration -> its Reader (see nas/data/source.py), or the module that is one: each imports a
@@ -59,7 +60,7 @@ class DataSettings:
     minival: float = 0.1  # held out of train, stratified: a share below 1, or a number of images; 0 = none
     seed: int = 0  # of the split
     options: dict[str, Any] = field(default_factory=dict)  # what a source of your own wants to be told besides
-    cache_dir: str = ""  # decoded images; empty = $NAS_CACHE or ~/.cache/training-aware-nas
+    cache_dir: str = may_change("")  # decoded images; empty = $NAS_CACHE or ~/.cache/training-aware-nas
 
     def __post_init__(self) -> None:
         if self.source not in READERS and ":" not in self.source:

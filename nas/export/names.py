@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor
 
-from search_space.architecture import Architecture, Stage, to_block_strings
-from search_space.blocks import BN_EPS
-from search_space.cost import squeeze_channels
+from search_space.architecture import Architecture, Stage
+from search_space.block_strings import timm_block, to_block_strings
+from search_space.cost import squeeze_channels, stage_blocks
 from search_space.families import round_channels
 from search_space.network import Network
+from search_space.ops import Block, find_op
+from search_space.ops.layers import BN_EPS
 
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 _BIASED = ("weight", "bias")
@@ -36,12 +38,12 @@ def timm_names(architecture: Architecture) -> dict[str, str]:
             raise ValueError(f"stage {number}: timm rounds {in_channels} * se_ratio {stage.se_ratio:g} differently")
         if stage.expansion != 1 and expanded != round_channels(expanded, floor_at_90_percent=True):
             raise ValueError(f"stage {number}: timm expands to multiples of 8 channels only, not to {expanded}")
-    modules = {name: name for name in ("conv_stem", "bn1", "conv_head", "bn2", "classifier")}
-    for name, stage, _ in _blocks(architecture):
-        single = stage.op == "mbconv" and stage.expansion == 1  # timm's depthwise-separable block has names of its own
-        theirs = {"bn2": "bn1", "conv_pwl": "conv_pw", "bn3": "bn2"} if single else {}
-        modules |= {f"{name}.{part}": f"{name}.{theirs.get(part, part)}" for part in _parts(stage)}
-    return _weights(modules)
+    names = _weights({name: name for name in ("conv_stem", "bn1", "conv_head", "bn2", "classifier")})
+    for name, stage, block, _ in _blocks(architecture):
+        theirs = timm_block(stage).renames
+        for pair in _in_order(stage, block):
+            names |= _pair_weights(name, pair, name, tuple(theirs.get(layer, layer) for layer in pair))
+    return names
 
 
 def torchvision_names(architecture: Architecture) -> dict[str, str]:
@@ -54,7 +56,10 @@ def torchvision_names(architecture: Architecture) -> dict[str, str]:
     if architecture.stem_stride != 2:
         raise ValueError(f"torchvision's EfficientNet has stem_stride 2, the architecture {architecture.stem_stride}")
     for number, stage, in_channels in _stage_inputs(architecture):
-        wanted = max(1, in_channels // 4) if stage.op == "mbconv" else 0
+        squeeze = find_op(stage.op).torchvision_squeeze
+        if squeeze is None or stage.changed_options():
+            raise ValueError(f"stage {number}: torchvision has no block for op {stage.op!r} with its options")
+        wanted = squeeze(in_channels)
         if squeeze_channels(in_channels, stage.se_ratio) != wanted:
             raise ValueError(f"stage {number}: torchvision's {stage.op} has {wanted} squeeze channels here")
         expanded = in_channels * stage.expansion
@@ -63,13 +68,12 @@ def torchvision_names(architecture: Architecture) -> dict[str, str]:
     last = len(architecture.stages) + 1
     modules = {"conv_stem": "features.0.0", "bn1": "features.0.1", "classifier": "classifier.1"}
     modules |= {"conv_head": f"features.{last}.0", "bn2": f"features.{last}.1"}
-    for name, stage, index in _blocks(architecture):
-        number, layer = index
-        for position, parts in enumerate(_in_order(stage)):
+    names = _weights(modules)
+    for name, stage, block, (number, layer) in _blocks(architecture):
+        for position, pair in enumerate(_in_order(stage, block)):
             prefix = f"features.{number + 1}.{layer}.block.{position}"
-            theirs = ("fc1", "fc2") if parts[0].startswith("se.") else ("0", "1")
-            modules |= {f"{name}.{part}": f"{prefix}.{their}" for part, their in zip(parts, theirs, strict=True)}
-    return _weights(modules)
+            names |= _pair_weights(name, pair, prefix, ("fc1", "fc2") if _squeezes(pair) else ("0", "1"))
+    return names
 
 
 DIALECTS: dict[str, Callable[[Architecture], dict[str, str]]] = {"timm": timm_names, "torchvision": torchvision_names}
@@ -132,33 +136,38 @@ def _stage_inputs(architecture: Architecture) -> Iterator[tuple[int, Stage, int]
         in_channels = stage.channels
 
 
-def _blocks(architecture: Architecture) -> Iterator[tuple[str, Stage, tuple[int, int]]]:
+def _blocks(architecture: Architecture) -> Iterator[tuple[str, Stage, Block, tuple[int, int]]]:
+    """Name of each block, its stage, its arguments, and the indices of the stage and of the block in it."""
+    in_channels = architecture.stem_channels
     for number, stage in enumerate(architecture.stages):
+        first, rest = stage_blocks(stage, in_channels)
         for layer in range(stage.layers):
-            yield f"blocks.{number}.{layer}", stage, (number, layer)
+            yield f"blocks.{number}.{layer}", stage, rest if layer else first, (number, layer)
+        in_channels = stage.channels
 
 
-def _in_order(stage: Stage) -> list[tuple[str, str]]:
-    """The pairs of modules of one block in the order they act: convolution and norm, or the two convolutions of SE."""
-    se = [("se.conv_reduce", "se.conv_expand")] if stage.se_ratio else []
-    if stage.op == "mbconv":
-        expand = [("conv_pw", "bn1")] if stage.expansion != 1 else []
-        return [*expand, ("conv_dw", "bn2"), *se, ("conv_pwl", "bn3")]
-    if stage.expansion != 1:
-        return [("conv_exp", "bn1"), *se, ("conv_pwl", "bn2")]
-    return [*se, ("conv", "bn1")]
+def _in_order(stage: Stage, block: Block) -> list[tuple[str, str]]:
+    layers = find_op(stage.op).layers
+    if layers is None:
+        raise ValueError(f"op {stage.op!r} does not name its layers, so that its weights cannot be exchanged")
+    return layers(block)
 
 
-def _parts(stage: Stage) -> list[str]:
-    return [part for pair in _in_order(stage) for part in pair]
+def _squeezes(pair: tuple[str, str]) -> bool:
+    return pair[0].startswith("se.")
+
+
+def _pair_weights(ours: str, pair: tuple[str, str], theirs: str, their_pair: tuple[str, ...]) -> dict[str, str]:
+    """Names of the weights of a pair of layers: a convolution and its norm, or the two convolutions that squeeze."""
+    leaves = (_BIASED, _BIASED) if _squeezes(pair) else (("weight",), _NORM)
+    triples = zip(pair, their_pair, leaves, strict=True)
+    return {f"{ours}.{a}.{leaf}": f"{theirs}.{b}.{leaf}" for a, b, both in triples for leaf in both}
 
 
 def _weights(modules: Mapping[str, str]) -> dict[str, str]:
-    """Names of modules to names of their weights and buffers."""
+    """Names of the layers around the blocks to names of their weights and buffers."""
     names: dict[str, str] = {}
     for ours, theirs in modules.items():
-        last = ours.rsplit(".", 1)[-1]
-        biased = last in ("classifier", "conv_reduce", "conv_expand")
-        leaves = _NORM if last.startswith("bn") else _BIASED if biased else ("weight",)
+        leaves = _NORM if ours.startswith("bn") else _BIASED if ours == "classifier" else ("weight",)
         names |= {f"{ours}.{leaf}": f"{theirs}.{leaf}" for leaf in leaves}
     return names

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from nas.export.names import export_weights, timm_names
-from search_space.architecture import Architecture, to_block_strings
-from search_space.blocks import BN_EPS, DropPath
+from search_space.architecture import Architecture
+from search_space.block_strings import to_block_strings
 from search_space.network import Network
+from search_space.ops.layers import BN_EPS, DropPath
 
 _LOADER = '''"""Load {name} into timm's EfficientNet. Needs timm >= 1.0."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.progressive import PRESETS
-from nas.training.settings import ProgressiveSettings, TrainSettings
+from nas.training.settings import ExecutionSettings, ProgressiveSettings, TrainSettings, split_training
 from scaling.family import Member, member, write_family
 from scaling.grow import at_dial
 from scaling.rule import PLAIN, RULES
@@ -40,7 +40,7 @@ augment:
 {augment}
 training:
 {training}
-progressive:
+{execution}progressive:
 {progressive}
 eval_image_size: {eval_image_size}
 device: auto
@@ -96,6 +96,7 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
     look = {
         "training_from": paper + ("; the batch is the search's." if config else "."),
         "training": _PAPERS_TRAINING.format(batch=config["training"]["batch_size"] if config else 4096),
+        "execution": "",
         "first": "128/300 of the start's training size, as the paper's S begins,",
         "weaker": "",
     }
@@ -104,6 +105,7 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
         look = {
             "training_from": f"the search's own, {_LONGER} times as long: the paper's is for ImageNet.",
             "training": _lines(_searchs_training(config)),
+            "execution": _execution(config),
             "first": "two thirds of this size's",
             "weaker": f",\n#           times {pixels}/300, for small images bear less",
         }
@@ -131,8 +133,14 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
 
 
 def _searchs_training(config: Mapping[str, Any]) -> dict[str, Any]:
-    longer = config["training"] | {"epochs": _LONGER * config["training"]["epochs"]}
+    recipe, _ = split_training(config)
+    longer = recipe | {"epochs": _LONGER * recipe["epochs"]}
     return _changed(longer, TrainSettings, always=("epochs", "batch_size", "optimizer", "learning_rate"))
+
+
+def _execution(config: Mapping[str, Any]) -> str:
+    changed = _changed(split_training(config)[1], ExecutionSettings)
+    return f"execution:\n{_lines(changed)}\n" if changed else ""
 
 
 def _weaker(progressive: ProgressiveSettings, share: float) -> ProgressiveSettings:
@@ -216,7 +224,11 @@ def _changed(given: Mapping[str, Any], settings: type[Any], always: Sequence[str
 
 
 def _plain(value: Any) -> Any:
-    """As YAML has it: lists for tuples, 5 for 5.0."""
+    """As YAML has it: lists for tuples, mappings for settings, 5 for 5.0."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architectures import winner
+from nas.config.check import section
 from nas.measure.estimate import FEWEST, Fit, fit
 from nas.runs.folder import TRIALS, read_config
 from nas.runs.log import read_lines
 from nas.runs.text import short
 from nas.runs.trial import Trial
-from nas.training.settings import TrainSettings
+from nas.training.settings import ExecutionSettings, TrainSettings, split_training
 from search_space.architecture import Architecture
 from search_space.cost import count
 
@@ -114,7 +115,7 @@ def measured(
 
     Args:
         start: with the image size it trains at.
-        training: fields of TrainSettings: whose step it is.
+        training: a configuration with sections `training` and `execution`: whose step it is.
         say: told of each measurement, which may take minutes.
     Raises: ValueError for a device that is not there; the costs' `of` raises it where memory runs out.
     """
@@ -124,13 +125,15 @@ def measured(
     set_up(device)
     if device.type == "cpu":
         limit_threads(1)  # more threads than free cores make a step slower and its time meaningless
-    settings = TrainSettings(**training)
+    recipe, execution = split_training(training)
+    settings = section("training", TrainSettings, recipe)
+    executed = section("execution", ExecutionSettings, execution)
     settings = replace(settings, batch_size=measuring.batch or settings.batch_size)
     known: dict[str, StepCost] = {}
 
     def of(architecture: Architecture) -> StepCost:
         if architecture.arch_id not in known:
-            timing = _measure(architecture, start, classes, settings, device)
+            timing = _measure(architecture, start, classes, settings, executed, device)
             known[architecture.arch_id] = StepCost(timing.ratio, timing.step_time_s * 1e3, timing.peak_memory_mb)
             params = count(architecture, timing.image_size, *classes).params
             parts = f", in parts of {timing.micro_batch}" if timing.micro_batch < timing.batch_size else ""
@@ -149,6 +152,7 @@ def _measure(
     start: Architecture,
     classes: tuple[int, int],
     settings: TrainSettings,
+    execution: ExecutionSettings,
     device: torch.device,
 ) -> StepTime:
     from nas.measure.settings import StepTimeSettings
@@ -163,6 +167,7 @@ def _measure(
             build_network(start, *classes, drop_path=settings.drop_path),
             StepTimeSettings(),
             settings,
+            execution=execution,
             image_size=pixels,
             reference_image_size=_train_size(start),
             num_classes=classes[0],

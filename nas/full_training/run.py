@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,9 @@ from nas.full_training.metrics import Metrics, whole_lines
 from nas.runs.folder import provenance
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd, TrainingInfo
 from nas.training.checkpoint import TrainingState
-from nas.training.device import device_name, resolve_device
+from nas.training.device import device_name, limit_threads, resolve_device
 from nas.training.evaluate import evaluate
+from nas.training.objective import make_objective
 from nas.training.progressive import Strengths, at
 from nas.training.result import EpochResult, TrainResult
 from nas.training.step import autocast_dtype
@@ -143,6 +143,8 @@ def train_in(
         workers: those that train together: each calls this.
         listener: is told of every step and epoch.
     """
+    if config.execution.threads is not None:
+        limit_threads(config.execution.threads)
     first = workers.rank == 0
     state, about = kept or (None, {})
     if state is None and first:
@@ -166,13 +168,14 @@ def train_in(
             if metrics is not None:
                 metrics.append(epoch)
             if listener is not None:
-                listener.on_epoch(asdict(epoch))
+                listener.on_epoch(epoch.to_dict())
 
         result = train(
             network,
             _source(config, batches),
             batches("minival"),
             config.training,
+            execution=config.execution,
             device=device,
             seed=config.seed,
             on_epoch=on_epoch,
@@ -226,7 +229,7 @@ def _batches(
         augment=augment,
         image_size=image_size or config.eval_image_size,
         seed=config.seed,
-        channels_last=config.training.channels_last,
+        channels_last=config.execution.channels_last,
         share=(workers.rank, workers.count),
     )
 
@@ -235,8 +238,9 @@ def _test(config: TrainConfig, network: Network, batches: Batches, workers: Work
     evaluated = evaluate(
         network,
         batches.epoch(0),
-        dtype=autocast_dtype(config.training, batches.device),
-        channels_last=config.training.channels_last,
+        dtype=autocast_dtype(config.execution, batches.device),
+        channels_last=config.execution.channels_last,
         workers=workers,
+        objective=make_objective(config.training),
     )
-    return {**evaluated._asdict(), "image_size": config.eval_image_size, "weights": "final, after the last epoch"}
+    return {**evaluated.to_dict(), "image_size": config.eval_image_size, "weights": "final, after the last epoch"}

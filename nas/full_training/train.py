@@ -17,6 +17,7 @@ from nas.plugins import load as load_plugins
 from nas.runs.folder import locked
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd
+from nas.training.step import check_imports
 from search_space.architecture import Architecture
 
 
@@ -88,8 +89,8 @@ def _check_workers(workers: int, config: TrainConfig) -> None:
     for stage in training_stages(config):
         if stage.batch_size % workers:
             raise ValueError(f"a batch of {stage.batch_size} cannot be shared evenly by {workers} workers")
-    if workers > 1 and config.training.time_limit_s is not None:
-        raise ValueError("training.time_limit_s is for one worker; several would not stop at the same step")
+    if workers > 1 and config.execution.time_limit_s is not None:
+        raise ValueError("execution.time_limit_s is for one worker; several would not stop at the same step")
 
 
 def _check_data(prepared: Prepared, config: TrainConfig, test: bool) -> None:
@@ -98,5 +99,6 @@ def _check_data(prepared: Prepared, config: TrainConfig, test: bool) -> None:
         raise ValueError(f"a batch of {largest} is more than the {prepared.train} training images")
     if prepared.minival < 1:
         raise ValueError("data.minival leaves no image to measure accuracy on; give a larger one")
+    check_imports(config.training)
     if test and prepared.test < 1:
         raise ValueError("--test needs a test split, and the data has none")

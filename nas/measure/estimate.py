@@ -6,39 +6,45 @@ cannot fall where a network grows, and beyond what was measured it goes on in pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from search_space.architecture import OP_CODES, Architecture
+from search_space.architecture import Architecture
 from search_space.cost import count, stage_cost, stage_inputs
+from search_space.ops import OPS
 
 Floats = NDArray[np.float64]
 
 FEWEST = 8  # measured architectures
 _FOLDS = 50  # up to as many architectures, each is held out alone
 _TOTALS = ("macs", "activations", "params")
-# What the fits to choose from add up; every one has a constant, too.
-TERMS: dict[str, tuple[str, ...]] = {
-    "MACs": ("macs",),
-    "MACs and activations": ("macs", "activations"),
-    "MACs, activations and params": _TOTALS,
-    "MACs, activations, params and layers": (*_TOTALS, "layers"),
-    "MACs, activations and layers by op, params": (
-        *(f"{name}_{op}" for op in OP_CODES for name in ("macs", "activations", "layers")),
-        "params",
-    ),
-}
+_BY_OP = "MACs, activations and layers by op, params"
+
+
+def terms(ops: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Give what the fits to choose from add up, from plain to rich; every one has a constant, too.
+
+    Args:
+        ops: names of the ops that the last of them tells apart.
+    """
+    return {
+        "MACs": ("macs",),
+        "MACs and activations": ("macs", "activations"),
+        "MACs, activations and params": _TOTALS,
+        "MACs, activations, params and layers": (*_TOTALS, "layers"),
+        _BY_OP: (*(f"{name}_{op}" for op in ops for name in ("macs", "activations", "layers")), "params"),
+    }
 
 
 @dataclass(frozen=True)
 class Fit:
     """A fitted sum, and how far it was off where it could be checked. Errors are relative: 0.1 = 10 %."""
 
-    terms: str  # a key of TERMS
+    terms: str  # a key of `terms`
     weights: tuple[float, ...]  # of the constant and of each term
     measured: int  # architectures
     error: float  # root mean square, each architecture (or fold of them) predicted by a fit of the others
@@ -46,6 +52,7 @@ class Fit:
     largest: tuple[float, ...]  # of each term, among what was measured
     num_classes: int
     in_channels: int
+    ops: tuple[str, ...]  # that were measured
 
     def predict(self, architecture: Architecture, image_size: int) -> float:
         """Predict, in the unit of what was measured, at `image_size` pixels, height and width."""
@@ -53,12 +60,14 @@ class Fit:
 
     def beyond(self, architecture: Architecture, image_size: int) -> float:
         """How many times the largest measured one's the architecture's terms are, the greatest of them; 1 = within."""
+        if self.terms == _BY_OP and any(stage.op not in self.ops for stage in architecture.stages):
+            return np.inf
         terms = zip(self._terms(architecture, image_size), self.largest, strict=True)
         return max(term / largest if largest else np.inf for term, largest in terms if term)
 
     def _terms(self, architecture: Architecture, image_size: int) -> list[float]:
         costs = named_costs(architecture, image_size, self.num_classes, self.in_channels)
-        return [costs[name] for name in TERMS[self.terms]]
+        return [costs[name] for name in terms(self.ops)[self.terms]]
 
 
 def fit(
@@ -68,7 +77,7 @@ def fit(
     num_classes: int,
     in_channels: int,
 ) -> Fit:
-    """Fit each of TERMS, and keep the plainest of those that predict what they have not seen about best.
+    """Fit each of `terms`, and keep the plainest of those that predict what they have not seen about best.
 
     About: within one standard error of the least. The richer ones follow noise, and miss what is larger.
 
@@ -87,7 +96,9 @@ def fit(
         raise ValueError(f"an estimate needs {FEWEST} or more measured architectures, there are {len(values)}")
     costs = [named_costs(each, image_size, num_classes, in_channels) for each in values]
     target = np.array([float(np.median(several)) for several in values.values()])
-    matrices = {name: np.array([[1.0, *(c[term] for term in terms)] for c in costs]) for name, terms in TERMS.items()}
+    used = {stage.op for architecture in values for stage in architecture.stages}
+    ops = tuple(name for name in OPS if name in used)
+    matrices = {name: np.array([[1.0, *(c[n] for n in names)] for c in costs]) for name, names in terms(ops).items()}
     squares = {name: _held_out(matrix, target) for name, matrix in matrices.items()}
     best = _plainest(squares)
     return Fit(
@@ -99,14 +110,15 @@ def fit(
         largest=tuple(map(float, matrices[best][:, 1:].max(axis=0))),
         num_classes=num_classes,
         in_channels=in_channels,
+        ops=ops,
     )
 
 
 def named_costs(architecture: Architecture, image_size: int, num_classes: int, in_channels: int) -> dict[str, float]:
-    """Give everything that TERMS name: totals for one image, and sums over the stages of each op."""
+    """Give everything that `terms` of all ops name: totals for one image, and sums over the stages of each op."""
     costs: dict[str, float] = dict(count(architecture, image_size, num_classes, in_channels)._asdict())
     costs["layers"] = sum(stage.layers for stage in architecture.stages)
-    costs |= {f"{name}_{op}": 0.0 for op in OP_CODES for name in ("macs", "activations", "layers")}
+    costs |= {f"{name}_{op}": 0.0 for op in OPS for name in ("macs", "activations", "layers")}
     for stage, channels, size in stage_inputs(architecture, image_size):
         cost = stage_cost(stage, channels, size)
         for name, value in (("macs", cost.macs), ("activations", cost.activations), ("layers", stage.layers)):
@@ -121,7 +133,7 @@ def _weights(matrix: Floats, target: Floats) -> Floats:
 
 
 def _plainest(squares: dict[str, Floats]) -> str:
-    """The first whose mean square is within a standard error of the least; TERMS go from plain to rich."""
+    """The first whose mean square is within a standard error of the least; `terms` go from plain to rich."""
     least = min(squares.values(), key=lambda each: float(each.mean()))
     enough = least.mean() + least.std() / np.sqrt(len(least)) + 1e-12  # rounding is no difference
     return next(name for name, each in squares.items() if each.mean() <= enough)

@@ -31,20 +31,13 @@ def peak_memory_mb(step: TrainingStep, images: Tensor, labels: Tensor) -> float:
         torch.cuda.synchronize(step.device)
         before = int(torch.cuda.memory_allocated(step.device))
         torch.cuda.reset_peak_memory_stats(step.device)
-        eager_step(step, images, labels)
+        step.eager(images, labels)
         more = int(torch.cuda.max_memory_allocated(step.device)) - before
         return (own + more) / 2**20
     live = _LiveTensors([*_state(step), images, labels])
     with live:
-        eager_step(step, images, labels)
+        step.eager(images, labels)
     return (own + live.peak) / 2**20
-
-
-def eager_step(step: TrainingStep, images: Tensor, labels: Tensor) -> None:
-    """Do the step in its parts."""
-    for part in step.micro_batches(images, labels):
-        step.backward(step.forward(*part))
-    step.update()
 
 
 def _state(step: TrainingStep) -> Iterator[Tensor]:

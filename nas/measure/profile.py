@@ -13,10 +13,11 @@ from nas.measure.device_lock import DeviceLock
 from nas.measure.settings import StepTimeSettings
 from nas.measure.stage_time import PartTime, part_times
 from nas.measure.step_time import StepTime, make_batch, step_time
-from nas.training.settings import TrainSettings
+from nas.training.settings import EXECUTION, ExecutionSettings, TrainSettings
 from nas.training.step import make_step
 from search_space import cost
-from search_space.architecture import Architecture, to_block_strings
+from search_space.architecture import Architecture
+from search_space.block_strings import to_block_strings
 from search_space.cost import Cost
 from search_space.layer_table import layer_table
 from search_space.network import build_network
@@ -66,9 +67,10 @@ def profile(
     batch_size: int,
     num_classes: int = 1000,
     in_channels: int = 3,
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    precision: Literal["auto", "fp32", "bf16"] | None = None,
     settings: StepTimeSettings | None = None,
     train_settings: TrainSettings | None = None,
+    execution: ExecutionSettings = EXECUTION,
 ) -> ProfileRow:
     """Measure one architecture on a device.
 
@@ -80,13 +82,15 @@ def profile(
         device: as `resolve_device` gives it.
         image_size: height and width, pixels.
         batch_size: images per step.
-        precision: in place of the training's.
+        precision: in place of that of `execution`.
         settings: of the timer; default: its defaults.
-        train_settings: of the training whose step this is; default: its defaults.
+        train_settings, execution: of the training whose step this is; default: their defaults.
     Raises: StepOutOfMemory if not even one image fits.
     """
     settings = settings or StepTimeSettings()
-    train_settings = replace(train_settings or TrainSettings(), precision=precision, batch_size=batch_size)
+    train_settings = replace(train_settings or TrainSettings(), batch_size=batch_size)
+    if precision is not None:
+        execution = replace(execution, precision=precision)
     candidate, other = (
         build_network(each, num_classes, in_channels, drop_path=train_settings.drop_path)
         for each in (architecture, reference)
@@ -96,15 +100,16 @@ def profile(
         other,
         settings,
         train_settings,
+        execution=execution,
         image_size=image_size,
         in_channels=in_channels,
         num_classes=num_classes,
         batch_size=batch_size,
         device=device,
     )
-    eager = replace(train_settings, cuda_graph="off", micro_batch=measured.micro_batch)
+    eager = replace(execution, cuda_graph="off", micro_batch=measured.micro_batch)
     with DeviceLock(device).timing() if settings.lock else nullcontext():
-        step = make_step(candidate, eager, device=device, total_steps=STEPS)
+        step = make_step(candidate, train_settings, device=device, total_steps=STEPS, execution=eager)
         batch = make_batch((batch_size, in_channels, image_size, image_size), num_classes, eager, device)
         step(*batch)
         times = part_times(step, batch, STEPS, choose_clock(settings.clock, device)[1])

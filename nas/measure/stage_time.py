@@ -51,24 +51,28 @@ def _one_step(step: TrainingStep, batch: Batch, marks: _Marks) -> dict[str, tupl
     for number, stage in enumerate(stages, start=1):
         hooks.append(stage.register_forward_hook(lambda _, __, out, number=number: _boundary(marks, number, out)))
     total: dict[str, tuple[float, float]] = {}
-    try:
-        for part in step.micro_batches(*batch):
+
+    def mark(name: str) -> None:
+        """Close what ended, and begin anew: a GPU's moments are read when all of a micro-batch are there."""
+        marks.set(_MOMENTS[name])
+        if name == "backward":
+            _add(total, _between(marks.seconds(), len(stages)))
+        if name == "update":
+            seconds = marks.seconds()
+            total["update"] = seconds["end"] - seconds["start"], 0.0
+        if name in ("backward", "update"):
             marks.clear()
             marks.set("start")
-            loss = step.forward(*part)
-            marks.set("loss")
-            step.backward(loss)
-            marks.set("end")
-            _add(total, _between(marks.seconds(), len(stages)))
+
+    try:
+        step.eager(*batch, mark)
     finally:
         for hook in hooks:
             hook.remove()
-    marks.clear()
-    marks.set("start")
-    step.update()
-    marks.set("end")
-    seconds = marks.seconds()
-    return {**total, "update": (seconds["end"] - seconds["start"], 0.0)}
+    return total
+
+
+_MOMENTS = {"begin": "start", "forward": "loss", "backward": "end", "update": "end"}
 
 
 def _boundary(marks: _Marks, number: int, tensor: Tensor) -> None:

@@ -11,15 +11,16 @@ import copy
 import logging
 import statistics
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from nas.measure.beside import alone, seconds_of
 from nas.measure.clock import choose_clock
-from nas.measure.device_lock import DeviceLock
 from nas.measure.disturbances import watch
 from nas.measure.location import quantiles
 from nas.measure.memory import peak_memory_mb
@@ -27,7 +28,7 @@ from nas.measure.pairs import Pairs, centre, take_pairs
 from nas.measure.settings import StepTimeSettings
 from nas.training.cuda_graph import WARM_UP_STEPS
 from nas.training.device import device_name, is_out_of_memory, synchronize
-from nas.training.settings import TrainSettings
+from nas.training.settings import EXECUTION, ExecutionSettings, TrainSettings
 from nas.training.step import TrainingStep, make_step
 
 logger = logging.getLogger(__name__)
@@ -37,10 +38,11 @@ PART_STEPS = 5  # steps whose parts are timed
 
 Batch = tuple[Tensor, Tensor]  # images (N, C, H, W), labels (N,)
 Clock = Callable[[], float]  # seconds
+Training = tuple[TrainSettings, ExecutionSettings]
 
 
 class StepOutOfMemory(Exception):
-    """A training step does not fit into the device's memory, even with one image at a time."""
+    """A training step, or a forward pass, does not fit into the device's memory, even with one image at a time."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def step_time(
     settings: StepTimeSettings,
     train_settings: TrainSettings,
     *,
+    execution: ExecutionSettings = EXECUTION,
     image_size: int,
     in_channels: int,
     num_classes: int,
@@ -94,7 +97,7 @@ def step_time(
 
     Args:
         candidate, reference: networks, (N, in_channels, image_size, image_size) -> (N, num_classes).
-        train_settings: of the training whose step this is.
+        train_settings, execution: of the training whose step this is.
         image_size: height and width of the images, pixels; `settings.image_size` goes first.
         batch_size: images per step; `settings.batch_size` goes first.
         device: as `resolve_device` gives it.
@@ -106,14 +109,15 @@ def step_time(
     shape = (settings.batch_size or batch_size, in_channels, *(settings.image_size or image_size,) * 2)
     clock_name, chosen_clock = choose_clock(settings.clock, device)
     clock, disturbed = clock or chosen_clock, disturbed or watch(device)
-    alone = DeviceLock(device).timing() if settings.lock else nullcontext()
-    with alone, _random_numbers_kept(device), _out_of_memory_named("the candidate beside the reference network"):
-        batch = their_batch = make_batch(shape, num_classes, train_settings, device)
+    with alone(device, settings), _out_of_memory_named("the candidate beside the reference network"):
+        batch = their_batch = make_batch(shape, num_classes, execution, device)
         if reference_image_size is not None:
-            their_batch = make_batch((*shape[:2], *(reference_image_size,) * 2), num_classes, train_settings, device)
-        steps = _prepare(candidate, reference, train_settings, settings.warmup, (batch, their_batch), clock)
-        time_candidate = partial(_timed, steps.candidate, batch, clock)
-        time_reference = partial(_timed, steps.reference, their_batch, clock)
+            their_batch = make_batch((*shape[:2], *(reference_image_size,) * 2), num_classes, execution, device)
+        steps = _prepare(
+            candidate, reference, (train_settings, execution), settings.warmup, (batch, their_batch), clock
+        )
+        time_candidate = partial(seconds_of, partial(steps.candidate, *batch), device, clock)
+        time_reference = partial(seconds_of, partial(steps.reference, *their_batch), device, clock)
         pairs = take_pairs(time_candidate, time_reference, settings, disturbed)
     result = _record(pairs, steps, batch, clock_name, settings)
     del steps, time_candidate, time_reference
@@ -136,7 +140,7 @@ class _Steps:
 def _prepare(
     candidate: nn.Module,
     reference: nn.Module,
-    train_settings: TrainSettings,
+    training: Training,
     warmup: int,
     batches: tuple[Batch, Batch],
     clock: Clock,
@@ -144,13 +148,13 @@ def _prepare(
     """Both steps, captured where they can be; the batches are the candidate's and the reference network's."""
     # A learning rate of nothing: random labels must not drive weights to infinity, or gradients to numbers so small
     # that a CPU computes with them slowly.
-    train_settings = replace(train_settings, learning_rate=1e-9, schedule="constant")
-    eager = replace(train_settings, cuda_graph="off")
-    if batches[0][0].device.type == "cpu" or train_settings.cuda_graph == "off":
+    settings, execution = replace(training[0], learning_rate=1e-9, schedule="constant"), training[1]
+    eager = settings, replace(execution, cuda_graph="off")
+    if batches[0][0].device.type == "cpu" or execution.cuda_graph == "off":
         return _warmed_up(candidate, reference, eager, warmup, batches, clock)
     try:
-        steps = _warmed_up(candidate, reference, train_settings, warmup, batches, clock)
-        if {steps.candidate.micro_batch, steps.reference.micro_batch} == {train_settings.micro_batch}:
+        steps = _warmed_up(candidate, reference, (settings, execution), warmup, batches, clock)
+        if {steps.candidate.micro_batch, steps.reference.micro_batch} == {execution.micro_batch}:
             return steps
         del steps
     except StepOutOfMemory:
@@ -165,25 +169,26 @@ def _prepare(
 def _warmed_up(
     candidate: nn.Module,
     reference: nn.Module,
-    train_settings: TrainSettings,
+    training: Training,
     warmup: int,
     batches: tuple[Batch, Batch],
     clock: Clock,
 ) -> _Steps:
     batch, their_batch = batches
     with _out_of_memory_named("the candidate"):
-        mine = _first_steps(candidate, train_settings, warmup, batch)
+        mine = _first_steps(candidate, training, warmup, batch)
         parts, peak = _look_inside(mine, batch, clock)  # eager steps, while nothing is captured yet
     with _out_of_memory_named("the reference network"):
-        theirs = _first_steps(reference, train_settings, warmup, their_batch)
-    for _ in range(1 if train_settings.cuda_graph == "off" else 1 + WARM_UP_STEPS):
+        theirs = _first_steps(reference, training, warmup, their_batch)
+    for _ in range(1 if training[1].cuda_graph == "off" else 1 + WARM_UP_STEPS):
         mine(*batch)
         theirs(*their_batch)
     return _Steps(mine, theirs, parts, peak)
 
 
-def _first_steps(network: nn.Module, train_settings: TrainSettings, n: int, batch: Batch) -> TrainingStep:
-    step = make_step(copy.deepcopy(network), train_settings, device=batch[0].device, total_steps=1)
+def _first_steps(network: nn.Module, training: Training, n: int, batch: Batch) -> TrainingStep:
+    settings, execution = training
+    step = make_step(copy.deepcopy(network), settings, device=batch[0].device, total_steps=1, execution=execution)
     for _ in range(n):  # any of them may find that a smaller micro-batch is needed
         step(*batch)
     return step
@@ -214,43 +219,25 @@ def _out_of_memory_named(what: str) -> Iterator[None]:
         raise StepOutOfMemory(f"no training step of {what} fits: {str(error).splitlines()[0]}") from None
 
 
-@contextmanager
-def _random_numbers_kept(device: torch.device) -> Iterator[None]:
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
-        yield
-
-
-def make_batch(shape: tuple[int, ...], num_classes: int, train_settings: TrainSettings, device: torch.device) -> Batch:
+def make_batch(shape: tuple[int, ...], num_classes: int, execution: ExecutionSettings, device: torch.device) -> Batch:
     """Give a batch of noise as training gets its batches: on the device, in its memory format, normalised."""
-    layout = torch.channels_last if train_settings.channels_last else torch.contiguous_format
+    layout = torch.channels_last if execution.channels_last else torch.contiguous_format
     images = torch.randn(shape).to(device, memory_format=layout)
     return images, torch.randint(num_classes, shape[:1]).to(device)
 
 
-def _timed(step: TrainingStep, batch: Batch, clock: Clock) -> float:
-    synchronize(step.device)
-    start = clock()
-    step(*batch)
-    synchronize(step.device)
-    return clock() - start
-
-
 def _parts(step: TrainingStep, batch: Batch, clock: Clock) -> tuple[float, float, float]:
-    def now() -> float:
-        synchronize(step.device)
-        return clock()
+    moments: list[tuple[str, float]] = []
 
-    forward = backward = 0.0
-    for part in step.micro_batches(*batch):
-        start = now()
-        loss = step.forward(*part)
-        middle = now()
-        step.backward(loss)
-        forward, backward = forward + middle - start, backward + now() - middle
-    start = now()
-    step.update()
-    return forward, backward, now() - start
+    def mark(name: str) -> None:
+        synchronize(step.device)
+        moments.append((name, clock()))
+
+    step.eager(*batch, mark)
+    seconds = dict.fromkeys(("forward", "backward", "update"), 0.0)
+    for (_, before), (name, now) in pairwise(moments):
+        seconds[name] += now - before
+    return seconds["forward"], seconds["backward"], seconds["update"]
 
 
 def _record(pairs: Pairs, steps: _Steps, batch: Batch, clock_name: str, settings: StepTimeSettings) -> StepTime:

@@ -19,7 +19,7 @@ from nas.runs.trial import Trial
 from rewards.weighted_product import weighted_product
 from search_space.architecture import Architecture
 from search_space.cost import count
-from search_space.space import SearchSpace
+from search_space.space import Decision, SearchSpace
 
 COLUMNS = ("accuracy", "step_time", "params")
 
@@ -133,15 +133,12 @@ def _cell(where: str, name: str, kind: str, text: str) -> Any:
 
 
 def _from_row(where: str, row: dict[str, str], space: SearchSpace, w: float, v: float) -> Trial:
-    code = []
-    for decision in space.decisions:
-        choices = [c if isinstance(c, str) else float(c) for c in decision.choices]
-        text = row[decision.name]
-        value = text if decision.field == "op" else _float(where, decision.name, text)
-        if value not in choices:
-            raise ValueError(f"{where}: {decision.name} {text!r} is no choice of the space: {list(decision.choices)}")
-        code.append(choices.index(value))
-    architecture = space.decode(np.array(code, dtype=np.int64))
+    empty = {d.name for d in space.decisions if not row[d.name]}
+    code = np.array([0 if d.name in empty else _choice(where, d, row[d.name]) for d in space.decisions], dtype=np.int64)
+    for decision, active in zip(space.decisions, space.active(code[None])[0], strict=True):
+        if active and decision.name in empty:
+            raise ValueError(f"{where}: {decision.name} is empty; choices: {list(decision.choices)}")
+    architecture = space.decode(space.canonical(code[None])[0])
     accuracy, step_time, params = (_float(where, name, row[name]) for name in COLUMNS)
     counted = count(architecture, space.image_size or 224).params
     return Trial(
@@ -156,6 +153,19 @@ def _from_row(where: str, row: dict[str, str], space: SearchSpace, w: float, v: 
         w=w,
         v=v,
     )
+
+
+def _choice(where: str, decision: Decision, text: str) -> int:
+    """The index of a cell's value; numbers may be written as floats, which a column with gaps makes of them."""
+    words = [str(choice) for choice in decision.choices]
+    if isinstance(decision.choices[0], str | bool):
+        found = words.index(text) if text in words else None
+    else:
+        value = _float(where, decision.name, text)
+        found = decision.choices.index(value) if value in decision.choices else None
+    if found is None:
+        raise ValueError(f"{where}: {decision.name} {text!r} is no choice of the space: {list(decision.choices)}")
+    return found
 
 
 def _float(where: str, name: str, text: str) -> float:

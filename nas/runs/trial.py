@@ -165,11 +165,15 @@ def trial_of(architecture: Architecture, answer: Mapping[str, Any]) -> Trial:
     return trial
 
 
+def is_metric(name: str) -> bool:
+    """Whether a column of the trial table is a metric: neither a trial's own nor a decision's, such as `stage1_op`."""
+    return name not in _KINDS and name not in ("architecture", "arch_id") and not re.match(r"stage\d+_", name)
+
+
 def _check_metric(name: str) -> None:
-    """Refuse a name that another column of the trial table has or may have."""
-    if name in _KINDS or name in ("architecture", "arch_id"):
+    if not is_metric(name):
         raise ValueError(f"metric {name!r} is a column of the trial table already")
-    if not name.isidentifier() or re.match(r"stage\d+_", name):
+    if not name.isidentifier():
         raise ValueError(f"metric {name!r} must be a name such as top5_accuracy")
 
 

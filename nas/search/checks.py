@@ -10,6 +10,7 @@ from nas.algorithms import ALGORITHMS, Algorithm
 from nas.config.search import Config
 from nas.config.settings import EVALUATOR
 from nas.data.prepare import Prepared
+from nas.measure import find_measurers
 from search_space.lookup import find
 from search_space.space import SearchSpace
 
@@ -19,6 +20,7 @@ def check_config(config: Config) -> None:
     if config.search.prune == "bound" and config.reward.name != "weighted_product":
         raise ValueError(f"search.prune bound needs the reward weighted_product, not {config.reward.name}")
     check_gpus(config, config.device)
+    find_measurers(config.measure)
 
 
 def check_gpus(config: Config, device: str) -> None:

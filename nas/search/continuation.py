@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from nas.config.search import Config, differences, parse
+from nas.config.search import Config, differences
 from nas.runs.folder import CONFIG, RUN, TRIALS, create, read_config, read_run, read_trials, write_config
 
 
@@ -22,16 +20,11 @@ def check_run(folder: Path, config: Config) -> None:
         return
     if not ((folder / TRIALS).exists() and (folder / TRIALS).stat().st_size):
         return
-    if changed := differences(resolved(read_config(folder)), config.to_dict()):
+    if changed := differences(read_config(folder), config.to_dict()):
         shown = "; ".join(changed[:5]) + (f"; and {len(changed) - 5} more" if len(changed) > 5 else "")
         raise ValueError(
             f"{folder} holds trials that would not be comparable: {shown}. Choose another --out or undo the change"
         )
-
-
-def resolved(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a configuration as this version writes it: what an earlier one did not write has its default."""
-    return parse(record).to_dict()
 
 
 def open_run(folder: Path, config: Config) -> str:

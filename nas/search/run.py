@@ -29,7 +29,9 @@ from nas.search.task import task_of
 from nas.search.warm_start import earlier_trials, recall, remember
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, SearchInfo
+from nas.trackers.display import Display
 from nas.training.device import resolve_device
+from nas.training.step import check_imports
 
 
 def run_search(
@@ -42,6 +44,7 @@ def run_search(
     warm_start: Sequence[str | Path] = (),
     callbacks: Iterable[Callback] = (),
     plugins: Sequence[str] = (),
+    progress: bool = True,
 ) -> Run:
     """Run a search; the same call again goes on with one that was stopped or killed, and with more trials extends it.
 
@@ -54,6 +57,7 @@ def run_search(
         warm_start: folders of earlier runs whose trials the algorithm is told first.
         callbacks: told what happens, besides those that the configuration names.
         plugins: modules to import here and in every worker, besides those that the configuration names.
+        progress: whether to show a bar (lines, where that is no terminal or notebook) on standard error.
     Returns: the run; its `ended` says whether it is finished, was stopped by a signal or ran out of time.
     Raises: ValueError for whatever the user can fix; nothing is written then. What the search algorithm or the log
         raises, after running trials have ended.
@@ -61,7 +65,7 @@ def run_search(
     given, folder = _resolve(config, folder, plugins)
     config = with_numbers(given, trials, workers)
     check_config(config)
-    listeners = Callbacks([*make_callbacks(config.callbacks), *callbacks])
+    listeners = Callbacks([*([Display()] if progress else []), *make_callbacks(config.callbacks), *callbacks])
     if config.device != "cpu" and not address:  # the nodes of a cluster may have what this machine lacks
         check_gpus(config, str(resolve_device(config.device)))
     prepared = prepare(config.data, config.image_size, progress=True)
@@ -71,6 +75,7 @@ def run_search(
     check_same_data(folder, prepared.fingerprint)
     if not address:  # whose nodes may have modules that are not here
         check_evaluator(config.search.evaluator)
+        check_imports(config.training)
     algorithm = make_algorithm(config)
     earlier = earlier_trials([Path(run) for run in warm_start], config)
     return _run(folder, config, algorithm, earlier, address, listeners)

@@ -16,6 +16,7 @@ def task_of(config: Config) -> Task:
         data=config.data,
         augment=config.augment,
         training=config.training,
+        execution=config.execution,
         step_time=config.step_time,
         reward=config.reward,
         reference=config.reference,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from nas.algorithms.algorithm import compatible
 from nas.config.search import Config, differences
 from nas.runs.folder import TRIALS, read_config, read_trials
 from nas.runs.log import JsonLines, read_lines
 from nas.runs.trial import Trial
-from nas.search.continuation import resolved
 from search_space.space import SearchSpace
 
 WARM_START = "warm_start.jsonl"
@@ -29,8 +27,7 @@ def earlier_trials(runs: Sequence[Path], config: Config) -> list[Trial]:
     """
     trials: list[Trial] = []
     for run in runs:
-        before, now = _without_space(resolved(read_config(run))), _without_space(config.to_dict())
-        if changed := differences(before, now):
+        if changed := differences(read_config(run), config.to_dict(), but=("space",)):
             raise ValueError(f"trials of {run} are not comparable with this search: {'; '.join(changed[:5])}")
         trials += [trial for trial in read_trials(run) if compatible(config.space, trial.architecture)]
     return trials
@@ -63,7 +60,3 @@ def recall(folder: Path, space: SearchSpace) -> list[Trial]:
     trials = read_trials(folder / WARM_START)
     marked = (replace(trial, proposed_by=f"warm_start:{trial.run_id}") for trial in trials)
     return [trial for trial in marked if compatible(space, trial.architecture)]
-
-
-def _without_space(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key != "space"}

@@ -188,14 +188,14 @@ class Callbacks(Callback):
         self._say_repeated()
 
     def _call(self, method: str, call: Callable[[Callback], None]) -> None:
-        for number, one in enumerate(self.each):
-            try:
-                with contextlib.redirect_stdout(self._streams[0]), contextlib.redirect_stderr(self._streams[1]):
+        with contextlib.redirect_stdout(self._streams[0]), contextlib.redirect_stderr(self._streams[1]):
+            for number, one in enumerate(self.each):
+                try:
                     call(one)
-            except Exception as error:  # a user's code or a tracker's library: its faults are not the run's
-                self._errors[number, method] += 1
-                if self._errors[number, method] == 1:
-                    logger.warning("callback %s.%s: %s", type(one).__name__, method, describe(error))
+                except Exception as error:  # a user's code or a tracker's library: its faults are not the run's
+                    self._errors[number, method] += 1
+                    if self._errors[number, method] == 1:
+                        logger.warning("callback %s.%s: %s", type(one).__name__, method, describe(error))
 
     def _say_repeated(self) -> None:
         for (number, method), count in self._errors.items():

@@ -1,22 +1,32 @@
-"""Accuracy and loss of a network over batches."""
+"""What an objective measures of a network over batches: accuracy, loss and metrics of one's own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from nas.training.objective import CLASSIFICATION, Objective
 from nas.training.workers import ALONE, Workers
 
 
 class Evaluation(NamedTuple):
-    """How a network does on a split: top-1 accuracy in [0, 1], mean cross entropy (no label smoothing), images."""
+    """How a network does on a split: top-1 accuracy in [0, 1], mean cross entropy (no label smoothing), images.
+
+    With another objective than classification these are the numbers that it calls accuracy and loss.
+    """
 
     accuracy: float
     loss: float
     images: int
+    metrics: dict[str, float]  # what else the objective measures
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; `metrics` only where there are any."""
+        record = self._asdict()
+        return record if self.metrics else {key: value for key, value in record.items() if key != "metrics"}
 
 
 def evaluate(
@@ -26,6 +36,7 @@ def evaluate(
     dtype: torch.dtype | None = None,
     channels_last: bool = True,
     workers: Workers = ALONE,
+    objective: Objective = CLASSIFICATION,
 ) -> Evaluation:
     """Evaluate a network, in evaluation mode and left in the mode it was in; the device is waited for once, at the end.
 
@@ -34,24 +45,31 @@ def evaluate(
         dtype: compute under autocast in this type; None = as the weights are.
         channels_last: the memory format that the network is in.
         workers: those that evaluate together, each with batches of its own: all get the whole result.
-    Raises: ValueError if there is no image.
+        objective: says what is measured.
+    Raises: ValueError if there is no image, or the objective does not measure what it says.
     """
     was_training = network.training
     network.eval()
     device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
-    sums = torch.zeros(3, dtype=torch.float64, device=device)  # images right, summed loss, images
+    sums = torch.zeros(len(objective.counted) + 1, dtype=torch.float64, device=device)  # the last one counts images
     with torch.inference_mode():
-        for images, labels in batches:
+        for images, targets in batches:
             if channels_last:
                 images = images.contiguous(memory_format=torch.channels_last)
             with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
-                logits = network(images).float()
-            loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
-            sums[0] += (logits.argmax(1) == labels).sum()
-            sums[1] += loss
-            sums[2] += len(images)
+                outputs = network(images)
+            for place, value in zip(sums, (*objective.sums(outputs, targets), len(images)), strict=True):
+                place += value
     network.train(was_training)
-    right, loss_sum, count = workers.sum(sums).tolist()
+    *totals, count = workers.sum(sums).tolist()
     if not count:
         raise ValueError("there are no images to evaluate on")
-    return Evaluation(right / count, loss_sum / count, int(count))
+    return _evaluation(objective, dict(zip(objective.counted, totals, strict=True)), int(count))
+
+
+def _evaluation(objective: Objective, sums: dict[str, float], images: int) -> Evaluation:
+    metrics = objective.metrics(sums, images)
+    if missing := {objective.accuracy, "loss"} - metrics.keys():
+        raise ValueError(f"objective {type(objective).__name__} does not give its metric {', '.join(sorted(missing))}")
+    others = {name: value for name, value in metrics.items() if name not in (objective.accuracy, "loss")}
+    return Evaluation(metrics[objective.accuracy], metrics["loss"], images, others)

@@ -1,38 +1,96 @@
-"""Optimisers: which parameters decay, the fastest form of each optimiser on each device, and the paper's RMSProp."""
+"""Optimisers: what decays, how fast each part learns, each one's fastest form on a device, and the paper's RMSProp."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nas.training.settings import TrainSettings
+from nas.training.settings import LR_FACTORS, LrFactors, TrainSettings
+from search_space.lookup import find
+
+Groups = list[dict[str, Any]]
+MakeOptimizer = Callable[[Groups, float | Tensor, TrainSettings, torch.device], torch.optim.Optimizer]
+
+# The part of a Network that a parameter is in, by the first word of its name.
+_PARTS = {"conv_stem": "stem", "bn1": "stem", "blocks": "stages", "conv_head": "head", "bn2": "head"} | {
+    "classifier": "classifier"
+}
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split trainable parameters into those that decay and those that do not: norms, biases, all of one dimension."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": weight_decay},
-        {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+def parameter_groups(network: nn.Module, weight_decay: float, lr_factors: LrFactors = LR_FACTORS) -> Groups:
+    """Split trainable parameters into those that decay and those that do not: norms, biases, all of one dimension.
+
+    Where learning rates differ there are more groups than these two. Each has PyTorch's keys `params`, `param_names`
+    (as in `named_parameters`) and `weight_decay`, and `lr_factor`, which every learning rate is multiplied with.
+    """
+    groups: dict[tuple[bool, float], dict[str, Any]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            kept = parameter.ndim <= 1
+            factor = _lr_factor(name, kept, lr_factors)
+            new = {"params": [], "param_names": [], "weight_decay": 0.0 if kept else weight_decay, "lr_factor": factor}
+            group = groups.setdefault((kept, factor), new)
+            group["params"].append(parameter)
+            group["param_names"].append(name)
+    return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
+
+
+def _lr_factor(name: str, kept: bool, lr_factors: LrFactors) -> float:
+    part = _PARTS.get(name.partition(".")[0])
+    factor: float = 1.0 if part is None else getattr(lr_factors, part)
+    return factor * lr_factors.norms_and_biases if kept else factor
 
 
 def make_optimizer(network: nn.Module, settings: TrainSettings, device: torch.device) -> torch.optim.Optimizer:
-    """Build the optimiser of the settings; on a GPU its learning rate is a tensor, which a captured step reads."""
-    groups = parameter_groups(network, settings.weight_decay)
+    """Build the optimiser of the settings; on a GPU its learning rates are tensors, which a captured step reads.
+
+    Raises: ValueError, of one line, for an optimiser that cannot be imported.
+    """
+    groups = parameter_groups(network, settings.weight_decay, settings.lr_factors)
     on_gpu = device.type == "cuda"
-    lr: Any = torch.zeros((), device=device) if on_gpu else 0.0
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=True)
-    if settings.optimizer == "adamw":
-        adamw = torch.optim.AdamW(groups, lr=lr, fused=True, capturable=on_gpu)
-        adamw._warned_capturable_if_run_uncaptured = True  # no warning that the steps before the capture are eager
-        return adamw
-    return RMSProp(groups, lr=lr, foreach=on_gpu)
+    lr = torch.zeros((), device=device) if on_gpu else 0.0
+    optimizer = find_optimizer(settings.optimizer)(groups, lr, settings, device)
+    if on_gpu:
+        for group in optimizer.param_groups:  # each a rate of its own, for their factors may differ
+            group["lr"] = torch.zeros((), device=device)
+    return optimizer
+
+
+def find_optimizer(name: str) -> MakeOptimizer:
+    """Give the function of that name in OPTIMIZERS, or `module:Name`. Raises: ValueError, of one line."""
+    return find("optimizer", name, OPTIMIZERS)
+
+
+def sgd(groups: Groups, lr: float | Tensor, settings: TrainSettings, device: torch.device) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, 0.9 unless said otherwise."""
+    momentum = 0.9 if settings.momentum is None else settings.momentum
+    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=True)
+
+
+def rmsprop(groups: Groups, lr: float | Tensor, settings: TrainSettings, device: torch.device) -> torch.optim.Optimizer:
+    """The paper's RMSProp; momentum and epsilon are RMSProp's own unless said otherwise."""
+    return RMSProp(groups, lr=lr, foreach=device.type == "cuda", **_given(settings, "momentum", "eps"))
+
+
+def adamw(groups: Groups, lr: float | Tensor, settings: TrainSettings, device: torch.device) -> torch.optim.Optimizer:
+    """AdamW; betas and epsilon are PyTorch's own unless said otherwise."""
+    capturable = device.type == "cuda"
+    optimizer = torch.optim.AdamW(groups, lr=lr, fused=True, capturable=capturable, **_given(settings, "betas", "eps"))
+    optimizer._warned_capturable_if_run_uncaptured = True  # no warning that the steps before the capture are eager
+    return optimizer
+
+
+def _given(settings: TrainSettings, *names: str) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in names if getattr(settings, name) is not None}
+
+
+# Each takes the groups of `parameter_groups`, a learning rate (0 until the first step sets it; on a GPU a tensor), the
+# settings and the device. One of a package of one's own is a function of the same kind, named `module:Name`: it may
+# split groups by the dimensions or names of their parameters, as Muon does, and keeps the keys that it does not know.
+OPTIMIZERS: dict[str, MakeOptimizer] = {"sgd": sgd, "rmsprop": rmsprop, "adamw": adamw}
 
 
 class RMSProp(torch.optim.Optimizer):

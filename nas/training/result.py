@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Status = Literal["ok", "nan", "oom", "timeout", "pruned"]
@@ -20,6 +21,14 @@ class EpochResult:
     image_size: int  # pixels
     seconds: float  # training alone, without the evaluation and pauses
     images_per_s: float
+    metrics: Mapping[str, float] = field(default_factory=dict)  # what else the objective measures
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; `EpochResult(**record)` gives it back. `metrics` only where there are any."""
+        record = asdict(self)
+        if not record["metrics"]:
+            del record["metrics"]
+        return record
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,7 @@ class TrainResult:
     error: str | None  # the reason, where the status is not ok
     accuracy: float | None  # top-1, [0, 1]; of the averaged weights if EMA is on
     loss: float | None
+    metrics: Mapping[str, float]  # what else the objective measures, in the same epoch; empty with classification
     curve: tuple[dict[str, Any], ...]  # the fields of EpochResult, per finished epoch
     epochs_done: int
     micro_batch: int  # images per forward; below the batch size, batch norm saw fewer images than the update

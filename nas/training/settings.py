@@ -3,75 +3,157 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from nas.comparable import may_change
+from nas.training.ranges import check_choice, check_named, check_range
 
 # Share of the new batch in batch norm's running statistics (PyTorch's meaning; TensorFlow's momentum is one minus it).
 # The paper states TensorFlow's 0.99 (section 5.1); the official code trains with 0.9, which is PyTorch's default too.
 BN_MOMENTUM = {"paper": 0.01, "official": 0.1}
 
 
+# The optimisers of ours, and which of momentum, betas and eps each has.
+OPTIMIZER_SETTINGS: dict[str, tuple[str, ...]] = {
+    "sgd": ("momentum",),
+    "rmsprop": ("momentum", "eps"),
+    "adamw": ("betas", "eps"),
+}
+
+
+@dataclass(frozen=True)
+class LrFactors:
+    """What the learning rate is multiplied with in a part of the network; of a parameter in two of them, with both.
+
+    Raises: ValueError that names a field out of range and what is allowed.
+    """
+
+    stem: float = 1.0
+    stages: float = 1.0
+    head: float = 1.0  # the last convolution, before pooling
+    classifier: float = 1.0
+    norms_and_biases: float = 1.0  # what does not decay, wherever it is
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            check_range(self, field.name, lowest=0, open_below=True)
+
+
+LR_FACTORS = LrFactors()
+
+
 @dataclass(frozen=True)
 class TrainSettings:
-    """How one network is trained. The defaults are a short, modern recipe for candidates of a search.
+    """What one network learns by. The defaults are a short, modern recipe for candidates of a search.
 
     Raises: ValueError that names a field out of range and what is allowed.
     """
 
     epochs: int = 10
     batch_size: int = 128  # images per update; the size of the batches that `train` is given
-    optimizer: Literal["sgd", "rmsprop", "adamw"] = "sgd"  # SGD has Nesterov momentum 0.9; RMSProp is the paper's
+    objective: str = "classification"  # what is minimised and measured: a key of OBJECTIVES, or module:Name
+    optimizer: str = "sgd"  # sgd (Nesterov), rmsprop (the paper's), adamw, or module:Name of one's own
+    momentum: float | None = None  # sgd, rmsprop. None here and below: the optimiser's own; see optimizers.py
+    betas: tuple[float, float] | None = None  # adamw
+    eps: float | None = None  # rmsprop, adamw
     learning_rate: float = 0.2  # peak, per 256 images: the rate used is learning_rate * batch_size / 256
     warmup_epochs: float = 1.0  # linear, from 0; at most half of the training
     schedule: Literal["cosine", "exponential", "constant"] = "cosine"  # exponential: x0.97 every 2.4 epochs, in steps
     label_smoothing: float = 0.1
+    lr_factors: LrFactors = LR_FACTORS
     weight_decay: float = 1e-5  # L2 (AdamW: decoupled); never on norms and biases
     ema_decay: float | None = None  # of weights and batch norm statistics; the first updates average less
     clip_norm: float | None = None  # largest total norm of the gradients
     drop_path: float = 0.2  # of the last block
     dropout: float | None = None  # before the classifier; None = the architecture's
     bn_momentum: Literal["paper", "official"] = "official"  # a key of BN_MOMENTUM
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 autocast where a GPU has it, else fp32
-    channels_last: bool = True
-    micro_batch: int | None = None  # images per forward and backward; None = batch_size, halved when memory runs out
-    time_limit_s: float | None = None
-    cuda_graph: Literal["auto", "on", "off"] = "auto"  # auto: where the step can be captured, else eager
     eval_every: int = 1  # epochs; the last epoch is always evaluated
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "micro_batch", "eval_every"):
-            _check(self, name, lowest=1)
-        for name in ("learning_rate", "clip_norm", "time_limit_s"):
-            _check(self, name, lowest=0, open_below=True)
+        for name in ("epochs", "batch_size", "eval_every"):
+            check_range(self, name, lowest=1)
+        for name in ("learning_rate", "clip_norm", "eps"):
+            check_range(self, name, lowest=0, open_below=True)
         for name in ("warmup_epochs", "weight_decay"):
-            _check(self, name, lowest=0)
-        for name in ("label_smoothing", "ema_decay", "drop_path", "dropout"):
-            _check(self, name, lowest=0, below=1)
-        for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}")
+            check_range(self, name, lowest=0)
+        for name in ("momentum", "label_smoothing", "ema_decay", "drop_path", "dropout"):
+            check_range(self, name, lowest=0, below=1)
+        check_choice(self, _CHOICES)
+        check_named(self, "objective", ("classification",))
+        check_named(self, "optimizer", OPTIMIZER_SETTINGS)
+        _check_optimizer(self)
 
 
 _CHOICES = {
-    "optimizer": ("sgd", "rmsprop", "adamw"),
     "schedule": ("cosine", "exponential", "constant"),
     "bn_momentum": tuple(BN_MOMENTUM),
-    "precision": ("auto", "fp32", "bf16"),
-    "cuda_graph": ("auto", "on", "off"),
 }
 
 
-def _check(
-    settings: TrainSettings, name: str, *, lowest: float, below: float = math.inf, open_below: bool = False
-) -> None:
-    value = getattr(settings, name)
-    if value is None:
-        return
-    high_enough = value > lowest if open_below else value >= lowest
-    if not (high_enough and value < below):
-        lower = f"> {lowest:g}" if open_below else f">= {lowest:g}"
-        upper = "finite" if below == math.inf else f"< {below:g}"
-        raise ValueError(f"{name} must be {lower} and {upper}, got {value!r}")
+@dataclass(frozen=True)
+class ExecutionSettings:
+    """How a training is carried out on its device, whatever it learns.
+
+    Precision, memory format and micro-batches change numbers, if little, so that a run keeps them; the others may
+    change when it goes on.
+
+    Raises: ValueError that names a field out of range and what is allowed.
+    """
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 autocast where a GPU has it, else fp32
+    channels_last: bool = True
+    micro_batch: int | None = None  # images per forward and backward; None = batch_size, halved when memory runs out
+    time_limit_s: float | None = may_change(None)  # decides who may finish, but changes no number
+    cuda_graph: Literal["auto", "on", "off"] = may_change("auto")  # auto: where the step can be captured, else eager
+    threads: int | None = may_change(None)  # of the CPU; None = as who starts the training decides
+
+    def __post_init__(self) -> None:
+        for name in ("micro_batch", "threads"):
+            check_range(self, name, lowest=1)
+        check_range(self, "time_limit_s", lowest=0, open_below=True)
+        check_choice(self, {"precision": ("auto", "fp32", "bf16"), "cuda_graph": ("auto", "on", "off")})
+
+
+EXECUTION = ExecutionSettings()  # where nothing else is said
+
+
+def split_training(record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give the sections `training` and `execution` of a configuration of any version.
+
+    There was one section once: what stands under `training` and is a field of ExecutionSettings belongs to `execution`.
+
+    Args:
+        record: a configuration as plain data, or nothing but these sections of it; it stays as it is.
+    Raises: ValueError for a section that is no mapping, or a key that stands in both.
+    """
+    training, execution = (_mapping(name, record.get(name)) for name in ("training", "execution"))
+    for key in (field.name for field in fields(ExecutionSettings)):
+        if key in training and key in execution:
+            raise ValueError(f"training.{key} and execution.{key} are the same setting: leave out training.{key}")
+        if key in training:
+            execution[key] = training.pop(key)
+    return training, execution
+
+
+def _mapping(name: str, section: Any) -> dict[str, Any]:
+    if section is None:
+        return {}
+    if not isinstance(section, Mapping):
+        raise ValueError(f"{name} must be a mapping, got {section!r}")
+    return dict(section)
+
+
+def _check_optimizer(settings: TrainSettings) -> None:
+    betas = settings.betas
+    if betas is not None and not (len(betas) == 2 and all(0 <= beta < 1 for beta in betas)):
+        raise ValueError(f"betas must be two numbers, each >= 0 and < 1, got {betas!r}")
+    known = OPTIMIZER_SETTINGS.get(settings.optimizer, ("momentum", "betas", "eps"))
+    for name in ("momentum", "betas", "eps"):
+        if name not in known and getattr(settings, name) is not None:
+            value = getattr(settings, name)
+            raise ValueError(f"optimizer {settings.optimizer} has no {name}, got {value!r}; it has {', '.join(known)}")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -13,13 +13,20 @@ from torch.nn.parallel import DistributedDataParallel
 from nas.training import device as devices
 from nas.training.cuda_graph import CapturedStep, CaptureError
 from nas.training.ema import ExponentialMovingAverage
-from nas.training.optimizers import make_optimizer
+from nas.training.objective import make_objective
+from nas.training.optimizers import find_optimizer, make_optimizer
 from nas.training.schedules import learning_rate
-from nas.training.settings import BN_MOMENTUM, TrainSettings
+from nas.training.settings import BN_MOMENTUM, EXECUTION, ExecutionSettings, TrainSettings
 from nas.training.workers import ALONE, Workers
 from search_space.network import set_regularisation
 
 logger = logging.getLogger(__name__)
+
+Mark = Callable[[str], None]
+
+
+def unmarked(_: str) -> None:
+    """Take no notice of what a step has come to."""
 
 
 def make_step(
@@ -29,6 +36,7 @@ def make_step(
     device: torch.device,
     total_steps: int,
     steps_per_epoch: int = 1,
+    execution: ExecutionSettings = EXECUTION,
     workers: Workers = ALONE,
 ) -> TrainingStep:
     """Prepare a network for training on a device and give the step that trains it.
@@ -40,51 +48,58 @@ def make_step(
         device: as `resolve_device` gives it.
         total_steps: updates of the whole training, for the learning rate.
         steps_per_epoch: updates per epoch, for the learning rate.
+        execution: precision, memory format, micro-batches, graphs.
         workers: those that take this step together, each with its share of the batch.
     """
     devices.set_up(device)
     network.to(device)
-    if settings.channels_last:
+    if execution.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     set_regularisation(network, dropout=settings.dropout, drop_path=settings.drop_path)
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = BN_MOMENTUM[settings.bn_momentum]
     network.train()
-    return TrainingStep(network, settings, device, total_steps, steps_per_epoch, workers)
+    return TrainingStep(network, settings, execution, device, total_steps, steps_per_epoch, workers)
 
 
-def autocast_dtype(settings: TrainSettings, device: torch.device) -> torch.dtype | None:
+def check_imports(settings: TrainSettings) -> None:
+    """Import what the settings name by `module:Name`, as a worker will.
+
+    Raises: ValueError, of one line, for what cannot be imported.
+    """
+    make_objective(settings)
+    find_optimizer(settings.optimizer)
+
+
+def autocast_dtype(execution: ExecutionSettings, device: torch.device) -> torch.dtype | None:
     """Give the type that convolutions and products are computed in under autocast; None = no autocast, fp32."""
-    if settings.precision == "bf16":
+    if execution.precision == "bf16":
         return torch.bfloat16
-    if settings.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(False):
+    if execution.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(False):
         return torch.bfloat16
     return None
 
 
-def precision_name(settings: TrainSettings, device: torch.device) -> str:
+def precision_name(execution: ExecutionSettings, device: torch.device) -> str:
     """Give `bf16` or `fp32`, as a log should carry it."""
-    return "fp32" if autocast_dtype(settings, device) is None else "bf16"
+    return "fp32" if autocast_dtype(execution, device) is None else "bf16"
 
 
-def memory_format_name(settings: TrainSettings) -> str:
+def memory_format_name(execution: ExecutionSettings) -> str:
     """Give `channels_last` or `contiguous`, as a log should carry it."""
-    return "channels_last" if settings.channels_last else "contiguous"
+    return "channels_last" if execution.channels_last else "contiguous"
 
 
 class TrainingStep:
     """Forward, loss, backward, update and EMA on a batch that is on the device.
 
-    Calling it does the whole step, as a CUDA graph where that is allowed and possible. `forward`, `backward` and
-    `update` are its parts, always eager; they make the same step so:
-
-        for part in step.micro_batches(images, labels):
-            step.backward(step.forward(*part))
-        step.update()
+    Calling it does the whole step, as a CUDA graph where that is allowed and possible. `eager` does the same step
+    without, and tells on the way how far it is.
 
     Attributes:
         network: the network in training.
+        objective: what is minimised.
         ema: its moving average, or None.
         autocast_dtype: of convolutions and products, or None.
         precision: `fp32` or `bf16`. memory_format: `channels_last` or `contiguous`.
@@ -97,22 +112,24 @@ class TrainingStep:
         self,
         network: nn.Module,
         settings: TrainSettings,
+        execution: ExecutionSettings,
         device: torch.device,
         total_steps: int,
         steps_per_epoch: int,
         workers: Workers,
     ) -> None:
-        self.network, self.settings, self.device, self.workers = network, settings, device, workers
+        self.network, self.device, self.workers = network, device, workers
+        self.settings, self.execution, self.objective = settings, execution, make_objective(settings)
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
-        self.micro_batch = settings.micro_batch
+        self.micro_batch = execution.micro_batch
         self.index = 0
         self.optimizer = make_optimizer(network, settings, device)
         self.ema = None if settings.ema_decay is None else ExponentialMovingAverage(network, settings.ema_decay)
-        self.autocast_dtype = autocast_dtype(settings, device)
-        self.precision = precision_name(settings, device)
-        self.memory_format = memory_format_name(settings)
+        self.autocast_dtype = autocast_dtype(execution, device)
+        self.precision = precision_name(execution, device)
+        self.memory_format = memory_format_name(execution)
         self._module = workers.synchronised(network)
-        self._graphs_allowed = device.type == "cuda" and settings.cuda_graph != "off" and workers.count == 1
+        self._graphs_allowed = device.type == "cuda" and execution.cuda_graph != "off" and workers.count == 1
         self._captured: dict[tuple[object, ...], CapturedStep] = {}
         self._updating = False
         self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -122,7 +139,7 @@ class TrainingStep:
 
         Args:
             images: (N, C, H, W) on the device, floating point, normalised.
-            labels: (N,) classes, or (N, classes) probabilities.
+            labels: what the objective takes: (N,) classes, or (N, classes) probabilities.
         Returns: the mean loss of the batch, detached, on the device; nothing waits for it.
         Raises: an error for which `is_out_of_memory` holds, if even one image at a time does not fit.
         """
@@ -135,37 +152,23 @@ class TrainingStep:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()  # here, where the error no longer keeps the failed attempt's tensors
 
+    def eager(self, images: Tensor, labels: Tensor, mark: Mark = unmarked) -> Tensor:
+        """Do one training step, never as a graph, and never a second time when memory runs out.
+
+        Args:
+            images, labels: as for a call.
+            mark: told what the step has come to: `begin`; after each micro-batch's parts `forward` (with the loss) and
+                `backward`; after clipping, update and moving average `update`. What lies between two marks is the later
+                one's.
+        Returns: the mean loss of the batch, detached, on the device.
+        """
+        self._advance()
+        return self._eager(images, labels, mark)
+
     @property
     def captured(self) -> bool:
         """Whether the step is replayed from a CUDA graph by now, for some shape of batch."""
         return any(captured.ready for captured in self._captured.values())
-
-    def micro_batches(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """Cut a batch into what one forward takes, each with its share of the batch."""
-        size = self.micro_batch or len(images)
-        for start in range(0, len(images), size):
-            part = images[start : start + size]
-            yield part, labels[start : start + size], len(part) / len(images)
-
-    def forward(self, images: Tensor, labels: Tensor, share: float = 1.0) -> Tensor:
-        """Give the loss, times the part's share of the batch, with its graph."""
-        if self.settings.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        # Without the cache: a weight is cast once per forward anyway, and casts must not outlive a captured graph.
-        dtype = self.autocast_dtype
-        with torch.autocast(self.device.type, dtype, enabled=dtype is not None, cache_enabled=False):
-            logits = self._module(images)
-            loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
-        return loss if share == 1 else loss * share
-
-    def backward(self, loss: Tensor) -> None:
-        """Add the loss's gradients to the parameters'."""
-        loss.backward()  # type: ignore[no-untyped-call]
-
-    def update(self) -> None:
-        """Clip, update the weights at the step's learning rate, clear the gradients, update the average, count."""
-        self._advance()
-        self._apply()
 
     def restart(self, settings: TrainSettings, *, index: int, total_steps: int, steps_per_epoch: int) -> None:
         """Go on with another batch size, dropout or drop path: as progressive learning does from stage to stage.
@@ -187,8 +190,8 @@ class TrainingStep:
         return learning_rate(self.index, self.total_steps, self.steps_per_epoch, self.settings)
 
     def _advance(self) -> None:
-        lr = self.learning_rate()
         for group in self.optimizer.param_groups:
+            lr = self.learning_rate() * group.get("lr_factor", 1.0)
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(lr)
             else:
@@ -197,7 +200,43 @@ class TrainingStep:
             self.ema.advance()
         self.index += 1
 
-    def _apply(self) -> None:
+    def _eager(self, images: Tensor, labels: Tensor, mark: Mark = unmarked) -> Tensor:
+        """The one place with forward, backward and update; it reads nothing from the device, so it can be captured."""
+        mark("begin")
+        total: Tensor | None = None
+        parts = list(self._micro_batches(images, labels))
+        for number, (part, part_labels, share) in enumerate(parts, start=1):
+            with nullcontext() if number == len(parts) else self._apart():
+                loss = self._loss(part, part_labels, share)
+                mark("forward")
+                loss.backward()  # type: ignore[no-untyped-call]
+                mark("backward")
+            total = loss.detach() if total is None else total + loss.detach()
+        assert total is not None
+        self._update()
+        mark("update")
+        return total
+
+    def _micro_batches(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Cut a batch into what one forward takes, each with its share of the batch."""
+        size = self.micro_batch or len(images)
+        for start in range(0, len(images), size):
+            part = images[start : start + size]
+            yield part, labels[start : start + size], len(part) / len(images)
+
+    def _loss(self, images: Tensor, labels: Tensor, share: float) -> Tensor:
+        """Give the loss, times the part's share of the batch, with its graph."""
+        if self.execution.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        # Without the cache: a weight is cast once per forward anyway, and casts must not outlive a captured graph.
+        dtype = self.autocast_dtype
+        with torch.autocast(self.device.type, dtype, enabled=dtype is not None, cache_enabled=False):
+            outputs = self._module(images)
+            loss = self.objective.loss(outputs, labels)
+        return loss if share == 1 else loss * share
+
+    def _update(self) -> None:
+        """Clip, update the weights, clear the gradients, update the average."""
         self._updating = True
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, self.settings.clip_norm)
@@ -209,37 +248,21 @@ class TrainingStep:
 
     def _run(self, images: Tensor, labels: Tensor) -> Tensor:
         if not self._graphs_allowed:
-            return self._whole(images, labels)
+            return self._eager(images, labels)
         key = (images.shape, images.dtype, labels.shape, labels.dtype, self.micro_batch)
         if key not in self._captured:
             self._captured[key] = CapturedStep(images, labels)
         try:
-            return self._captured[key](self._whole, images, labels)
+            return self._captured[key](self._eager, images, labels)
         except CaptureError as error:
-            if self.settings.cuda_graph == "on":
+            if self.execution.cuda_graph == "on":
                 raise
             logger.warning("the training step cannot be captured as a CUDA graph, going on without: %s", error)
             self._graphs_allowed = self._updating = False
             self._captured.clear()
             self.optimizer.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()  # here, where the error no longer keeps the failed attempt's tensors
-        return self._whole(images, labels)
-
-    def _whole(self, images: Tensor, labels: Tensor) -> Tensor:
-        loss = self._accumulate(images, labels)
-        self._apply()
-        return loss
-
-    def _accumulate(self, images: Tensor, labels: Tensor) -> Tensor:
-        total: Tensor | None = None
-        parts = list(self.micro_batches(images, labels))
-        for number, (part, part_labels, share) in enumerate(parts, start=1):
-            with nullcontext() if number == len(parts) else self._apart():
-                loss = self.forward(part, part_labels, share)
-                self.backward(loss)
-            total = loss.detach() if total is None else total + loss.detach()
-        assert total is not None
-        return total
+        return self._eager(images, labels)
 
     def _apart(self) -> AbstractContextManager[None]:
         """While this holds, gradients stay with this worker: they are exchanged with the last micro-batch's."""

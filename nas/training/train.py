@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +18,7 @@ from nas.training.checkpoint import TrainingState, restore, state_of
 from nas.training.evaluate import evaluate
 from nas.training.progressive import Strengths, stage_batch_size
 from nas.training.result import EpochResult, Status, TrainResult
-from nas.training.settings import TrainSettings
+from nas.training.settings import EXECUTION, ExecutionSettings, TrainSettings
 from nas.training.step import TrainingStep, make_step, memory_format_name, precision_name
 from nas.training.workers import ALONE, Workers
 
@@ -64,6 +64,7 @@ def train(
     eval_batches: Batches,
     settings: TrainSettings,
     *,
+    execution: ExecutionSettings = EXECUTION,
     device: torch.device | None = None,
     seed: int = 0,
     on_epoch: Callable[[EpochResult], bool | None] | None = None,
@@ -83,6 +84,7 @@ def train(
         train_batches: images and labels on the device; or a progression of them, whose dropout and drop path go before
             the settings'.
         eval_batches: images and labels on the device, of the size to evaluate at.
+        execution: precision, memory format, micro-batches, graphs, time limit.
         device: where to train; default: where the network's parameters are.
         seed: of dropout and drop path.
         on_epoch: told of every epoch; returning False before the last ends the training with status `pruned`.
@@ -94,14 +96,17 @@ def train(
             Status, curve and weights are the same in all of them.
         clock: seconds.
     Returns: TrainResult; a loss that is not finite, memory that runs out and the time limit are statuses, not errors.
-    Raises: ValueError if there are no batches, `resume` is of another network, or several workers have a time limit.
+    Raises: ValueError if there are no batches, the objective or optimiser cannot be imported, `resume` is of another
+        network, or several workers have a time limit.
         RuntimeError if memory runs out in one of several workers: the others would wait for it.
     """
-    if workers.count > 1 and settings.time_limit_s is not None:
+    if workers.count > 1 and execution.time_limit_s is not None:
         raise ValueError("time_limit_s is for one worker; several would not stop at the same step")
     device = device or next(network.parameters()).device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        training = _Training(network, settings, device, seed, on_epoch, between_steps, on_state, workers, clock)
+        training = _Training(
+            network, settings, execution, device, seed, on_epoch, between_steps, on_state, workers, clock
+        )
         return training.run(train_batches, eval_batches, resume)
 
 
@@ -133,6 +138,7 @@ class _Training:
         self,
         network: nn.Module,
         settings: TrainSettings,
+        execution: ExecutionSettings,
         device: torch.device,
         seed: int,
         on_epoch: Callable[[EpochResult], bool | None] | None,
@@ -141,7 +147,8 @@ class _Training:
         workers: Workers,
         clock: Callable[[], float],
     ) -> None:
-        self.network, self.settings, self.device, self.seed, self.workers = network, settings, device, seed, workers
+        self.network, self.settings, self.execution = network, settings, execution
+        self.device, self.seed, self.workers = device, seed, workers
         self.on_epoch, self.between_steps, self.on_state, self.clock = on_epoch, between_steps, on_state, clock
         self.step: TrainingStep | None = None
         self.curve: list[EpochResult] = []
@@ -193,7 +200,7 @@ class _Training:
                 result = self._evaluate(self.step, result, eval_batches)
             self.curve.append(result)
             if self.on_state is not None:
-                curve = tuple(asdict(each) for each in self.curve)
+                curve = tuple(each.to_dict() for each in self.curve)
                 self.on_state(state_of(self.step, curve, self._now() - self.start, self.data_wait_s))
             unwanted = self.on_epoch is not None and self.on_epoch(result) is False
             if unwanted and epoch + 1 < self.settings.epochs:
@@ -222,6 +229,7 @@ class _Training:
                 device=self.device,
                 total_steps=total,
                 steps_per_epoch=steps,
+                execution=self.execution,
                 workers=self.workers,
             )
             self.step.index = epoch * steps
@@ -251,11 +259,12 @@ class _Training:
             self.network if step.ema is None else step.ema.network,
             self._timed(batches.epoch(result.epoch)),
             dtype=step.autocast_dtype,
-            channels_last=self.settings.channels_last,
+            channels_last=self.execution.channels_last,
             workers=self.workers,
+            objective=step.objective,
         )
         self._check_finite(evaluated.loss, result.epoch)
-        return replace(result, loss=evaluated.loss, accuracy=evaluated.accuracy)
+        return replace(result, loss=evaluated.loss, accuracy=evaluated.accuracy, metrics=evaluated.metrics)
 
     def _waited_for(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
@@ -281,7 +290,7 @@ class _Training:
         return self.clock() - self.paused_s
 
     def _check_time(self) -> None:
-        limit = self.settings.time_limit_s
+        limit = self.execution.time_limit_s
         if limit is not None and self._now() - self.start > limit:
             raise _Stop("timeout", f"ran past its time limit of {limit:g} s")
 
@@ -296,20 +305,21 @@ class _Training:
         evaluated = [result for result in self.curve if result.accuracy is not None]
         last = evaluated[-1] if evaluated else None
         settings = self.settings if self.step is None else self.step.settings
-        micro_batch = settings.micro_batch if self.step is None else self.step.micro_batch
+        micro_batch = self.execution.micro_batch if self.step is None else self.step.micro_batch
         return TrainResult(
             status=status,
             error=error,
             accuracy=None if last is None else last.accuracy,
             loss=None if last is None else last.loss,
-            curve=tuple(asdict(result) for result in self.curve),
+            metrics={} if last is None else last.metrics,
+            curve=tuple(result.to_dict() for result in self.curve),
             epochs_done=len(self.curve),
             micro_batch=micro_batch or settings.batch_size,
             seconds=self._now() - self.start,
             data_wait_s=self.data_wait_s,
             peak_memory_mb=self._peak_memory_mb(),
-            precision=precision_name(settings, self.device),
-            memory_format=memory_format_name(settings),
+            precision=precision_name(self.execution, self.device),
+            memory_format=memory_format_name(self.execution),
         )
 
 

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,12 +15,13 @@ import torch
 from nas.data.batches import Batches
 from nas.data.prepare import Prepared, SplitName, prepare
 from nas.data.settings import AugmentSettings
+from nas.measure import Subject, find_measurers
 from nas.measure.device_lock import DeviceLock
 from nas.measure.fields import timing_fields
 from nas.measure.step_time import StepOutOfMemory, StepTime, step_time
 from nas.training.device import device_name, limit_threads, resolve_device, set_up
 from nas.training.result import EpochResult, TrainResult
-from nas.training.settings import TrainSettings
+from nas.training.settings import ExecutionSettings, TrainSettings
 from nas.training.train import train
 from nas.trials.answer import Report
 from nas.trials.scoring import score
@@ -41,7 +42,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     Raises: ValueError for settings that fit no candidate (a device that is not there, too few images).
     """
     start = time.perf_counter()
-    limit_threads(task.threads)
+    limit_threads(task.execution.threads or task.threads)
     device = resolve_device(task.device)
     set_up(device)
     # Before anything is on the device: its users are known by their locks, and who has none is taken for a stranger.
@@ -49,34 +50,41 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     prepared = prepare(task.data, task.image_size)
     answer = _known_before(architecture, task, prepared, device)
     torch.manual_seed(seed)
-    network = _build(architecture, task.training, prepared, device)
+    network = _build(architecture, task.training, task.execution, prepared, device)
     try:
-        timing = _time(network, task, prepared, device)
+        answer |= timing_fields(_time(network, task, prepared, device))
+        answer["metrics"] = _measured(network, task, prepared, device)
     except StepOutOfMemory as error:
         return answer | {"status": "oom", "error": str(error)}
-    answer |= timing_fields(timing)
     left_s = None if task.time_limit_s is None else task.time_limit_s - (time.perf_counter() - start)
     if left_s is not None and left_s <= 0:
         return answer | {"status": "timeout", "error": f"timing alone took {task.time_limit_s:g} s"}
     curve: list[Mapping[str, Any]] = []
 
     def on_epoch(epoch: EpochResult) -> bool:
-        curve.append(asdict(epoch))
+        curve.append(epoch.to_dict())
         if epoch.accuracy is None:
             return True
         so_far = answer | {"curve": curve, "accuracy": epoch.accuracy, "loss": epoch.loss}
+        so_far["metrics"] = {**answer["metrics"], **epoch.metrics}
         return report(so_far | {"reward": score(so_far, task.reward.name, task.reward.settings)})
 
     result = _train(network, task, prepared, device, lock, seed, left_s, on_epoch)
-    answer |= _training_fields(result)
+    answer |= _training_fields(result) | {"metrics": {**answer["metrics"], **result.metrics}}
     if result.status == "ok":
         answer["reward"] = score(answer, task.reward.name, task.reward.settings)
     return answer | {"device_s": (time.perf_counter() - start) * task.device_share}
 
 
-def _build(architecture: Architecture, settings: TrainSettings, prepared: Prepared, device: torch.device) -> Network:
+def _build(
+    architecture: Architecture,
+    settings: TrainSettings,
+    execution: ExecutionSettings,
+    prepared: Prepared,
+    device: torch.device,
+) -> Network:
     network = build_network(architecture, prepared.num_classes, prepared.channels, drop_path=settings.drop_path)
-    layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+    layout = torch.channels_last if execution.channels_last else torch.contiguous_format
     return network.to(device).to(memory_format=layout)  # type: ignore[no-any-return, call-overload]
 
 
@@ -87,15 +95,35 @@ _reference = lru_cache(maxsize=1)(_build)
 def _time(network: Network, task: Task, prepared: Prepared, device: torch.device) -> StepTime:
     return step_time(
         network,
-        _reference(task.reference, task.training, prepared, device),
+        _reference(task.reference, task.training, task.execution, prepared, device),
         task.step_time,
         task.training,
+        execution=task.execution,
         image_size=task.image_size,
         in_channels=prepared.channels,
         num_classes=prepared.num_classes,
         batch_size=task.training.batch_size,
         device=device,
     )
+
+
+def _measured(network: Network, task: Task, prepared: Prepared, device: torch.device) -> dict[str, float]:
+    """Give what the measurers of the search say of a candidate."""
+    if not task.measure:
+        return {}
+    subject = Subject(
+        network=network,
+        reference=_reference(task.reference, task.training, task.execution, prepared, device),
+        image_size=task.image_size,
+        in_channels=prepared.channels,
+        num_classes=prepared.num_classes,
+        batch_size=task.training.batch_size,
+        device=device,
+        execution=task.execution,
+        settings=task.step_time,
+    )
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):  # what is trained afterwards is not changed
+        return {key: value for measure in find_measurers(task.measure) for key, value in measure(subject).items()}
 
 
 def _train(
@@ -108,8 +136,8 @@ def _train(
     left_s: float | None,
     on_epoch: Callable[[EpochResult], bool],
 ) -> TrainResult:
-    settings = task.training
-    limits = [limit for limit in (left_s, settings.time_limit_s) if limit is not None]
+    settings, execution = task.training, task.execution
+    limits = [limit for limit in (left_s, execution.time_limit_s) if limit is not None]
 
     def batches(split: SplitName, augment: AugmentSettings | None) -> Batches:
         return Batches(
@@ -119,7 +147,7 @@ def _train(
             device=device,
             augment=augment,
             seed=seed,
-            channels_last=settings.channels_last,
+            channels_last=execution.channels_last,
         )
 
     with ExitStack() as held:
@@ -144,7 +172,8 @@ def _train(
             network,
             batches("train", task.augment),
             batches("minival", None),
-            replace(settings, time_limit_s=min(limits, default=None)),
+            settings,
+            execution=replace(execution, time_limit_s=min(limits, default=None)),
             device=device,
             seed=seed,
             on_epoch=report,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from nas.algorithms import Proposal
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.measure.settings import StepTimeSettings
-from nas.training.settings import TrainSettings
+from nas.training.settings import ExecutionSettings, TrainSettings
 from nas.trials.scoring import RewardSettings
 from search_space.architecture import Architecture
 
@@ -20,12 +20,13 @@ class Task:
     data: DataSettings
     augment: AugmentSettings
     training: TrainSettings
+    execution: ExecutionSettings
     step_time: StepTimeSettings
     reward: RewardSettings
     reference: Architecture
     image_size: int
     device: str
-    threads: int  # of the CPU, for this worker
+    threads: int  # of the CPU, for this worker, unless `execution` says how many
     time_limit_s: float | None  # of timing and training together
     device_share: float  # of a device (a GPU, else a core) that a trial holds
     git_commit: str | None

@@ -8,7 +8,7 @@ import torch
 from nas.architectures import find_architecture
 from nas.export.export import export_network
 from scaling.family import family, write_family
-from search_space.architecture import from_block_strings
+from search_space.block_strings import from_block_strings
 from search_space.families import published
 from search_space.network import build_network
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nas.profiling import profile
-from search_space.architecture import from_block_strings
+from search_space.block_strings import from_block_strings
 from search_space.cost import count
 
 BLOCKS = "r1_k3_s1_e1_i8_o8_c1,r2_k3_s2_e4_i8_o16_se0.25"

@@ -10,7 +10,7 @@ from nas.config.search import parse
 from nas.trials.evaluate import evaluate
 from nas.trials.task import Task
 from scaling.coefficients import fit_coefficients
-from search_space.architecture import from_block_strings
+from search_space.block_strings import from_block_strings
 
 BASE = from_block_strings(["r1_k3_s1_e1_i8_o8_c1", "r2_k3_s2_e4_i8_o16_c1"], image_size=8, head_channels=32)
 CONFIG = {
@@ -32,6 +32,7 @@ def task(tmp_path):
         data=config.data,
         augment=config.augment,
         training=config.training,
+        execution=config.execution,
         step_time=config.step_time,
         reward=config.reward,
         reference=BASE,

@@ -3,14 +3,15 @@
 import torch
 from hypothesis import strategies as st
 
-from search_space.architecture import OP_CODES, Architecture, Stage
+from search_space.architecture import Architecture, Stage
 from search_space.choices import StageChoices
+from search_space.ops import OPS
 from search_space.space import SearchSpace
 
 torch.set_num_threads(1)
 
 FIELDS = {
-    "op": st.sampled_from(sorted(OP_CODES)),
+    "op": st.sampled_from(sorted(OPS)),
     "layers": st.integers(1, 3),
     "kernel_size": st.sampled_from([1, 3, 5, 7]),
     "expansion": st.integers(1, 6),

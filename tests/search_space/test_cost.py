@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from search_space.architecture import Architecture, Stage
-from search_space.blocks import OPS, SqueezeExcite
 from search_space.cost import Cost, count, count_batch, output_size, squeeze_channels
 from search_space.families import PUBLISHED, published
 from search_space.layer_table import layer_table
 from search_space.network import build_network
+from search_space.ops.layers import SqueezeExcite
 from search_space.space import SearchSpace
 from search_space.spaces import efficientnetv2, small
 
@@ -161,11 +161,3 @@ def test_hints_cost_nothing():
     """Dropout and image size hints do not change what a network costs at a given size."""
     b0 = published("efficientnet_b0")
     assert count(dataclasses.replace(b0, dropout=0.5, image_size=64), 96) == count(b0, 96)
-
-
-def test_every_op_is_counted():
-    """An op that could be built but not counted, or counted but not written as a string, would be half an op."""
-    from search_space.architecture import OP_CODES
-    from search_space.cost import OP_COSTS
-
-    assert set(OPS) == set(OP_COSTS) == set(OP_CODES)

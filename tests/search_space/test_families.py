@@ -2,7 +2,7 @@
 
 import pytest
 
-from search_space.architecture import from_block_strings
+from search_space.block_strings import from_block_strings
 from search_space.cost import count
 from search_space.families import PUBLISHED, published, round_channels, scaled
 

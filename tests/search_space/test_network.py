@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from search_space.architecture import Architecture, Stage
-from search_space.blocks import DropPath, FusedMBConv, MBConv
 from search_space.families import published
 from search_space.network import build_network, set_regularisation
+from search_space.ops.layers import DropPath
 
 STAGES = (Stage("fused_mbconv", 2, 3, 1, 8, 1), Stage("mbconv", 3, 5, 4, 12, 2, 0.25))
 SMALL = Architecture(8, STAGES, 20, stem_stride=1, dropout=0.3)
@@ -36,7 +36,8 @@ def test_any_architecture_gives_logits(architecture: Architecture, size, num_cla
 def test_stages_become_blocks_in_order():
     """Only the first block of a stage strides and changes the channels; the parts are named as in timm."""
     network = build_network(SMALL, 10)
-    assert [[type(block) for block in stage] for stage in network.blocks] == [[FusedMBConv] * 2, [MBConv] * 3]
+    first = [[next(block.named_children())[0] for block in stage] for stage in network.blocks]
+    assert first == [["conv"] * 2, ["conv_pw"] * 3]
     depthwise = [block.conv_dw for block in network.blocks[1]]
     assert [conv.stride for conv in depthwise] == [(2, 2), (1, 1), (1, 1)]
     assert [conv.in_channels for conv in depthwise] == [8 * 4, 12 * 4, 12 * 4]
@@ -144,3 +145,29 @@ def test_bad_arguments_are_refused(arguments, message):
     """A network that could not be trained is not built."""
     with pytest.raises(ValueError, match=message):
         build_network(SMALL, **arguments)
+
+
+@settings(max_examples=30)
+@given(architecture=..., size=st.tuples(st.integers(1, 40), st.integers(1, 40)))
+def test_features_are_the_stages_outputs(architecture: Architecture, size):
+    """One a stage, with its channels, halved by each stride so far, and the head makes the logits of the last."""
+    network = build_network(architecture, 5).eval()
+    x = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        features, logits = network.features(x), network(x)
+        head = nn.functional.silu(network.bn2(network.conv_head(features[-1])))
+        assert torch.equal(network.classifier(head.mean((2, 3))), logits)
+    assert len(features) == len(architecture.stages) == len(network.feature_info)
+    for feature, stage, info in zip(features, architecture.stages, network.feature_info, strict=True):
+        reduced = [-(-pixels // info["reduction"]) for pixels in size]
+        assert feature.shape == (2, stage.channels, *reduced)
+        assert info["num_chs"] == stage.channels
+    assert network.get_submodule(network.feature_info[-1]["module"]) is network.blocks[-1]
+
+
+def test_feature_info_counts_strides():
+    """As timm's: pixels of the image to a pixel of the feature."""
+    info = build_network(published("efficientnet_b0"), 10).feature_info
+    assert [(row["num_chs"], row["reduction"]) for row in info] == [
+        (16, 2), (24, 4), (40, 8), (80, 16), (112, 16), (192, 32), (320, 32),
+    ]  # fmt: skip

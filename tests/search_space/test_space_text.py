@@ -63,7 +63,7 @@ def test_a_space_typed_by_hand():
         ("[3, 5]", "[]", "space stage 2: kernel_size has no choices"),
         ("[3, 5]", "[3, 3]", r"space stage 2: kernel_size has a choice twice: \[3, 3\]"),
         ("[3, 5]", "[[3], 5]", "space stage 2: stage kernel_size must be a whole number, got .3."),
-        ("[mbconv, fused_mbconv]", "[mbconv, no]", "space stage 1: unknown op 'no'; known: fused_mbconv, mbconv"),
+        ("[mbconv, fused_mbconv]", "[mbconv, no]", "space stage 1: unknown op 'no'; known: mbconv, fused_mbconv"),
         ("[1, 2, 3]", "1.5", "space stage 1: stage layers must be a whole number, got 1.5"),
         ("stem_channels: 8", "stem_channels: 8.5", "architecture stem_channels must be a whole number, got 8.5"),
         ("stem_channels: 8", "stem_stride: 3\nstem_channels: 8", "architecture stem_stride must be 1 or 2, got 3"),

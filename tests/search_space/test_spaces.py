@@ -9,7 +9,7 @@ from search_space.choices import Constraints
 from search_space.cost import count
 from search_space.families import published
 from search_space.space import SearchSpace
-from search_space.spaces import SPACES, efficientnetv2, small, space_from_config
+from search_space.spaces import SPACES, backbone_of, efficientnetv2, small, space_from_config
 
 
 def test_efficientnetv2_is_the_papers_space():
@@ -76,7 +76,7 @@ def test_config_arguments_reach_the_space():
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"name": "smal"}, "unknown space 'smal'; known: efficientnetv2, small"),
+        ({"name": "smal"}, "unknown space 'smal'; did you mean 'small'?"),
         ({"name": ["small"]}, "unknown space"),
         (None, "space must be a mapping, got NoneType"),
         ({"name": "small", "layers": [1]}, "unknown key 'layers' in space small; known: stem_stride, image_size"),
@@ -100,3 +100,42 @@ def test_bad_configurations_are_refused_by_key(record, message):
     """One line that names what is wrong and what is known."""
     with pytest.raises(ValueError, match=message):
         space_from_config(record)
+
+
+def mine(width: int, *, image_size: int = 32) -> SearchSpace:
+    """A space of one's own, with an argument that must be given and a reference of its own choice."""
+    return dataclasses.replace(
+        small(image_size=image_size), head_channels=width, reference=published("efficientnet_b0")
+    )
+
+
+def test_a_space_of_ones_own_needs_no_edit_here(monkeypatch, tmp_path):
+    """Put into SPACES or named by its module, with arguments checked by its signature and its own reference."""
+    monkeypatch.setitem(SPACES, "mine", mine)
+    space = space_from_config({"name": "mine", "width": 64})
+    assert (space.head_channels, space.image_size) == (64, 32)
+    assert backbone_of(space) == published("efficientnet_b0")
+    for record, message in (
+        ({"name": "mine"}, "missing key 'width' in space mine"),
+        ({"name": "mine", "widht": 64}, "unknown key 'widht' in space mine; known: width, image_size"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            space_from_config(record)
+    (tmp_path / "their_spaces.py").write_text(
+        "from search_space.spaces import small\n"
+        "def tiny(**arguments): return small(**arguments)\n"
+        "def none(): return {}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert space_from_config({"name": "their_spaces:tiny", "stem_stride": 2}) == small(stem_stride=2)
+    with pytest.raises(ValueError, match="space their_spaces:none must give a SearchSpace, got dict"):
+        space_from_config({"name": "their_spaces:none"})
+
+
+def test_the_natural_reference():
+    """The backbone that a space was made of, whatever its bounds; else the middle of every decision."""
+    bounded = dataclasses.replace(efficientnetv2("efficientnetv2_b1"), constraints=Constraints(params_max=10**7))
+    assert backbone_of(bounded) == published("efficientnetv2_b1")
+    middle = [(len(d.choices) - 1) // 2 for d in small().decisions]
+    assert backbone_of(small()) == small().decode(middle)
+    assert backbone_of(SearchSpace.from_dict(efficientnetv2().to_dict())) != published("efficientnet_b4")

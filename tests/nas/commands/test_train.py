@@ -18,7 +18,7 @@ from nas.config.train import changed_settings, load_training, parse_training, tr
 from nas.full_training.metrics import Metrics
 from nas.training.checkpoint import TrainingState, load_checkpoint
 from search_space import yaml_text
-from search_space.architecture import from_block_strings
+from search_space.block_strings import from_block_strings
 from search_space.families import published
 
 ARCH = "r1_k3_s1_e1_i8_o8_c1,r1_k3_s2_e2_i8_o16_se0.25"

@@ -33,7 +33,7 @@ def test_every_recipe_is_read_and_its_resolved_form_is_the_same_search(path):
         ({"algorithm": "evolutoin"}, "unknown algorithm 'evolutoin'; did you mean 'evolution'?"),
         ({"algorithm": {"name": "evolution", "popluation": 3}}, "did you mean 'population'?"),
         ({"reward": {"name": "weighted_product", "x": 1}}, "unknown key reward.'x'"),
-        ({"space": {"name": "smal"}}, "unknown space 'smal'; known: efficientnetv2, small"),
+        ({"space": {"name": "smal"}}, "unknown space 'smal'; did you mean 'small'?"),
         ({"space": {"name": "small", "stem": 1}}, "unknown key 'stem' in space small"),
         ({"space": {"name": "efficientnetv2", "backbone": "resnet"}}, "unknown architecture 'resnet'"),
         ({"space": {"name": "small", "constraints": {"param_max": 1}}}, "unknown key 'param_max'"),

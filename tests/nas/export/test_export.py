@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from nas.export.export import EXPORTS, export_network
-from search_space.architecture import Architecture, Stage, from_block_strings
+from search_space.architecture import Architecture, Stage
+from search_space.block_strings import from_block_strings
 from search_space.families import published
 from search_space.network import build_network
 

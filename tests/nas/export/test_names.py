@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from nas.export.names import DIALECTS, export_weights, import_weights, timm_names, torchvision_names
 from search_space.architecture import Architecture, Stage
-from search_space.blocks import BN_EPS
 from search_space.families import published
 from search_space.network import build_network
+from search_space.ops.layers import BN_EPS
 
 # Of timm 1.0.31 and torchvision 0.24: number of names, and hash of the sorted lines "name shape" of the state dict.
 REAL = {

@@ -10,7 +10,7 @@ import nas.families.published
 from nas.architectures import find, winner
 from nas.families import Measuring, explain, scale
 from scaling.family import read_family
-from search_space.architecture import from_block_strings
+from search_space.block_strings import from_block_strings
 from search_space.cost import count
 from search_space.families import published
 

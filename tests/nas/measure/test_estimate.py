@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.measure.estimate import FEWEST, TERMS, fit, named_costs
+from nas.measure.estimate import FEWEST, fit, named_costs, terms
 from search_space.cost import count
 from search_space.spaces import small
 
@@ -98,7 +98,7 @@ def test_weights_are_never_negative():
     architectures, rng = sample(20), random.Random(1)
     found = fit(architectures, [math.exp(rng.gauss(0, 1)) for _ in architectures], *SHAPE)
     assert min(found.weights) >= 0
-    assert len(found.weights) == 1 + len(TERMS[found.terms])
+    assert len(found.weights) == 1 + len(terms(found.ops)[found.terms])
 
 
 def test_of_one_measured_thrice_the_median_counts():

@@ -11,13 +11,14 @@ from torch import nn
 
 from nas.measure.device_lock import DeviceLock, lock_names, lock_users
 from nas.measure.disturbances import watch
+from nas.measure.inference import inference_time
 from nas.measure.memory import peak_memory_mb
 from nas.measure.profile import profile
 from nas.measure.settings import StepTimeSettings
 from nas.measure.stage_time import part_times
 from nas.measure.step_time import StepOutOfMemory, make_batch, step_time
 from nas.training.cuda_graph import WARM_UP_STEPS, CaptureError
-from nas.training.settings import TrainSettings
+from nas.training.settings import EXECUTION, ExecutionSettings, TrainSettings
 from nas.training.step import make_step
 from search_space.architecture import Architecture, Stage
 from search_space.network import build_network
@@ -27,6 +28,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 
+CAPTURED, EAGER = ExecutionSettings(cuda_graph="on"), ExecutionSettings(cuda_graph="off")
 QUICK = StepTimeSettings(min_pairs=10, max_pairs=10, lock=False)
 STAGES = (Stage("fused_mbconv", 1, 3, 1, 16, 1), Stage("mbconv", 2, 3, 4, 32, 2, 0.25), Stage("mbconv", 2, 3, 4, 48, 2))
 SMALL = Architecture(stem_channels=8, stages=STAGES, head_channels=64)
@@ -54,8 +56,9 @@ def test_a_network_against_itself_is_one_and_stays_as_it_was(device, cuda_graph)
     network = build_network(SMALL, 10).to(device)
     before, numbers = state(network), (torch.get_rng_state(), torch.cuda.get_rng_state(device))
     settings = replace(QUICK, min_pairs=20, max_pairs=20, confidence=0.9999)
+    execution = ExecutionSettings(cuda_graph=cuda_graph)
     measured = step_time(
-        network, copy.deepcopy(network), settings, TrainSettings(cuda_graph=cuda_graph), **shape(device)
+        network, copy.deepcopy(network), settings, TrainSettings(), execution=execution, **shape(device)
     )
     assert measured.ratio_low <= 1 <= measured.ratio_high
     assert (measured.clock, measured.batch_size, measured.micro_batch) == ("wall", 32, 32)
@@ -71,6 +74,21 @@ def test_eight_times_the_work_takes_longer(device):
     large = shape(device, 64) | {"image_size": 128}
     measured = step_time(build_network(wide, 10), build_network(SMALL, 10), QUICK, TrainSettings(), **large)
     assert measured.ratio > 1.4
+
+
+def test_inference_beside_itself_is_one_and_a_batch_too_large_is_not_measured(device):
+    """One image and a batch of a network beside itself: intervals that hold 1; a batch that does not fit is NaN."""
+    network = build_network(SMALL, 10).to(device)
+    settings = replace(QUICK, min_pairs=20, max_pairs=20, confidence=0.9999)
+    like = {"image_size": 32, "in_channels": 3, "execution": EXECUTION, "device": device}
+    found = inference_time(network, copy.deepcopy(network), batch_size=32, settings=settings, **like)
+    assert found.ratio_low <= 1 <= found.ratio_high
+    assert found.batch_ratio_low <= 1 <= found.batch_ratio_high
+    assert found.clock == "wall"
+    third = Hungry(torch.cuda.get_device_properties(device).total_memory // 3)
+    found = inference_time(third, Hungry(1), batch_size=8, settings=QUICK, **like)
+    assert found.latency_s > 0
+    assert found.batch_latency_s != found.batch_latency_s
 
 
 class Hungry(nn.Module):
@@ -89,7 +107,7 @@ class Hungry(nn.Module):
 def test_out_of_memory_halves_the_micro_batch(device, cuda_graph):
     """Eight images that take 30 % of the memory each are timed in smaller parts; one of 130 % is out of memory."""
     total = torch.cuda.get_device_properties(device).total_memory
-    settings, of_eight = TrainSettings(cuda_graph=cuda_graph), shape(device, 8)
+    settings, of_eight = TrainSettings(), shape(device, 8) | {"execution": ExecutionSettings(cuda_graph=cuda_graph)}
     measured = step_time(Hungry(total * 3 // 10), Hungry(1), QUICK, settings, **of_eight)
     assert measured.batch_size == 8
     assert measured.micro_batch == 2
@@ -105,7 +123,7 @@ def test_timing_leaves_no_memory_taken(device):
     networks = build_network(SMALL, 10), build_network(SMALL, 10)
     gc.disable()
     try:
-        step_time(*networks, QUICK, TrainSettings(cuda_graph="on"), **shape(device))
+        step_time(*networks, QUICK, TrainSettings(), execution=CAPTURED, **shape(device))
         del networks
         torch.cuda.empty_cache()
         assert torch.cuda.memory_reserved(device) - before < 100 << 20  # cuBLAS keeps some
@@ -127,12 +145,12 @@ class Peeks(nn.Module):
 
 def test_a_step_that_cannot_be_captured_goes_on_without(device):
     """With `auto` dropout and all go on after a capture that failed; with `on` that is an error."""
-    batch = make_batch((8, 3, 8, 8), 10, TrainSettings(), device)
-    step = make_step(Peeks(), TrainSettings(cuda_graph="auto", dropout=0.5), device=device, total_steps=9)
+    batch = make_batch((8, 3, 8, 8), 10, EXECUTION, device)
+    step = make_step(Peeks(), TrainSettings(dropout=0.5), device=device, total_steps=9, execution=EXECUTION)
     losses = [step(*batch).item() for _ in range(8)]
     assert len(set(losses)) == 8
     assert not step.captured
-    step = make_step(Peeks(), TrainSettings(cuda_graph="on"), device=device, total_steps=9)
+    step = make_step(Peeks(), TrainSettings(), device=device, total_steps=9, execution=CAPTURED)
     for _ in range(WARM_UP_STEPS):
         step(*batch)
     with pytest.raises(CaptureError):
@@ -141,9 +159,8 @@ def test_a_step_that_cannot_be_captured_goes_on_without(device):
 
 def test_peak_memory_is_the_same_beside_other_tensors(device):
     """What else of the process lies on the GPU, such as a data set, does not count as the network's."""
-    settings = TrainSettings(cuda_graph="off")
-    step = make_step(build_network(SMALL, 10), settings, device=device, total_steps=9)
-    batch = make_batch((32, 3, 32, 32), 10, settings, device)
+    step = make_step(build_network(SMALL, 10), TrainSettings(), device=device, total_steps=9, execution=EAGER)
+    batch = make_batch((32, 3, 32, 32), 10, EAGER, device)
     for _ in range(3):
         step(*batch)
     alone = peak_memory_mb(step, *batch)
@@ -154,9 +171,8 @@ def test_peak_memory_is_the_same_beside_other_tensors(device):
 
 def test_parts_are_timed_in_the_queue(device):
     """Every part of the network takes some time, forward and backward, and the profile's parts make up its step."""
-    settings = TrainSettings(cuda_graph="off")
-    step = make_step(build_network(SMALL, 10), settings, device=device, total_steps=9)
-    batch = make_batch((32, 3, 32, 32), 10, settings, device)
+    step = make_step(build_network(SMALL, 10), TrainSettings(), device=device, total_steps=9, execution=EAGER)
+    batch = make_batch((32, 3, 32, 32), 10, EAGER, device)
     step(*batch)
     times = part_times(step, batch, 3)
     assert [each.name for each in times] == ["stem", "stage1", "stage2", "stage3", "head", "update"]

@@ -3,14 +3,15 @@ import torch
 from torch import nn
 
 from nas.measure.memory import peak_memory_mb
-from nas.training.settings import TrainSettings
+from nas.training.settings import ExecutionSettings, TrainSettings
 from nas.training.step import make_step
 
 CPU = torch.device("cpu")
 
 
-def peak(network, batch_size, image_size=8, **settings):
-    step = make_step(network, TrainSettings(channels_last=False, **settings), device=CPU, total_steps=1)
+def peak(network, batch_size, image_size=8, micro_batch=None, **settings):
+    execution = ExecutionSettings(channels_last=False, micro_batch=micro_batch)
+    step = make_step(network, TrainSettings(**settings), device=CPU, total_steps=1, execution=execution)
     images, labels = torch.randn(batch_size, 3, image_size, image_size), torch.zeros(batch_size, dtype=torch.long)
     step(images, labels)
     return peak_memory_mb(step, images, labels) * 2**20

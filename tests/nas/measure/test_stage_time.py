@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from nas.measure.stage_time import part_times
-from nas.training.settings import TrainSettings
+from nas.training.settings import ExecutionSettings, TrainSettings
 from nas.training.step import make_step
 from search_space.architecture import Architecture, Stage
 from search_space.network import build_network
@@ -42,25 +42,25 @@ class Spending(nn.Module):
         return self.module(Spend.apply(x, self.time, self.seconds))
 
 
-def spending_step(time, **settings):
+def spending_step(time, **execution):
     """A training step that takes time in the stem (1 s), the stages (10, 20, 30 s) and the head (2 s) alone."""
     network = build_network(SMALL, 10)
     network.conv_stem = Spending(network.conv_stem, time, 1.0)
     for index, seconds in enumerate((10.0, 20.0, 30.0)):
         network.blocks[index] = Spending(network.blocks[index], time, seconds)
     network.conv_head = Spending(network.conv_head, time, 2.0)
-    return make_step(network, TrainSettings(**settings), device=CPU, total_steps=9)
+    return make_step(network, TrainSettings(), device=CPU, total_steps=9, execution=ExecutionSettings(**execution))
 
 
 def images(n):
     return torch.randn(n, 3, 16, 16, requires_grad=True), torch.zeros(n, dtype=torch.long)
 
 
-@pytest.mark.parametrize(("settings", "parts"), [({}, 1), ({"micro_batch": 2}, 2)])
-def test_time_is_put_down_to_the_part_that_took_it(settings, parts):
+@pytest.mark.parametrize(("execution", "parts"), [({}, 1), ({"micro_batch": 2}, 2)])
+def test_time_is_put_down_to_the_part_that_took_it(execution, parts):
     """Forward and backward of stem, stages and head are told apart, and micro-batches add up."""
     time = Time()
-    times = part_times(spending_step(time, **settings), images(4), 2, lambda: time.now)
+    times = part_times(spending_step(time, **execution), images(4), 2, lambda: time.now)
     expected = [("stem", 1), ("stage1", 10), ("stage2", 20), ("stage3", 30), ("head", 2), ("update", 0)]
     found = [(each.name, each.forward_s, each.backward_s) for each in times]
     assert found == [(name, seconds * parts, 3 * seconds * parts) for name, seconds in expected]

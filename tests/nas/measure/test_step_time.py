@@ -10,7 +10,7 @@ from torch import nn
 
 from nas.measure.settings import StepTimeSettings
 from nas.measure.step_time import StepOutOfMemory, step_time
-from nas.training.settings import TrainSettings
+from nas.training.settings import ExecutionSettings, TrainSettings
 from nas.training.step import make_step
 from search_space.architecture import Architecture, Stage
 from search_space.network import build_network
@@ -99,14 +99,17 @@ def test_the_record_says_how_it_was_measured():
     """Batch, image size, precision, memory format, device and clock stand beside the figure they belong to."""
     network = build_network(SMALL, 10)
     settings = replace(QUICK, batch_size=4, image_size=24)
-    measured = step_time(network, network, settings, TrainSettings(channels_last=False), **SHAPE)
+    measured = step_time(
+        network, network, settings, TrainSettings(), execution=ExecutionSettings(channels_last=False), **SHAPE
+    )
     assert (measured.batch_size, measured.micro_batch, measured.image_size, measured.n) == (4, 4, 24, 6)
     assert (measured.precision, measured.memory_format, measured.clock) == ("fp32", "contiguous", "cpu")
     assert measured.device_name
     assert measured.peak_memory_mb > 0
     assert measured.ratio_p10 <= measured.ratio <= measured.ratio_p90
     assert measured.step_time_p10_s <= measured.step_time_s <= measured.step_time_p90_s
-    assert step_time(network, network, QUICK, TrainSettings(precision="bf16"), **SHAPE).precision == "bf16"
+    bf16 = ExecutionSettings(precision="bf16")
+    assert step_time(network, network, QUICK, TrainSettings(), execution=bf16, **SHAPE).precision == "bf16"
 
 
 class PerPixel(Costing):

@@ -10,7 +10,7 @@ from torch import nn
 from nas.training import checkpoint
 from nas.training.checkpoint import load_checkpoint, restore, save_checkpoint
 from nas.training.progressive import Strengths
-from nas.training.settings import TrainSettings
+from nas.training.settings import EXECUTION, ExecutionSettings, TrainSettings
 from nas.training.step import make_step
 from nas.training.train import Progression, train
 
@@ -49,7 +49,7 @@ def progression():
     return Progression(schedule, lambda strengths: Fixed(strengths.image_size))
 
 
-def trained(settings, source, path=None, stop_after=None, resume=None):
+def trained(settings, source, path=None, stop_after=None, resume=None, execution=EXECUTION):
     """Train; save the state to `path` after each epoch, and stop after one."""
 
     def on_state(state):
@@ -62,6 +62,7 @@ def trained(settings, source, path=None, stop_after=None, resume=None):
         source,
         Fixed(),
         settings,
+        execution=execution,
         seed=1,
         on_epoch=lambda epoch: epoch.epoch != stop_after,
         on_state=on_state,
@@ -108,7 +109,7 @@ def test_time_adds_up_and_counts_for_the_limit(tmp_path):
     assert state.seconds > 0
     _, result = trained(SETTINGS, Fixed(), resume=state)
     assert result.seconds > state.seconds
-    _, result = trained(replace(SETTINGS, time_limit_s=state.seconds), Fixed(), resume=state)
+    _, result = trained(SETTINGS, Fixed(), resume=state, execution=ExecutionSettings(time_limit_s=state.seconds))
     assert result.status == "timeout"
     assert result.epochs_done == 3
 

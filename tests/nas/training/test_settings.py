@@ -2,10 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import fields
+from typing import Any
 
 import pytest
 
-from nas.training.settings import ProgressiveSettings, TrainSettings
+from nas.training.settings import ExecutionSettings, ProgressiveSettings, TrainSettings, split_training
+
+_EXECUTION = {field.name for field in fields(ExecutionSettings)}
 
 
 @pytest.mark.parametrize(
@@ -31,12 +35,14 @@ from nas.training.settings import ProgressiveSettings, TrainSettings
         ("bn_momentum", "tf"),
         ("precision", "fp16"),
         ("cuda_graph", "yes"),
+        ("threads", 0),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(name: str, value: object) -> None:
     """A bad setting is one clear error that names the key and the value, before anything is trained."""
+    kind: Any = ExecutionSettings if name in _EXECUTION else TrainSettings
     with pytest.raises(ValueError, match=name) as error:
-        TrainSettings(**{name: value})
+        kind(**{name: value})
     assert repr(value) in str(error.value)
 
 
@@ -64,3 +70,25 @@ def test_settings_and_schedules_need_no_torch() -> None:
     """The command line reads settings and prints a schedule without waiting for torch to be imported."""
     code = "import sys, nas.training.progressive, nas.training.schedules; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_was_one_section_is_two() -> None:
+    """A configuration of before the split means the same: keys of execution go to their section, the rest stays."""
+    old = {"training": {"epochs": 3, "precision": "bf16", "time_limit_s": 60}, "seed": 1}
+    assert split_training(old) == ({"epochs": 3}, {"precision": "bf16", "time_limit_s": 60})
+    assert old["training"] == {"epochs": 3, "precision": "bf16", "time_limit_s": 60}, "the record is left as it was"
+    new = {"training": {"epochs": 3, "precision": "bf16"}, "execution": {"threads": 2}}
+    assert split_training(new) == ({"epochs": 3}, {"precision": "bf16", "threads": 2})
+    assert split_training({"training": None}) == ({}, {})
+
+
+def test_a_setting_in_both_sections_is_refused() -> None:
+    """Which of the two counts is never guessed: one line names both places."""
+    both = {"training": {"precision": "bf16"}, "execution": {"precision": "fp32"}}
+    with pytest.raises(ValueError, match=r"^training\.precision and execution\.precision are the same setting: .*$"):
+        split_training(both)
+
+
+def test_no_setting_is_both_learnt_and_executed() -> None:
+    """A key has one section, so that moving old keys is never ambiguous."""
+    assert not _EXECUTION & {field.name for field in fields(TrainSettings)}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.training.settings import TrainSettings
+from nas.training.settings import ExecutionSettings, TrainSettings
 from nas.training.step import TrainingStep, make_step
 
 CPU = torch.device("cpu")
@@ -19,8 +19,10 @@ def batch(n: int = 8, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def step_of(network: nn.Module, **settings: object) -> TrainingStep:
+    executed = {name: settings.pop(name) for name in ("micro_batch", "precision") if name in settings}
     given = TrainSettings(**{"drop_path": 0.0, "dropout": 0.0, "warmup_epochs": 0, "batch_size": 256, **settings})  # type: ignore[arg-type]
-    return make_step(network, given, device=CPU, total_steps=100)
+    execution = ExecutionSettings(**executed)  # type: ignore[arg-type]
+    return make_step(network, given, device=CPU, total_steps=100, execution=execution)
 
 
 def test_a_step_changes_every_weight(make_network: Build) -> None:
@@ -32,15 +34,14 @@ def test_a_step_changes_every_weight(make_network: Build) -> None:
 
 
 def test_the_parts_make_the_same_step(make_network: Build) -> None:
-    """A timer that calls forward, backward and update times exactly what the training does, to the bit."""
+    """A timer that is told when forward, backward and update end times exactly what the training does, to the bit."""
     networks = [make_network(), make_network()]
     whole, parts = (step_of(network, ema_decay=0.9, clip_norm=1.0, micro_batch=5) for network in networks)
     for number in range(3):
         images, labels = batch(8, number)
-        whole(images, labels)
-        for part in parts.micro_batches(images, labels):
-            parts.backward(parts.forward(*part))
-        parts.update()
+        marks: list[str] = []
+        assert torch.equal(whole(images, labels), parts.eager(images, labels, marks.append))
+        assert marks == ["begin", "forward", "backward", "forward", "backward", "update"]  # 5 images and 3
     assert whole.ema is not None
     assert parts.ema is not None
     for a, b in ((whole.network, parts.network), (whole.ema.network, parts.ema.network)):
@@ -219,11 +220,10 @@ def test_a_captured_step_trains_as_the_eager_one(make_network: Build, optimizer:
                 dropout=0.0,
                 ema_decay=0.9,
                 clip_norm=1.0,
-                precision="fp32",
-                cuda_graph=cuda_graph,  # type: ignore[arg-type]
             ),
             device=device,
             total_steps=8,
+            execution=ExecutionSettings(precision="fp32", cuda_graph=cuda_graph),  # type: ignore[arg-type]
         )
         for cuda_graph in ("on", "off")
     ]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.training.result import EpochResult, TrainResult
-from nas.training.settings import TrainSettings
+from nas.training.settings import ExecutionSettings, TrainSettings
 from nas.training.train import train
 
 Build = Callable[..., nn.Module]
@@ -17,6 +17,10 @@ Digits = Callable[..., tuple]
 
 def small_settings(**given: object) -> TrainSettings:
     return TrainSettings(**{"epochs": 2, "batch_size": 64, **given})  # type: ignore[arg-type]
+
+
+def limited(seconds: float) -> ExecutionSettings:
+    return ExecutionSettings(time_limit_s=seconds)
 
 
 @pytest.mark.parametrize(("optimizer", "learning_rate"), [("sgd", 0.4), ("rmsprop", 0.06), ("adamw", 0.02)])
@@ -104,7 +108,7 @@ def test_the_time_limit_ends_a_training(make_network: Build, digits: Digits) -> 
         stamps.append(next(ticks))
         return float(stamps[-1])
 
-    result = train(make_network(), *digits(700), small_settings(epochs=50, time_limit_s=40), clock=clock)
+    result = train(make_network(), *digits(700), small_settings(epochs=50), execution=limited(40), clock=clock)
     assert result.status == "timeout"
     assert result.error is not None
     assert "40 s" in result.error
@@ -124,8 +128,8 @@ def test_time_between_steps_counts_nowhere(make_network: Build, digits: Digits) 
         now[0] += 0.001
         return now[0]
 
-    settings = small_settings(epochs=1, time_limit_s=10)
-    result = train(make_network(), *digits(700), settings, between_steps=wait, clock=clock)
+    settings = small_settings(epochs=1)
+    result = train(make_network(), *digits(700), settings, execution=limited(10), between_steps=wait, clock=clock)
     assert result.status == "ok"
     assert result.seconds < 10
     assert result.curve[0]["seconds"] < 10
@@ -243,6 +247,6 @@ def test_the_time_limit_holds_while_evaluating(make_network: Build, digits: Digi
     """A minival that takes for ever ends the candidate as well, without a made-up accuracy."""
     now = [0.0]
     train_batches, eval_batches = digits(700)
-    settings = small_settings(time_limit_s=0.5)
-    result = train(make_network(), train_batches, Slow(eval_batches, now), settings, clock=lambda: now[0])
+    source = train_batches, Slow(eval_batches, now)
+    result = train(make_network(), *source, small_settings(), execution=limited(0.5), clock=lambda: now[0])
     assert (result.status, result.accuracy) == ("timeout", None)

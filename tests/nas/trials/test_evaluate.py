@@ -1,5 +1,7 @@
 """One candidate, evaluated in this process."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -46,6 +48,17 @@ def test_one_architecture_is_evaluated_as_a_trial_would_be(config):
     paper = first.accuracy * first.s_normalised**-0.07 * first.p_normalised**-0.05
     assert first.reward == pytest.approx(paper)
     assert torch.get_num_threads() == threads
+
+
+def test_inference_latency_is_a_measured_column(config):
+    """`measure: [inference]`: milliseconds and the ratio to the reference's, and a reward may weigh them."""
+    config = replace(config, measure=("inference",), reference=config.space.sample(np.random.default_rng(0)))
+    trial = nas.evaluate(config.reference, config, seed=1)
+    assert trial.status == "ok", trial.error
+    assert trial.metrics.keys() >= {"inference_ms", "inference_batch_ms", "inference_s"}
+    assert 0 < trial.metrics["inference_ms"] < trial.metrics["inference_batch_ms"]
+    assert trial.metrics["inference_s"] == pytest.approx(1, rel=0.5), "the reference beside itself"
+    assert trial.metrics["inference_ms"] < trial.step_time_ms
 
 
 def test_an_epoch_may_end_it(config):

@@ -5,12 +5,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_space.blocks import BN_EPS, OPS, DropPath, FusedMBConv, MBConv, SqueezeExcite
-from search_space.cost import OP_COSTS, Block, squeeze_channels
+from search_space.cost import squeeze_channels
+from search_space.ops import OPS, Block
+from search_space.ops.layers import BN_EPS, DropPath, SqueezeExcite
 
 
 def parameters(module):
     return sum(p.numel() for p in module.parameters())
+
+
+def build(op, in_channels, channels, *, kernel_size, stride, expansion, se_ratio):
+    squeeze = squeeze_channels(in_channels, se_ratio)
+    return OPS[op].module(Block(in_channels, channels, kernel_size, expansion, squeeze, stride=stride), 0.0)
 
 
 @pytest.mark.parametrize("op", OPS)
@@ -27,8 +33,8 @@ def parameters(module):
 )
 def test_contract(op, in_channels, channels, kernel_size, stride, expansion, se_ratio, height, width):
     """Every op: the shape promised, the parameters of its formula, every weight trained, images apart in eval."""
-    block = OPS[op](
-        in_channels, channels, kernel_size=kernel_size, stride=stride, expansion=expansion, se_ratio=se_ratio
+    block = build(
+        op, in_channels, channels, kernel_size=kernel_size, stride=stride, expansion=expansion, se_ratio=se_ratio
     )
     x = torch.randn(3, in_channels, height, width)
     y = block(x) if height * width > 4 else block.eval()(x)  # one pixel has no variance to normalise by
@@ -37,7 +43,7 @@ def test_contract(op, in_channels, channels, kernel_size, stride, expansion, se_
     y.square().sum().backward()
     assert all(p.grad is not None for p in block.parameters())
     squeeze = squeeze_channels(in_channels, se_ratio)
-    formula = OP_COSTS[op](Block(in_channels, channels, kernel_size, expansion, squeeze, 1, 1))
+    formula = OPS[op].cost(Block(in_channels, channels, kernel_size, expansion, squeeze, 1, 1))
     assert parameters(block) == formula[0]
     block.eval()
     with torch.no_grad():
@@ -48,8 +54,8 @@ def test_contract(op, in_channels, channels, kernel_size, stride, expansion, se_
 @pytest.mark.parametrize(("channels", "stride", "residual"), [(8, 1, True), (8, 2, False), (12, 1, False)])
 def test_the_input_is_added_where_the_shape_is_kept_and_nowhere_else(op, channels, stride, residual):
     """With the last norm's scale and shift at 0 the branch is silent: only the input is left, where it is added."""
-    block = OPS[op](8, channels, kernel_size=3, stride=stride, expansion=4, se_ratio=0.25).eval()
-    last = block.bn3 if isinstance(block, MBConv) else block.bn2
+    block = build(op, 8, channels, kernel_size=3, stride=stride, expansion=4, se_ratio=0.25).eval()
+    last = block.bn3 if op == "mbconv" else block.bn2
     torch.nn.init.zeros_(last.weight)
     x = torch.randn(2, 8, 6, 6)
     y = block(x)
@@ -59,7 +65,7 @@ def test_the_input_is_added_where_the_shape_is_kept_and_nowhere_else(op, channel
 @pytest.mark.parametrize("op", OPS)
 def test_the_input_is_not_overwritten(op):
     """Activations work in place on their own tensors; the caller's must stay."""
-    block = OPS[op](8, 8, kernel_size=3, stride=1, expansion=1, se_ratio=0.25)
+    block = build(op, 8, 8, kernel_size=3, stride=1, expansion=1, se_ratio=0.25)
     x = torch.randn(2, 8, 6, 6)
     kept = x.clone()
     block(x)
@@ -68,9 +74,9 @@ def test_the_input_is_not_overwritten(op):
 
 def test_expansion_1_as_published():
     """MBConv then has no expanding convolution; Fused-MBConv is one convolution with its activation."""
-    mb = MBConv(8, 8, kernel_size=3, stride=1, expansion=1, se_ratio=0)
+    mb = build("mbconv", 8, 8, kernel_size=3, stride=1, expansion=1, se_ratio=0)
     assert [n for n, m in mb.named_modules() if isinstance(m, torch.nn.Conv2d)] == ["conv_dw", "conv_pwl"]
-    fused = FusedMBConv(8, 8, kernel_size=3, stride=1, expansion=1, se_ratio=0).eval()
+    fused = build("fused_mbconv", 8, 8, kernel_size=3, stride=1, expansion=1, se_ratio=0).eval()
     assert [n for n, m in fused.named_modules() if isinstance(m, torch.nn.Conv2d)] == ["conv"]
     x = torch.randn(1, 8, 5, 5)
     torch.testing.assert_close(fused(x), x + torch.nn.functional.silu(fused.bn1(fused.conv(x))))
@@ -78,7 +84,7 @@ def test_expansion_1_as_published():
 
 def test_squeeze_and_excitation_stands_between_depthwise_and_projection():
     """MBConv gates the expanded, depthwise-filtered channels: 4 * 8 of them, squeezed to a quarter of the input's 8."""
-    block = MBConv(8, 12, kernel_size=3, stride=2, expansion=4, se_ratio=0.25).eval()
+    block = build("mbconv", 8, 12, kernel_size=3, stride=2, expansion=4, se_ratio=0.25).eval()
     seen = []
     block.se.register_forward_hook(lambda module, args, out: seen.append((args[0].shape, out)))
     projected = []
@@ -91,8 +97,8 @@ def test_squeeze_and_excitation_stands_between_depthwise_and_projection():
 
 def test_squeeze_and_excitation_of_a_fused_block():
     """Behind the expansion's activation; of the one-convolution block, before the convolution."""
-    wide = FusedMBConv(8, 12, kernel_size=3, stride=2, expansion=4, se_ratio=0.25)
-    single = FusedMBConv(8, 12, kernel_size=3, stride=2, expansion=1, se_ratio=0.25)
+    wide = build("fused_mbconv", 8, 12, kernel_size=3, stride=2, expansion=4, se_ratio=0.25)
+    single = build("fused_mbconv", 8, 12, kernel_size=3, stride=2, expansion=1, se_ratio=0.25)
     shapes = []
     for block in (wide, single):
         block.se.register_forward_hook(lambda module, args, out: shapes.append(tuple(args[0].shape)))
@@ -113,7 +119,7 @@ def test_squeeze_and_excitation_is_a_gate_per_channel():
 
 def test_norms_use_the_published_epsilon():
     """1e-3, not PyTorch's 1e-5: published weights give other logits with another."""
-    norms = [m for op in OPS.values() for m in op(4, 4, kernel_size=3, stride=1, expansion=2, se_ratio=0).modules()]
+    norms = [m for op in OPS for m in build(op, 4, 4, kernel_size=3, stride=1, expansion=2, se_ratio=0).modules()]
     assert {m.eps for m in norms if isinstance(m, torch.nn.BatchNorm2d)} == {BN_EPS} == {1e-3}
 
 
