@@ -75,13 +75,13 @@ def inference(subject: Subject) -> dict[str, float]:
 
 
 def fields(measured: Inference) -> dict[str, float]:
-    """Give the numbers that a trial keeps: `inference_s` is a ratio, the S of inference, with its interval."""
+    """Give the numbers that a trial keeps: `inference_ratio` is a ratio, the S of inference, with its interval."""
     return {
         "inference_ms": measured.latency_s * 1e3,
         "inference_batch_ms": measured.batch_latency_s * 1e3,
-        "inference_s": measured.ratio,
-        "inference_s_low": measured.ratio_low,
-        "inference_s_high": measured.ratio_high,
+        "inference_ratio": measured.ratio,
+        "inference_ratio_low": measured.ratio_low,
+        "inference_ratio_high": measured.ratio_high,
     }
 
 

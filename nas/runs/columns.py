@@ -90,9 +90,9 @@ COLUMNS: dict[str, Column] = {
     # metrics that measurers of ours add
     "inference_ms": Column("median latency of one image", "ms", "less", "infer ms", fixed(2), low=0),
     "inference_batch_ms": Column("median latency of a training batch", "ms", "less", "batch ms", fixed(2)),
-    "inference_s_low": Column("confidence interval of inference_s, from", better="less", write=fixed(3)),
-    "inference_s_high": Column("confidence interval of inference_s, to", better="less", write=fixed(3)),
-    "inference_s": Column("inference_ms over the reference's", better="less", heading="infer S", write=fixed(3)),
+    "inference_ratio_low": Column("confidence interval of inference_ratio, from", better="less", write=fixed(3)),
+    "inference_ratio_high": Column("confidence interval of inference_ratio, to", better="less", write=fixed(3)),
+    "inference_ratio": Column("inference_ms over the reference's", better="less", heading="infer S", write=fixed(3)),
 }
 
 

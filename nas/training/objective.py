@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
-from nas.training.settings import TrainSettings
+from nas.training.settings import OBJECTIVES, TrainSettings
 from search_space.lookup import find
 
 
@@ -81,9 +81,6 @@ class Classification:
 
 CLASSIFICATION = Classification()
 
-# Each is called with the settings of the training. One of a package of one's own is named `module:Name`.
-OBJECTIVES: dict[str, Callable[[TrainSettings], Objective]] = {"classification": Classification}
-
 _MEMBERS = ("counted", "accuracy", "loss", "sums", "metrics")
 
 
@@ -93,7 +90,8 @@ def make_objective(settings: TrainSettings) -> Objective:
     Raises: ValueError, of one line, for one that cannot be imported or is none.
     """
     make = find("objective", settings.objective, OBJECTIVES)
-    objective = make(settings) if callable(make) else make
+    make = find("objective", make, {}) if isinstance(make, str) else make
+    objective: Objective = make(settings) if callable(make) else make
     if missing := [name for name in _MEMBERS if not hasattr(objective, name)]:
         raise ValueError(f"objective {settings.objective!r} has no {', '.join(missing)}")
     return objective

@@ -15,12 +15,22 @@ from nas.training.ranges import check_choice, check_named, check_range
 BN_MOMENTUM = {"paper": 0.01, "official": 0.1}
 
 
-# The optimisers of ours, and which of momentum, betas and eps each has.
-OPTIMIZER_SETTINGS: dict[str, tuple[str, ...]] = {
-    "sgd": ("momentum",),
-    "rmsprop": ("momentum", "eps"),
-    "adamw": ("betas", "eps"),
+@dataclass(frozen=True)
+class Optimizer:
+    """One optimiser: what makes it (see nas/training/optimizers.py), and which of the settings it reads."""
+
+    make: Any  # a function, or `module:function` where it is, for it needs torch
+    settings: tuple[str, ...] = ("momentum", "betas", "eps")
+
+
+# Name in a configuration -> optimiser. A plug-in adds its own: OPTIMIZERS["lion"] = Optimizer(lion, ("betas",)).
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": Optimizer("nas.training.optimizers:sgd", ("momentum",)),
+    "rmsprop": Optimizer("nas.training.optimizers:rmsprop", ("momentum", "eps")),
+    "adamw": Optimizer("nas.training.optimizers:adamw", ("betas", "eps")),
 }
+# Name in a configuration -> the objective (see nas/training/objective.py), or `module:Name` where it is.
+OBJECTIVES: dict[str, Any] = {"classification": "nas.training.objective:Classification"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ class TrainSettings:
     epochs: int = 10
     batch_size: int = 128  # images per update; the size of the batches that `train` is given
     objective: str = "classification"  # what is minimised and measured: a key of OBJECTIVES, or module:Name
-    optimizer: str = "sgd"  # sgd (Nesterov), rmsprop (the paper's), adamw, or module:Name of one's own
+    optimizer: str = "sgd"  # sgd (Nesterov), rmsprop (the paper's), adamw: a key of OPTIMIZERS, or module:function
     momentum: float | None = None  # sgd, rmsprop. None here and below: the optimiser's own; see optimizers.py
     betas: tuple[float, float] | None = None  # adamw
     eps: float | None = None  # rmsprop, adamw
@@ -81,8 +91,8 @@ class TrainSettings:
         for name in ("momentum", "label_smoothing", "ema_decay", "drop_path", "dropout"):
             check_range(self, name, lowest=0, below=1)
         check_choice(self, _CHOICES)
-        check_named(self, "objective", ("classification",))
-        check_named(self, "optimizer", OPTIMIZER_SETTINGS)
+        check_named(self, "objective", OBJECTIVES)
+        check_named(self, "optimizer", OPTIMIZERS)
         _check_optimizer(self)
 
 
@@ -149,7 +159,7 @@ def _check_optimizer(settings: TrainSettings) -> None:
     betas = settings.betas
     if betas is not None and not (len(betas) == 2 and all(0 <= beta < 1 for beta in betas)):
         raise ValueError(f"betas must be two numbers, each >= 0 and < 1, got {betas!r}")
-    known = OPTIMIZER_SETTINGS.get(settings.optimizer, ("momentum", "betas", "eps"))
+    known = OPTIMIZERS.get(settings.optimizer, Optimizer(settings.optimizer)).settings
     for name in ("momentum", "betas", "eps"):
         if name not in known and getattr(settings, name) is not None:
             value = getattr(settings, name)

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from nas.training.checkpoint import restore, state_of
-from nas.training.optimizers import OPTIMIZERS, RMSProp, make_optimizer, parameter_groups
-from nas.training.settings import OPTIMIZER_SETTINGS, LrFactors, TrainSettings
+from nas.training.optimizers import RMSProp, make_optimizer, parameter_groups
+from nas.training.settings import OPTIMIZERS, LrFactors, Optimizer, TrainSettings
 from nas.training.step import TrainingStep, check_imports, make_step
 
 CPU = torch.device("cpu")
@@ -123,9 +123,13 @@ def test_a_setting_that_would_do_nothing_is_refused(given: dict[str, object], me
         TrainSettings(**given)  # type: ignore[arg-type]
 
 
-def test_the_names_known_without_torch_are_the_table() -> None:
-    """A new optimiser of ours is not forgotten where settings are checked."""
-    assert set(OPTIMIZER_SETTINGS) == set(OPTIMIZERS)
+def test_an_optimiser_registered_by_a_plug_in_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line of a plug-in's: settings are checked against what it reads, and training finds it."""
+    monkeypatch.setitem(OPTIMIZERS, "plain", Optimizer(lambda groups, lr, *_: torch.optim.SGD(groups, lr=lr), ()))
+    with pytest.raises(ValueError, match=r"optimizer plain has no momentum, got 0\.5"):
+        TrainSettings(optimizer="plain", momentum=0.5)
+    made = make_optimizer(nn.Linear(2, 2), TrainSettings(optimizer="plain"), torch.device("cpu"))
+    assert type(made) is torch.optim.SGD
 
 
 def test_each_part_has_its_learning_rate(make_network: Callable[[], nn.Module]) -> None:
