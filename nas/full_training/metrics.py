@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ class Metrics:
 
     def append(self, epoch: EpochResult) -> None:
         """Write down an epoch that is done, and its checkpoint written."""
-        self.lines.append(asdict(epoch))
+        self.lines.append(epoch.to_dict())
 
     def close(self) -> None:
         """Close the file."""

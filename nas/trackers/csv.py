@@ -39,11 +39,11 @@ class CSV(Callback):
 
     def on_train_begin(self, training: TrainingInfo) -> None:
         """Write the rows of the epochs that there are."""
-        self.table = _Table(training.folder / "metrics.csv", list(training.curve))
+        self.table = _Table(training.folder / "metrics.csv", [_epoch_row(epoch) for epoch in training.curve])
 
     def on_epoch(self, epoch: Mapping[str, Any], trial_id: int | None = None) -> None:
         """Add its row."""
-        self.table.append(epoch)
+        self.table.append(_epoch_row(epoch))
 
     def _row(self, trial: Trial) -> Row:
         row = {key: value for key, value in trial.to_dict().items() if key not in _LEFT_OUT}
@@ -53,6 +53,10 @@ class CSV(Callback):
             "parents": " ".join(trial.parents),
             "proposal": json.dumps(dict(trial.proposal)),
         }
+
+
+def _epoch_row(epoch: Mapping[str, Any]) -> Row:
+    return {key: value for key, value in epoch.items() if key != "metrics"} | dict(epoch.get("metrics") or {})
 
 
 class _Table:

@@ -28,8 +28,9 @@ def numbers(trial: Trial) -> dict[str, float]:
 
 
 def epoch_numbers(epoch: Mapping[str, Any]) -> dict[str, float]:
-    """Give the numbers of an epoch; a metric that was not evaluated is left out."""
-    return {name: float(epoch[name]) for name in CURVE if is_number(epoch.get(name))}
+    """Give the numbers of an epoch, the objective's own included; one that was not evaluated is left out."""
+    known: dict[str, Any] = {name: epoch.get(name) for name in CURVE} | dict(epoch.get("metrics") or {})
+    return {name: float(value) for name, value in known.items() if is_number(value)}
 
 
 def is_number(value: Any) -> bool:

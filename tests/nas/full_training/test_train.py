@@ -11,7 +11,7 @@ from nas.full_training.schedule import schedule
 from nas.full_training.train import train
 from nas.trackers.callback import Callback
 from search_space import yaml_text
-from search_space.architecture import from_block_strings
+from search_space.block_strings import from_block_strings
 
 ARCH = "r1_k3_s1_e1_i8_o8_c1,r1_k3_s2_e2_i8_o16_se0.25"
 
@@ -146,7 +146,7 @@ def test_a_training_without_a_result_is_a_status(recipe, tmp_path):
         ({}, {"workers": 3}, "a batch of 64 cannot be shared evenly by 3 workers"),
         ({}, {"workers": 0}, "workers must be >= 1, got 0"),
         ({"training": {"batch_size": 512}}, {}, "a batch of 512 is more than the 256 training images"),
-        ({"training": {"time_limit_s": 9, "batch_size": 64}}, {"workers": 2}, "training.time_limit_s is for one"),
+        ({"execution": {"time_limit_s": 9}, "training": {"batch_size": 64}}, {"workers": 2}, "time_limit_s is for one"),
     ],
 )
 def test_what_the_user_can_fix_is_said_before_anything_is_written(recipe, tmp_path, change, arguments, message):

@@ -20,6 +20,7 @@ CURVE = tuple(
         "image_size": 16,
         "seconds": 1.5,
         "images_per_s": 100.0,
+        **({"metrics": {"top5": 0.9}} if number == 3 else {}),  # of an objective of one's own
     }
     for number in range(4)
 )

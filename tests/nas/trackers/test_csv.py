@@ -37,4 +37,5 @@ def test_a_training_that_goes_on_repeats_no_epoch(training):
     training.tell(CSV(), 2, 4)
     written = rows(training.folder / "metrics.csv")
     assert [row["epoch"] for row in written] == ["0", "1", "2", "3"]
+    assert [row["top5"] for row in written] == ["", "", "", "0.9"]
     assert [row["accuracy"] for row in written] == ["", "0.6", "0.7", "0.8"]

@@ -94,6 +94,7 @@ def test_a_training_that_goes_on_stays_one_run(training):
     client, [run] = recorded(training.folder)
     assert history(client, run, "accuracy") == [(2, 0.6), (3, 0.7), (4, 0.8)]
     assert [step for step, _ in history(client, run, "train_loss")] == [1, 2, 3, 4]
+    assert history(client, run, "top5") == [(4, 0.9)], "what an objective measures is a metric, too"
     assert history(client, run, "test_accuracy") == [(4, 0.75)]
     assert run.info.status == "FINISHED"
     assert run.data.params == {"training.epochs": "4", "training.ema_decay": "None", "seed": "0"}

@@ -70,6 +70,7 @@ def test_a_training_shows_each_epoch_once_and_what_came_out(training):
     found = scalars(training.folder / "tensorboard")
     assert found["accuracy"] == [(2, 0.6), (3, 0.7), (4, 0.8)]
     assert [step for step, _ in found["train_loss"]] == [1, 2, 3, 4]
+    assert found["top5"] == [(4, 0.9)]
     result = scalars(training.folder / "tensorboard" / "result")
     assert result["final/test_accuracy"] == [(0, 0.75)]
     assert result["final/best_accuracy"] == [(0, 0.8)]
