@@ -5,7 +5,13 @@ starts a new Tuner over the same ledger. What a candidate does wrong is a result
 error to Ray, and even that is counted by the ledger, not by Ray (`max_failures=0`).
 """
 
+import logging
 import os
+import warnings
+
+# In a notebook Ray and tqdm recommend widgets when they are imported, which nothing here uses.
+logging.getLogger("ray.widgets").setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 # Ray reads these when it is imported or started. Its memory monitor would crash the driver where the kernel's own
 # answer, a dead worker, is handled; its tokens would lock out drivers and nodes that do not share a home folder; its

@@ -119,6 +119,7 @@ def _fit(searcher: LedgerSearcher, job: Job, engine: Engine, at_once: int) -> No
                 name="search",
                 storage_path=storage,
                 verbose=0,
+                progress_reporter=tune.CLIReporter(),  # says nothing; the one for notebooks would clear their output
                 stop=Stopper(searcher),
                 callbacks=[Callbacks(searcher)],
                 failure_config=tune.FailureConfig(max_failures=0),

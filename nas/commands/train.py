@@ -95,6 +95,7 @@ def train_command(
         test=test,
         callbacks=[display],
         plugins=plugins,
+        progress=False,  # the display is this command's
     )
     for line in _outcome(end, test):
         display.on_message(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,13 @@ from nas.plugins import load as load_plugins
 from nas.runs.folder import locked
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd
+from nas.trackers.display import Display
 from nas.training.step import check_imports
 from search_space.architecture import Architecture
 
 
 def train(
-    architecture: Architecture | str,
+    architecture: Architecture | os.PathLike[str] | str,
     config: TrainConfig | Mapping[str, Any] | str | Path,
     *,
     folder: str | Path,
@@ -31,6 +33,7 @@ def train(
     test: bool = False,
     callbacks: Iterable[Callback | str | Mapping[str, Any]] = (),
     plugins: Sequence[str] = (),
+    progress: bool = True,
 ) -> TrainingEnd:
     """Train an architecture; the same call again goes on with a training that was stopped or killed.
 
@@ -38,7 +41,7 @@ def train(
     epoch (`metrics.jsonl`), the last and the best checkpoint (`last.pt`, `best.pt`) and, in the end, `result.json`.
 
     Args:
-        architecture: itself, or what names one: see `find_architecture`.
+        architecture: itself, a run (its winner), or what else names one: see `find_architecture`.
         config: a TrainConfig, what a YAML file would hold, or the path of a YAML file.
         folder: of the training; made if it is not there.
         workers: processes that train together with Ray Train, each with its share of every batch.
@@ -47,12 +50,13 @@ def train(
         callbacks: told what happens: callbacks, or what a configuration may name. Besides them those that the
             configuration names, and TensorBoard where tensorboardX is installed.
         plugins: modules to import here and in every worker, besides those that the configuration names.
+        progress: whether to show a bar (lines, where that is no terminal or notebook) on standard error.
     Returns: what became of it; a loss that is not finite, memory that runs out and the time limit are statuses.
     Raises: ValueError for whatever the user can fix: another training in the folder, too little data, no such device.
     """
     load_plugins(plugins)  # what is read next may name theirs
     resolved, folder = _with_plugins(_resolved(config, architecture), plugins), Path(folder)
-    listeners = _listeners(resolved, callbacks)
+    listeners = _listeners(resolved, [*([Display()] if progress else []), *callbacks])
     check_folder(folder)
     _check_workers(workers, resolved)
     prepared = prepare(resolved.data, largest_image_size(resolved), progress=True)
@@ -66,8 +70,10 @@ def train(
         return train_together(folder, resolved, prepared, test, listeners, workers, address)
 
 
-def _resolved(given: TrainConfig | Mapping[str, Any] | str | Path, architecture: Architecture | str) -> TrainConfig:
-    if isinstance(architecture, str):
+def _resolved(
+    given: TrainConfig | Mapping[str, Any] | str | Path, architecture: Architecture | os.PathLike[str] | str
+) -> TrainConfig:
+    if not isinstance(architecture, Architecture):
         architecture = find_architecture(architecture)
     if isinstance(given, str | Path):
         return load_training(Path(given), architecture, {})
