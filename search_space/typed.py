@@ -28,6 +28,8 @@ def typed(name: str, kind: Any, value: Any, *, finite: bool = False) -> Any:
         return _tuple(name, parts, value, finite)
     if kind in (int, float):
         return _number(name, kind, value, finite)
+    if kind is Any:
+        return value
     expected = origin or kind
     if isinstance(expected, type) and not isinstance(value, expected):
         raise ValueError(f"{name} must be {_WORDS.get(expected, f'a {expected.__name__}')}, got {value!r}")
