@@ -28,6 +28,8 @@ def typed(name: str, kind: Any, value: Any, *, finite: bool = False) -> Any:
         return _tuple(name, parts, value, finite)
     if kind in (int, float):
         return _number(name, kind, value, finite)
+    if kind is Any:
+        return value
     expected = origin or kind
     if isinstance(expected, type) and not isinstance(value, expected):
         raise ValueError(f"{name} must be {_WORDS.get(expected, f'a {expected.__name__}')}, got {value!r}")
@@ -56,19 +58,20 @@ def _tuple(name: str, parts: tuple[Any, ...], value: Any, finite: bool) -> tuple
 
 
 def _number(name: str, kind: type[int] | type[float], value: Any, finite: bool) -> int | float:
-    known = isinstance(value, int | float) and not isinstance(value, bool)
-    if not known or (finite and not _is_finite(value)):
+    known = isinstance(value, int | float) and not isinstance(value, bool) and _is_float(value)
+    if not known or (finite and not math.isfinite(value)):
         raise ValueError(f"{name} must be {'a finite number' if finite else 'a number'}, got {value!r}")
     if kind is int and not float(value).is_integer():
         raise ValueError(f"{name} must be a whole number, got {value!r}")
     return kind(value)
 
 
-def _is_finite(value: float) -> bool:
+def _is_float(value: float) -> bool:
     try:
-        return math.isfinite(value)
+        float(value)
     except OverflowError:  # an int beyond all floats
         return False
+    return True
 
 
 _WORDS: Mapping[type, str] = {bool: "true or false", str: "text", NoneType: "null"}

@@ -81,8 +81,8 @@ def rescore(frame: pd.DataFrame, name: str, settings: Mapping[str, float]) -> pd
     Raises: ValueError for an unknown reward or setting, or one that needs what no trial measured.
     """
     ok = frame["status"] == "ok"
-    metrics = [column for column in frame.columns if column not in _FIELDS and column not in decision_columns(frame)]
-    numbers = records(frame[metrics][ok])
+    others = {*_FIELDS, "arch_id", *decision_columns(frame)}
+    numbers = records(frame[[column for column in frame.columns if column not in others]][ok])  # the metrics
     rewards = [score(row | {"metrics": m}, name, settings) for row, m in zip(records(frame[ok]), numbers, strict=True)]
     again = frame.assign(reward=math.nan, reward_name=name, w=settings.get("w"), v=settings.get("v"))
     again.loc[ok, "reward"] = rewards

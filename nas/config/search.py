@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nas import plugins
-from nas.algorithms import ALGORITHMS, find_algorithm, make_settings
+from nas.algorithms import find_algorithm, make_settings
 from nas.comparable import may_change_fields
 from nas.config.check import at_least, changes, check_keys, checked, load, section
 from nas.config.settings import EVALUATOR, AlgorithmSettings, SearchSettings
@@ -70,7 +70,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "algorithm": AlgorithmSettings,
     "search": SearchSettings,
 }
-_NAMED: Mapping[str, Mapping[str, Any]] = {"reward": REWARDS, "algorithm": ALGORITHMS}
+_NAMED = ("reward", "algorithm")
 _LISTS = ("plugins", "callbacks", "measure")
 _KEYS = (*_LISTS, "space", "reference", *_SECTIONS, "image_size", "device", "seed")
 
@@ -237,11 +237,11 @@ def _split_named(section: str, given: Any) -> dict[str, Any]:
     own = [field.name for field in dataclasses.fields(_SECTIONS[section]) if field.name != "settings"]
     fields = {key: record.pop(key) for key in own if key in record}
     name = str(fields.get("name", _SECTIONS[section]().name))
-    find(section, name, _NAMED[section])
     if section == "algorithm":
         known = [field.name for field in dataclasses.fields(find_algorithm(name).Settings)]
         _drop_repeats(record, known)
     else:
+        find(section, name, REWARDS)  # whose message has the nearest name
         known = list(reward_settings(name))
     check_keys(record, known, f"{section}.")
     return fields | {"settings": record}

@@ -1,12 +1,13 @@
-"""Every entry of ALGORITHMS passes one contract."""
+"""Every entry of ALGORITHMS, and one that a user registers, passes one contract."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from nas.algorithms import ALGORITHMS, Exhausted, Proposal, compatible
-from nas.algorithms.algorithm import Algorithm
+from nas.algorithms.algorithm import Algorithm, check_settings
+from nas.runs.ranking import score
 from nas.runs.trial import STATUSES, Trial
 from search_space.choices import Constraints, StageChoices
 from search_space.cost import count
@@ -21,8 +22,40 @@ FEW = SearchSpace(8, (PAIRS, PAIRS), 16, image_size=32)
 TINY = SearchSpace(8, (STAGE,), 16, image_size=32)
 
 
-@pytest.fixture(params=sorted(ALGORITHMS))
-def name(request):
+@dataclass(frozen=True)
+class ClimberSettings:
+    """Of a user's algorithm."""
+
+    warm_up: int = 5
+
+    def __post_init__(self):
+        check_settings(warm_up=(self.warm_up, 1, 100))
+
+
+class Climber(Algorithm):
+    """A user's own algorithm: changes one decision of the best."""
+
+    name = "climber"
+    Settings = ClimberSettings
+
+    def __init__(self, space, seed=0, **settings):
+        super().__init__(space, seed, **settings)
+        self.scored, self.best = 0, None
+
+    def _propose(self, rng):
+        if self.scored < self.settings.warm_up:
+            return Proposal(self.space.sample(rng), self.name)
+        return Proposal(self.space.mutate(self.best.architecture, rng), self.name, (self.best.arch_id,))
+
+    def _learn(self, trial):
+        if score(trial) is not None:
+            self.scored += 1
+            self.best = trial if self.best is None else max(self.best, trial, key=score)
+
+
+@pytest.fixture(params=[*sorted(ALGORITHMS), "climber"])
+def name(request, monkeypatch):
+    monkeypatch.setitem(ALGORITHMS, "climber", Climber)
     if request.param == "tpe":
         pytest.importorskip("optuna", reason="the extra `algorithms` is not installed")
     return request.param
@@ -176,6 +209,7 @@ BAD_SETTINGS = {
     "ppo": {"learning_rate": -1.0, "epochs": 0, "clip": 0.0},
     "tpe": {"startup": 0, "candidates": 0},
     "nsga2": {"population": 1, "crossover": -0.1, "objectives": ("speed",)},
+    "climber": {"warm_up": 0},
     "predictor": {"warm_up": 1, "explore": -1, "optimism": -1.0, "candidates": 0},
 }
 

@@ -96,6 +96,26 @@ def test_replay_names_what_is_wrong(log):
         replay(SPACE, log, ["random"], seeds=0)
 
 
+def test_an_algorithm_from_outside_is_replayed(log, tmp_path, monkeypatch):
+    """`module:Name` goes under that name, with settings of its own; it answers as the one it is made of."""
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "from nas.algorithms.evolution import Evolution\nclass Mine(Evolution):\n    name = 'mine'\n"
+    (tmp_path / "my_replayed.py").write_text(text)
+    settings = {
+        "my_replayed:Mine": {"population": 3, "sample_size": 2},
+        "evolution": {"population": 3, "sample_size": 2},
+    }
+    mine, known = replay(SPACE, log, ["my_replayed:Mine", "evolution"], seeds=2, budget=20, settings=settings)
+    assert mine == replace(known, algorithm="my_replayed:Mine")
+
+
+def test_a_status_of_earlier_versions_is_still_read(log, tmp_path):
+    """Logs may hold `filtered`, which nothing wrote of late: turned away before training, so it counts as pruned."""
+    record = {**log[0].to_dict(), "status": "filtered", "reward": None}
+    (tmp_path / "trials.jsonl").write_text(json.dumps(record) + "\n")
+    assert [trial.status for trial in read_trials(tmp_path)] == ["pruned"]
+
+
 def test_the_written_files_hold_the_records(log, tmp_path):
     """JSON has the curves, CSV a row per algorithm, and the picture is a PNG."""
     records = replay(SPACE, log, ["random", "local"], seeds=3, budget=30)
