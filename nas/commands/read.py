@@ -154,7 +154,7 @@ def status(run: Path, form: str) -> int:
     return 0
 
 
-def trials(run: Path, form: str, sort: str, descending: bool, limit: int | None, out: Path | None) -> int:
+def trials(run: Path, *, form: str, sort: str, descending: bool, limit: int | None, out: Path | None) -> int:
     """List the trials, or write the whole table to a file."""
     from nas.analysis import load, records, save
 
@@ -173,7 +173,7 @@ def trials(run: Path, form: str, sort: str, descending: bool, limit: int | None,
     return 0
 
 
-def best(run: Path, form: str, n: int, reward: str | None, settings: Mapping[str, float]) -> int:
+def best(run: Path, *, form: str, n: int, reward: str | None, settings: Mapping[str, float]) -> int:
     """Show the best trials and the winner stage by stage; with another reward if one is given."""
     from nas.analysis import records
     from nas.analysis.run import Run

@@ -45,6 +45,7 @@ def run(a: argparse.Namespace) -> int:
 
 def search(
     path: Path,
+    *,
     out: Path | None,
     trials: int | None,
     workers: int | None,

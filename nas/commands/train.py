@@ -58,6 +58,7 @@ def run(a: argparse.Namespace) -> int:
 def train_command(
     arch: str,
     path: Path,
+    *,
     progressive: str | None,
     out: Path | None,
     epochs: int | None,
