@@ -42,7 +42,7 @@ def run_search(
     workers: int | None = None,
     address: str | None = None,
     warm_start: Sequence[str | Path] = (),
-    callbacks: Iterable[Callback] = (),
+    callbacks: Iterable[Callback | str | Mapping[str, Any]] = (),
     plugins: Sequence[str] = (),
     progress: bool = True,
 ) -> Run:
@@ -55,7 +55,7 @@ def run_search(
         workers: trials at once; default: the configuration's.
         address: of a Ray cluster, such as `auto`; None = this machine.
         warm_start: folders of earlier runs whose trials the algorithm is told first.
-        callbacks: told what happens, besides those that the configuration names.
+        callbacks: told what happens: callbacks, or what a configuration may name; besides those that it does name.
         plugins: modules to import here and in every worker, besides those that the configuration names.
         progress: whether to show a bar (lines, where that is no terminal or notebook) on standard error.
     Returns: the run; its `ended` says whether it is finished, was stopped by a signal or ran out of time.
@@ -65,7 +65,8 @@ def run_search(
     given, folder = _resolve(config, folder, plugins)
     config = with_numbers(given, trials, workers)
     check_config(config)
-    listeners = Callbacks([*([Display()] if progress else []), *make_callbacks(config.callbacks), *callbacks])
+    shown = [Display()] if progress else []
+    listeners = Callbacks(make_callbacks([*shown, *config.callbacks, *callbacks]))
     if config.device != "cpu" and not address:  # the nodes of a cluster may have what this machine lacks
         check_gpus(config, str(resolve_device(config.device)))
     prepared = prepare(config.data, config.image_size, progress=True)
