@@ -77,7 +77,7 @@ def test_every_algorithm_searches_it(space, name):
     algorithm = ALGORITHMS[name](space, 1)
     seen = set()
     for number in range(28):
-        architecture = algorithm.ask()
+        architecture = algorithm.ask().architecture
         proposal = algorithm.pending[architecture.arch_id]
         seen.add(architecture.arch_id)
         assert space.decode(space.encode(architecture)) == architecture

@@ -58,9 +58,9 @@ class Heard(Callback):
 
 
 def test_a_call_trains_silently_and_says_what_came_out(recipe, tmp_path, capfd):
-    """The result is what the folder's files say; callbacks hear all in order; nothing is printed."""
+    """The result is what the folder's files say; callbacks hear all in order; without a bar nothing is printed."""
     heard = Heard()
-    end = train(ARCH, recipe, folder=tmp_path / "run", test=True, callbacks=[heard])
+    end = train(ARCH, recipe, folder=tmp_path / "run", test=True, callbacks=[heard], progress=False)
     assert capfd.readouterr() == ("", "")
     assert heard.heard == ["begin", 0, 1, 2, "end"]
     assert heard.steps == 3 * 256 // 64
