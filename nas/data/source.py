@@ -28,6 +28,9 @@ class Reader(Protocol):
 
 
 def reader(settings: DataSettings) -> Reader:
-    """Give the reader of a data set. Raises ValueError if it cannot be imported."""
+    """Give the reader of a data set. Raises ValueError if it cannot be imported, or is none."""
     found = find("data source", settings.source, READERS)
-    return cast(Reader, import_module(found) if isinstance(found, str) else found)
+    found = import_module(found) if isinstance(found, str) else found
+    if missing := [name for name in ("identity", "read") if not callable(getattr(found, name, None))]:
+        raise ValueError(f"data source {settings.source!r} is no reader: it has no {' and no '.join(missing)}")
+    return cast(Reader, found)

@@ -19,8 +19,12 @@ MEASURERS: dict[str, Measurer | str] = {"inference": "nas.measure.inference:infe
 
 def find_measurers(names: Iterable[str]) -> list[Measurer]:
     """Give the measurers of these names. Raises ValueError for one that is unknown or cannot be imported."""
-    found = [find("measurer", name, MEASURERS) for name in names]
-    return [find("measurer", one, {}) if isinstance(one, str) else one for one in found]
+    found = {name: find("measurer", name, MEASURERS) for name in names}
+    made = {name: find("measurer", one, {}) if isinstance(one, str) else one for name, one in found.items()}
+    for name, measurer in made.items():
+        if not callable(measurer):
+            raise ValueError(f"measurer {name!r} must be a function, got {measurer!r}")
+    return list(made.values())
 
 
 __all__ = ["MEASURERS", "Measurer", "Subject", "find_measurers"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -11,7 +11,10 @@ from nas.config.search import Config
 from nas.config.settings import EVALUATOR
 from nas.data.prepare import Prepared
 from nas.measure import find_measurers
-from search_space.lookup import find
+from nas.trials.answer import find_evaluator
+from rewards import find_reward
+from rewards.measurement import Measurement
+from rewards.signature import reads
 from search_space.space import SearchSpace
 
 
@@ -20,7 +23,17 @@ def check_config(config: Config) -> None:
     if config.search.prune == "bound" and config.reward.name != "weighted_product":
         raise ValueError(f"search.prune bound needs the reward weighted_product, not {config.reward.name}")
     check_gpus(config, config.device)
+    _check_reward(config)
     find_measurers(config.measure)
+
+
+def _check_reward(config: Config) -> None:
+    """Refuse a reward of a number that nothing here measures: it would fail every trial."""
+    adds = config.measure or config.training.objective != "classification" or config.search.evaluator != EVALUATOR
+    known = {field.name for field in fields(Measurement)}
+    unknown = [name for name in reads(find_reward(config.reward.name)) if name not in known]
+    if unknown and not adds:
+        raise ValueError(f"reward {config.reward.name} needs {unknown[0]}, which nothing measures: see `measure`")
 
 
 def check_gpus(config: Config, device: str) -> None:
@@ -62,4 +75,4 @@ def check_data(prepared: Prepared, config: Config) -> None:
 def check_evaluator(evaluator: str) -> None:
     """Import it as a worker will: a misspelt one would fail every trial. Raises ValueError."""
     if evaluator != EVALUATOR:
-        find("search.evaluator", evaluator, {})
+        find_evaluator(evaluator)

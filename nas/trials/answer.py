@@ -32,6 +32,8 @@ def find_evaluator(name: str) -> Evaluator:
         evaluator: Evaluator = find("search.evaluator", name, {})
     except ValueError as error:
         raise PluginError(str(error)) from error
+    if not callable(evaluator):
+        raise PluginError(f"search.evaluator {name!r} must be a function, got {evaluator!r}")
     return evaluator
 
 
