@@ -46,6 +46,8 @@ class StageChoices:
             ops = {op: find_op(op) for op in self.op if name in find_op(op).options}
             for op in ops or self.op[:1]:  # one that has no such option says so
                 choices = tuple(find_op(op).checked(op, {name: choice})[name] for choice in _several(given))
+                if list(map(type, checked.get(name, choices))) != list(map(type, choices)):
+                    raise ValueError(f"option {name} is of another type in op {op}: ops of one stage must agree on it")
                 checked[name] = _distinct(name, choices)
         return Options(checked)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_space.architecture import Architecture, Stage
-from search_space.ops import Block, find_op
+from search_space.ops import Block, Op, find_op
 from search_space.ops.op import Int
 
 
@@ -77,11 +77,14 @@ def stage_blocks(stage: Stage, in_channels: int, image_size: int = 1) -> tuple[B
     return first, Block(stage.channels, stage.channels, k, e, squeeze, out, out, 1, stage.options)
 
 
-@lru_cache(maxsize=65536)
 def stage_cost(stage: Stage, in_channels: int, image_size: int) -> Cost:
     """Cost of one stage that gets `in_channels` channels of `image_size` pixels square."""
-    formula = find_op(stage.op).cost
-    first, rest = map(formula, stage_blocks(stage, in_channels, image_size))
+    return _stage_cost(find_op(stage.op), stage, in_channels, image_size)
+
+
+@lru_cache(maxsize=65536)
+def _stage_cost(op: Op, stage: Stage, in_channels: int, image_size: int) -> Cost:
+    first, rest = map(op.cost, stage_blocks(stage, in_channels, image_size))
     return Cost(*(int(a + (stage.layers - 1) * b) for a, b in zip(first, rest, strict=True)))
 
 
@@ -187,10 +190,17 @@ def _stage_chunk(column: dict[str, Int], in_channels: Int, in_pixels: Int, out_p
         options = {option: column.get(option, known.default) for option, known in op.options.items()}
         blocks = (block._replace(options=options) if options else block for block in (first, rest))
         costs = zip(*map(op.cost, blocks), strict=True)
-        by_op.append(tuple(a + layers * b for a, b in costs))
+        by_op.append(tuple(_whole(a + layers * b) for a, b in costs))
     if len(by_op) == 1:
         return by_op[0]
     return tuple(np.choose(column["op"], choices) for choices in zip(*by_op, strict=True))
+
+
+def _whole(count: Any) -> Int:
+    """Cut a count to whole numbers, as `stage_cost` does: an op's option may be a fraction."""
+    if isinstance(count, float):
+        return int(count)
+    return count.astype(np.int64) if isinstance(count, np.ndarray) and count.dtype.kind == "f" else count
 
 
 def _squeeze(in_channels: Int, se_ratio: Any) -> Int:

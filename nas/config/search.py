@@ -172,7 +172,7 @@ def with_execution(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _absolute(config: Config) -> Config:
     data = config.data
-    if data.source in ("digits", "hf"):
+    if data.source not in ("folder", "parquet"):  # what a path of another source is, its reader knows
         return config
     train, test = (str(Path(p).expanduser().absolute()) if p else "" for p in (data.path, data.test_path))
     return dataclasses.replace(config, data=dataclasses.replace(data, path=train, test_path=test))

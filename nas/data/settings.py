@@ -19,6 +19,7 @@ READERS: dict[str, Any] = {
     "folder": "nas.data.sources.folder",
     "parquet": "nas.data.sources.tables",
 }
+_WITHOUT_OPTIONS = tuple(READERS)
 CROPS = ("none", "pad", "resized")
 RANDAUGMENT_POLICIES = ("increasing", "official")
 
@@ -67,11 +68,10 @@ class DataSettings:
             raise ValueError(f"unknown source {with_hint(self.source, READERS)}")
         if self.source == "digits" and (self.path or self.test_path):
             raise ValueError(f"source digits has no path, got {self.path or self.test_path!r}")
-        if self.source in ("hf", "folder", "parquet"):
-            if not self.path:
-                raise ValueError(f"source {self.source} needs a path")
-            if self.options:
-                raise ValueError(f"source {self.source} has no options, got {', '.join(map(str, self.options))}")
+        if self.source in ("hf", "folder", "parquet") and not self.path:
+            raise ValueError(f"source {self.source} needs a path")
+        if self.source in _WITHOUT_OPTIONS and self.options:
+            raise ValueError(f"source {self.source} has no options, got {', '.join(map(str, self.options))}")
         if self.source == "hf" and self.test_path:
             raise ValueError(f"source hf names its test split by test_split, not test_path ({self.test_path!r})")
         if self.channels not in (None, 1, 3):

@@ -186,8 +186,7 @@ def _costs(
             raise ValueError(f"{found.name} {missing}")
         return None, f"no step times: {found.name} {missing}"
     if measure is not None:
-        training = dict(found.config["training"]) if found.config else {"batch_size": 32}
-        costs = measured(start, found.classes, measure, training, say)
+        costs = measured(start, found.classes, measure, found.config or {"training": {"batch_size": 32}}, say)
         return costs, costs.about
     assert found.run is not None
     try:

@@ -34,7 +34,7 @@ _TEMPLATE = """\
 # Strength: RandAugment, Mixup and dropout of the paper's S, M and L (presets paper_s, paper_m, paper_l),
 #           interpolated by the rule's dial (s is 0, m is 1, l is 2, above it stays L's); here it is {dial:.3g}{weaker}.
 
-data:
+{plugins}data:
 {data}
 augment:
 {augment}
@@ -114,7 +114,11 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
             image_size=(round(pixels * 2 / 3), pixels),
             drop_path=(config["training"]["drop_path"],) * 2,
         )
+    if config is not None and config["image_size"] >= _SMALL and "objective" in _searchs_training(config):
+        look["training"] += f"\n  objective: {json.dumps(config['training']['objective'])}"
+    names = (config or {}).get("plugins")
     return _TEMPLATE.format(
+        plugins=f"plugins: {json.dumps(list(names))}\n" if names else "",
         size=one.size,
         params=one.params,
         start=about["from"],
@@ -215,7 +219,10 @@ def _augment(config: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _changed(given: Mapping[str, Any], settings: type[Any], always: Sequence[str] = ()) -> dict[str, Any]:
     """What differs from the defaults, and what is to be seen anyway; `source` is."""
-    defaults = {f.name: f.default for f in dataclasses.fields(settings)}
+    defaults = {
+        f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+        for f in dataclasses.fields(settings)
+    }
     return {
         name: value
         for name, value in given.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -85,7 +86,7 @@ def keep(folder: Path, state: TrainingState, about: Mapping[str, Any], every: in
         return
     earlier = [e["accuracy"] for e in state.curve[:-1] if (e["epoch"] + 1) % every == 0 and e["accuracy"] is not None]
     accuracy = state.curve[-1]["accuracy"]
-    if accuracy is not None and accuracy > max(earlier, default=-1.0):
+    if accuracy is not None and accuracy > max(earlier, default=-math.inf):
         save_checkpoint(folder / BEST, state, about)
     save_checkpoint(folder / LAST, state, about)
 
@@ -149,7 +150,7 @@ def write_result(folder: Path, result: TrainResult, test: Mapping[str, Any] | No
 
 def best_epoch(curve: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Give the most accurate epoch, the first of equals."""
-    return max(curve, key=lambda epoch: epoch["accuracy"] or 0)
+    return max(curve, key=lambda epoch: -math.inf if epoch["accuracy"] is None else epoch["accuracy"])
 
 
 def _resolved(config: TrainConfig) -> dict[str, Any]:

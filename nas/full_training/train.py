@@ -58,6 +58,7 @@ def train(
     resolved, folder = _with_plugins(_resolved(config, architecture), plugins), Path(folder)
     listeners = _listeners(resolved, [*([Display()] if progress else []), *callbacks])
     check_folder(folder)
+    check_imports(resolved.training)
     _check_workers(workers, resolved)
     prepared = prepare(resolved.data, largest_image_size(resolved), progress=True)
     _check_data(prepared, resolved, test)
@@ -105,6 +106,5 @@ def _check_data(prepared: Prepared, config: TrainConfig, test: bool) -> None:
         raise ValueError(f"a batch of {largest} is more than the {prepared.train} training images")
     if prepared.minival < 1:
         raise ValueError("data.minival leaves no image to measure accuracy on; give a larger one")
-    check_imports(config.training)
     if test and prepared.test < 1:
         raise ValueError("--test needs a test split, and the data has none")

@@ -20,7 +20,6 @@ from nas.data.prepare import Prepared, prepare
 from nas.full_training.folder import METRICS, kept_state
 from nas.full_training.metrics import Metrics, whole_lines
 from nas.full_training.run import origin_of, told, train_in, training_end, training_info
-from nas.plugins import PluginError
 from nas.runs.folder import locked, noise_to
 from nas.trackers.callback import Callbacks, TrainingEnd
 from nas.training.result import TrainResult
@@ -104,10 +103,10 @@ def _work(
 
 
 def _parsed(config: Mapping[str, Any]) -> tuple[TrainConfig | None, str]:
-    """Read a resolved configuration, which imports its plug-ins; or say which of them cannot be imported here."""
+    """Read a resolved configuration, which imports its plug-ins; or say what of it is not to be had here."""
     try:
         return parse_training(config), ""
-    except PluginError as error:
+    except ValueError as error:  # such as a name that the calling script alone has registered
         return None, f"{error} (on {socket.gethostname()})"
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nas.runs.log import read_lines
 from nas.runs.ranking import best, is_scored
-from nas.runs.trial import Trial
+from nas.runs.trial import Trial, is_metric
 from rewards.weighted_product import weighted_product
 from search_space.architecture import Architecture
 from search_space.cost import count
@@ -105,7 +105,8 @@ def _from_log_row(where: str, row: dict[str, str]) -> Trial:
     record = {name: _cell(where, name, kind, row[name]) for name, kind in kinds.items()}
     try:
         record |= {name: json.loads(row[name]) for name in ("architecture", "proposal") if row.get(name)}
-        return Trial.from_dict(record | {"parents": row.get("parents", "").split()})
+        metrics = {name: _float(where, name, text) for name, text in row.items() if text and is_metric(name)}
+        return Trial.from_dict(record | {"parents": row.get("parents", "").split(), "metrics": metrics})
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
 

@@ -67,16 +67,16 @@ def run_search(
     check_config(config)
     shown = [Display()] if progress else []
     listeners = Callbacks(make_callbacks([*shown, *config.callbacks, *callbacks]))
-    if config.device != "cpu" and not address:  # the nodes of a cluster may have what this machine lacks
-        check_gpus(config, str(resolve_device(config.device)))
+    if not address:  # the nodes of a cluster may have what this machine lacks
+        check_evaluator(config.search.evaluator)
+        check_imports(config.training)
+        if config.device != "cpu":
+            check_gpus(config, str(resolve_device(config.device)))
     prepared = prepare(config.data, config.image_size, progress=True)
     check_data(prepared, config)
     config = replace(config, space=space_for(config, prepared))
     check_run(folder, config)
     check_same_data(folder, prepared.fingerprint)
-    if not address:  # whose nodes may have modules that are not here
-        check_evaluator(config.search.evaluator)
-        check_imports(config.training)
     algorithm = make_algorithm(config)
     earlier = earlier_trials([Path(run) for run in warm_start], config)
     return _run(folder, config, algorithm, earlier, address, listeners)

@@ -61,7 +61,8 @@ def restore(step: TrainingStep, state: TrainingState) -> None:
     """
     if (step.ema is None) != (state.ema is None):
         raise ValueError(f"the checkpoint was trained {'without' if state.ema is None else 'with'} EMA")
-    # Rate and flags of the optimiser are those of this device; only what it has learned comes from the state.
+    # Rate and flags of the optimiser are those of this device; what it has learned comes from the state, also what some
+    # keep in their groups.
     options = [{k: v for k, v in group.items() if k != "params"} for group in step.optimizer.param_groups]
     try:
         step.network.load_state_dict(state.network)
@@ -72,8 +73,11 @@ def restore(step: TrainingStep, state: TrainingState) -> None:
     except RuntimeError as error:
         raise ValueError(f"the checkpoint is of another network: {error}".splitlines()[0]) from None
     for group, own in zip(step.optimizer.param_groups, options, strict=True):
-        group.update(own)
+        group.update({name: value for name, value in own.items() if name in _OF_DEVICE or name not in group})
     step.micro_batch = state.micro_batch
+
+
+_OF_DEVICE = {"lr", "lr_factor", "param_names", "fused", "foreach", "capturable"}  # options of an optimiser's group
 
 
 def save_checkpoint(path: Path, state: TrainingState, about: Mapping[str, Any]) -> None:

@@ -71,5 +71,9 @@ def _evaluation(objective: Objective, sums: dict[str, float], images: int) -> Ev
     metrics = objective.metrics(sums, images)
     if missing := {objective.accuracy, "loss"} - metrics.keys():
         raise ValueError(f"objective {type(objective).__name__} does not give its metric {', '.join(sorted(missing))}")
-    others = {name: value for name, value in metrics.items() if name not in (objective.accuracy, "loss")}
-    return Evaluation(metrics[objective.accuracy], metrics["loss"], images, others)
+    try:  # Python's own floats: NumPy's could be saved in a checkpoint, but not read again
+        numbers = {name: float(value) for name, value in metrics.items()}
+    except (TypeError, ValueError):
+        raise ValueError(f"objective {type(objective).__name__} gives a metric that is no number: {metrics}") from None
+    others = {name: value for name, value in numbers.items() if name not in (objective.accuracy, "loss")}
+    return Evaluation(numbers[objective.accuracy], numbers["loss"], images, others)

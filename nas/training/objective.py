@@ -91,7 +91,10 @@ def make_objective(settings: TrainSettings) -> Objective:
     """
     make = find("objective", settings.objective, OBJECTIVES)
     make = find("objective", make, {}) if isinstance(make, str) else make
-    objective: Objective = make(settings) if callable(make) else make
+    try:
+        objective: Objective = make(settings) if callable(make) else make
+    except TypeError as error:
+        raise ValueError(f"objective {settings.objective!r} is not made from TrainSettings: {error}") from None
     if missing := [name for name in _MEMBERS if not hasattr(objective, name)]:
         raise ValueError(f"objective {settings.objective!r} has no {', '.join(missing)}")
     return objective

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nas.training.settings import LR_FACTORS, OPTIMIZERS, LrFactors, Optimizer, TrainSettings
+from nas.training.settings import LR_FACTORS, LrFactors, Optimizer, TrainSettings, optimizer_of
 from search_space.lookup import find
 
 Groups = list[dict[str, Any]]
@@ -61,10 +61,16 @@ def make_optimizer(network: nn.Module, settings: TrainSettings, device: torch.de
 
 def find_optimizer(name: str) -> MakeOptimizer:
     """Give what makes the optimiser of that name, or `module:function`. Raises: ValueError, of one line."""
-    found = find("optimizer", name, OPTIMIZERS)
-    made_by = found.make if isinstance(found, Optimizer) else found
-    make: MakeOptimizer = find("optimizer", made_by, {}) if isinstance(made_by, str) else made_by
+    made_by = optimizer_of(name).make
+    found = find("optimizer", made_by, {}) if isinstance(made_by, str) else made_by
+    make: MakeOptimizer = found.make if isinstance(found, Optimizer) else found
     return make
+
+
+# Each of these takes the groups of `parameter_groups`, a learning rate (0 until the first step sets it; on a GPU a
+# tensor), the settings and the device. One of a package of one's own is a function of the same kind: it may split
+# groups by the dimensions or names of their parameters, as Muon does, and keeps the keys that it does not know. Where
+# it counts steps in tensors, and so can be part of a CUDA graph, it is registered as `Optimizer(..., capturable=True)`.
 
 
 def sgd(groups: Groups, lr: float | Tensor, settings: TrainSettings, device: torch.device) -> torch.optim.Optimizer:
@@ -90,9 +96,6 @@ def _given(settings: TrainSettings, *names: str) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names if getattr(settings, name) is not None}
 
 
-# Each takes the groups of `parameter_groups`, a learning rate (0 until the first step sets it; on a GPU a tensor), the
-# settings and the device. One of a package of one's own is a function of the same kind, named `module:Name`: it may
-# split groups by the dimensions or names of their parameters, as Muon does, and keeps the keys that it does not know.
 class RMSProp(torch.optim.Optimizer):
     """RMSProp as TensorFlow has it and EfficientNets are trained with; PyTorch's own differs in three ways.
 

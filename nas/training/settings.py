@@ -21,14 +21,25 @@ class Optimizer:
 
     make: Any  # a function, or `module:function` where it is, for it needs torch
     settings: tuple[str, ...] = ("momentum", "betas", "eps")
+    # Whether a step of it can be replayed as a CUDA graph: it reads its rate and counts its steps in tensors. One that
+    # computes with numbers of the host would repeat those of the captured step for ever.
+    capturable: bool = False
 
 
 # Name in a configuration -> optimiser. A plug-in adds its own: OPTIMIZERS["lion"] = Optimizer(lion, ("betas",)).
 OPTIMIZERS: dict[str, Optimizer] = {
-    "sgd": Optimizer("nas.training.optimizers:sgd", ("momentum",)),
-    "rmsprop": Optimizer("nas.training.optimizers:rmsprop", ("momentum", "eps")),
-    "adamw": Optimizer("nas.training.optimizers:adamw", ("betas", "eps")),
+    "sgd": Optimizer("nas.training.optimizers:sgd", ("momentum",), capturable=True),
+    "rmsprop": Optimizer("nas.training.optimizers:rmsprop", ("momentum", "eps"), capturable=True),
+    "adamw": Optimizer("nas.training.optimizers:adamw", ("betas", "eps"), capturable=True),
 }
+
+
+def optimizer_of(name: str) -> Optimizer:
+    """Give what is known of an optimiser; of a bare function, or `module:function`, only where it is."""
+    found = OPTIMIZERS.get(name, name)
+    return found if isinstance(found, Optimizer) else Optimizer(found)
+
+
 # Name in a configuration -> the objective (see nas/training/objective.py), or `module:Name` where it is.
 OBJECTIVES: dict[str, Any] = {"classification": "nas.training.objective:Classification"}
 
@@ -159,7 +170,7 @@ def _check_optimizer(settings: TrainSettings) -> None:
     betas = settings.betas
     if betas is not None and not (len(betas) == 2 and all(0 <= beta < 1 for beta in betas)):
         raise ValueError(f"betas must be two numbers, each >= 0 and < 1, got {betas!r}")
-    known = OPTIMIZERS.get(settings.optimizer, Optimizer(settings.optimizer)).settings
+    known = optimizer_of(settings.optimizer).settings
     for name in ("momentum", "betas", "eps"):
         if name not in known and getattr(settings, name) is not None:
             value = getattr(settings, name)

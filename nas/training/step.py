@@ -16,7 +16,7 @@ from nas.training.ema import ExponentialMovingAverage
 from nas.training.objective import make_objective
 from nas.training.optimizers import find_optimizer, make_optimizer
 from nas.training.schedules import learning_rate
-from nas.training.settings import BN_MOMENTUM, EXECUTION, ExecutionSettings, TrainSettings
+from nas.training.settings import BN_MOMENTUM, EXECUTION, ExecutionSettings, TrainSettings, optimizer_of
 from nas.training.workers import ALONE, Workers
 from search_space.network import set_regularisation
 
@@ -129,7 +129,8 @@ class TrainingStep:
         self.precision = precision_name(execution, device)
         self.memory_format = memory_format_name(execution)
         self._module = workers.synchronised(network)
-        self._graphs_allowed = device.type == "cuda" and execution.cuda_graph != "off" and workers.count == 1
+        allowed = execution.cuda_graph != "off" and optimizer_of(settings.optimizer).capturable
+        self._graphs_allowed = device.type == "cuda" and allowed and workers.count == 1
         self._captured: dict[tuple[object, ...], CapturedStep] = {}
         self._updating = False
         self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]

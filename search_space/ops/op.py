@@ -41,7 +41,7 @@ class TimmBlock:
     single: bool = False  # one convolution: never with squeeze-and-excitation, and its residual must be asked for
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # the same or another one: it is a key of what is remembered of it
 class Op:
     """An op: give it a name in `OPS`, and stages may use it. All but `module` and `cost` may be left out.
 
