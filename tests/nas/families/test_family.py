@@ -159,3 +159,23 @@ def test_explain_has_a_row_for_every_difference():
     assert (rows["m", "stage7_channels"].published, rows["m", "stage7_channels"].uniform) == (512, None)
     with pytest.raises(ValueError, match="unknown rule"):
         explain("efficientnetv2_s", rule="late")
+
+
+def test_what_is_measured_is_the_step_of_the_runs_own_recipe(run):
+    """Batch and optimiser are the run's; without a run, plain SGD and 32 images."""
+    lines = (run / "config.yaml").read_text().replace("batch_size: 128", "batch_size: 24")
+    (run / "config.yaml").write_text(lines.replace("optimizer: sgd", "optimizer: rmsprop"))
+    found = scale(run, to=("m",), measure=Measuring("cpu"))
+    assert "batch 24, rmsprop" in found.step_times
+    found = scale(from_block_strings(BLOCKS), to=("m",), measure=Measuring("cpu"), image_size=16)
+    assert "batch 32, sgd" in found.step_times
+
+
+def test_recipes_know_the_runs_plug_ins_and_objective(timed, tmp_path):
+    """A size trains by what the search trained by; settings at their default are not written."""
+    lines = (timed / "config.yaml").read_text().replace("plugins: []", "plugins: [json]")
+    (timed / "config.yaml").write_text(lines)
+    scale(timed, to=("m",)).write(tmp_path / "family")
+    recipe = (tmp_path / "family" / "m.yaml").read_text()
+    assert 'plugins: ["json"]\ndata:' in recipe
+    assert "options" not in recipe

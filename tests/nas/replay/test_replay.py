@@ -170,3 +170,13 @@ def test_a_run_folder_and_its_log_read_alike(log, tmp_path):
     assert read_trials(tmp_path) == read_trials(tmp_path / "trials.jsonl") == log
     with pytest.raises(ValueError, match="does not exist"):
         read_trials(tmp_path / "other")
+
+
+def test_metrics_come_back_from_a_csv(run, tmp_path):
+    """NSGA-II on a metric would else be random search under another name."""
+    records = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    written = [record | {"metrics": {"mine": 1.5}} if record["status"] == "ok" else record for record in records]
+    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in written))
+    save(load(run), tmp_path / "t.csv")
+    space = SearchSpace.from_dict(read_config(run)["space"])
+    assert {trial.metrics.get("mine") for trial in read_trials(tmp_path / "t.csv", space)} == {1.5, None}

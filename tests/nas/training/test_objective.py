@@ -151,3 +151,22 @@ def test_an_objective_without_its_accuracy_is_refused() -> None:
 def test_the_example_is_true() -> None:
     """What the docstring shows is what comes out."""
     assert doctest.testmod(objectives) == (0, 6)
+
+
+def test_metrics_are_plain_numbers(make_network: Build) -> None:
+    """NumPy's floats could be saved in a checkpoint and not read again; what is no number is said."""
+    import numpy as np
+
+    class Numpy(Classification):
+        def metrics(self, sums, images):  # type: ignore[no-untyped-def]
+            return {name: np.sqrt(total / images) for name, total in sums.items()} | {"own": np.float32(2)}
+
+    class Words(Classification):
+        def metrics(self, sums, images):  # type: ignore[no-untyped-def]
+            return {"accuracy": 0.5, "loss": "low"}
+
+    batches = [(torch.zeros(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64))]
+    found = evaluate(make_network(), batches, objective=Numpy(TrainSettings()))
+    assert [type(value) for value in (found.accuracy, found.loss, found.metrics["own"])] == [float] * 3
+    with pytest.raises(ValueError, match="objective Words gives a metric that is no number"):
+        evaluate(make_network(), batches, objective=Words(TrainSettings()))

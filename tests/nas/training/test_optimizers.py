@@ -264,3 +264,28 @@ def test_an_optimizer_that_cannot_be_had_is_one_line() -> None:
     """A misspelt plug-in is named before anything is trained."""
     with pytest.raises(ValueError, match=r"^optimizer 'no_such_lab:lion' cannot be imported: .*no_such_lab'$"):
         check_imports(TrainSettings(optimizer="no_such_lab:lion"))
+
+
+def test_what_an_optimiser_keeps_in_its_groups_is_resumed() -> None:
+    """A counter or scale of the group's is learnt; the learning rate and the device's flags are not."""
+    from nas.training.checkpoint import restore, state_of
+    from nas.training.step import make_step
+
+    steps = [make_step(nn.Linear(2, 2), TrainSettings(), device=torch.device("cpu"), total_steps=4) for _ in range(2)]
+    steps[0].optimizer.param_groups[0]["k"] = 3
+    steps[0].optimizer.param_groups[0]["lr"] = 7.0
+    steps[1].optimizer.param_groups[0]["k"] = 0
+    restore(steps[1], state_of(steps[0], (), 0.0, 0.0))
+    assert steps[1].optimizer.param_groups[0]["k"] == 3
+    assert steps[1].optimizer.param_groups[0]["lr"] != 7.0
+
+
+def test_a_bare_function_may_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may read every setting; and it is never part of a CUDA graph, for which it would have to say so."""
+    from nas.training.settings import optimizer_of
+
+    monkeypatch.setitem(OPTIMIZERS, "bare", lambda groups, lr, *_: torch.optim.SGD(groups, lr=lr))  # type: ignore[misc]
+    made = make_optimizer(nn.Linear(2, 2), TrainSettings(optimizer="bare", momentum=0.5), torch.device("cpu"))
+    assert type(made) is torch.optim.SGD
+    assert not optimizer_of("bare").capturable
+    assert all(optimizer_of(name).capturable for name in ("sgd", "rmsprop", "adamw"))
