@@ -30,8 +30,6 @@ from nas.search.warm_start import earlier_trials, recall, remember
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, SearchInfo
 from nas.trackers.display import Display
-from nas.training.device import resolve_device
-from nas.training.step import check_imports
 
 
 def run_search(
@@ -69,9 +67,7 @@ def run_search(
     listeners = Callbacks(make_callbacks([*shown, *config.callbacks, *callbacks]))
     if not address:  # the nodes of a cluster may have what this machine lacks
         check_evaluator(config.search.evaluator)
-        check_imports(config.training)
-        if config.device != "cpu":
-            check_gpus(config, str(resolve_device(config.device)))
+        _check_here(config)
     prepared = prepare(config.data, config.image_size, progress=True)
     check_data(prepared, config)
     config = replace(config, space=space_for(config, prepared))
@@ -80,6 +76,18 @@ def run_search(
     algorithm = make_algorithm(config)
     earlier = earlier_trials([Path(run) for run in warm_start], config)
     return _run(folder, config, algorithm, earlier, address, listeners)
+
+
+def _check_here(config: Config) -> None:
+    """Check what needs torch, which the driver of a search waits for only where it must: it takes two seconds."""
+    if ":" in config.training.objective + config.training.optimizer:
+        from nas.training.step import check_imports
+
+        check_imports(config.training)
+    if config.device != "cpu":
+        from nas.training.device import resolve_device
+
+        check_gpus(config, str(resolve_device(config.device)))
 
 
 def _resolve(
