@@ -50,7 +50,11 @@ def reward(name: str, measurement: Measurement, settings: Mapping[str, Any] | No
     missing = [field for field, value in read.items() if isnan(value)]
     if missing:
         raise ValueError(f"reward {name} needs {', '.join(missing)}, which was not measured")
-    return function(*read.values(), **chosen)
+    score = function(*read.values(), **chosen)
+    try:  # NumPy's numbers and tensors of one element are numbers
+        return float(score)
+    except (TypeError, ValueError):
+        raise ValueError(f"reward {name} must give a number, got {score!r}") from None
 
 
 def reward_settings(

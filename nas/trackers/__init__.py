@@ -39,7 +39,13 @@ def make_callbacks(given: Any) -> list[Callback]:
     return [one if isinstance(one, Callback) else _make(*_name_and_settings(one)) for one in given or ()]
 
 
+def _refuse_class(given: Any) -> None:
+    if isinstance(given, type):
+        raise ValueError(f"a callback is an object, got the class {given.__name__}: write {given.__name__}()")
+
+
 def _name_and_settings(given: Any) -> tuple[str, Mapping[str, Any]]:
+    _refuse_class(given)
     if isinstance(given, str):
         return given, {}
     if isinstance(given, Mapping) and len(given) == 1:

@@ -116,3 +116,13 @@ def test_what_is_no_reward_is_said():
         reward("my_rewards:number", MEASURED)
     with pytest.raises(ValueError, match="reward 'no_such:f' cannot be imported"):
         reward_settings("no_such:f")
+
+
+def test_a_reward_that_gives_no_number_says_so(monkeypatch):
+    """A forgotten `return` is an error of every trial, not a trial that is ok and has no reward."""
+    import rewards
+    from rewards.measurement import Measurement
+
+    monkeypatch.setitem(rewards.REWARDS, "forgot", lambda accuracy: None)
+    with pytest.raises(ValueError, match="reward forgot must give a number, got None"):
+        rewards.reward("forgot", Measurement(accuracy=0.5))

@@ -126,3 +126,12 @@ def test_what_is_wrong_with_a_callback_is_one_line(monkeypatch, given, message):
         make_callbacks(given)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_a_class_in_place_of_an_object_is_refused_before_anything_starts():
+    """Forgotten brackets cost a second."""
+    from nas.trackers import make_callbacks
+    from nas.trackers.callback import Callback
+
+    with pytest.raises(ValueError, match=r"a callback is an object, got the class Callback: write Callback\(\)"):
+        make_callbacks([Callback])
