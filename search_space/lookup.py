@@ -37,11 +37,15 @@ def find(kind: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def import_module(name: str) -> ModuleType:
-    """Import a module by name; the folder that the command was started in counts as a place to look, as the last."""
+    """Import a module by name, looking first in the folder that the command was started in, as Ray's workers do."""
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
-    return importlib.import_module(name)
+        sys.path.append(here)  # for what the module imports later
+    sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(here)  # the first, which is ours
 
 
 def with_hint(word: str, known: Iterable[str]) -> str:

@@ -126,6 +126,5 @@ def open_run(folder: str | Path) -> Run:
     Raises: ValueError if it is no run folder.
     """
     run = Run(Path(folder))
-    assert run.about
-    assert run.config
+    _ = run.about, run.config  # read here, so that what is wrong with them is said here
     return run

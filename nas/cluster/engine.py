@@ -28,6 +28,7 @@ from nas.cluster.searcher import (
 )
 from nas.cluster.signals import stop_signals
 from nas.cluster.worker import Job, run_candidate
+from search_space.lookup import describe
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def run(
                 if restart == _RESTARTS:
                     raise
                 # Ray raises here for some losses of nodes and workers; the ledger knows what was running.
-                logger.warning("Ray failed and is started again: %s", str(error).splitlines()[0][:200])
+                logger.warning("Ray failed and is started again: %s", describe(error)[:200])
                 ray.shutdown()
                 time.sleep(min(60, 2**restart))
                 connect(engine.address)

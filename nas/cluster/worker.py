@@ -11,8 +11,9 @@ from typing import Any
 from ray import cloudpickle, tune
 
 from nas import plugins
-from nas.trials.answer import answer, find_evaluator, hard_limit_s, killed_after, so_far
+from nas.trials.answer import answer, check_task, find_evaluator, hard_limit_s, killed_after, so_far
 from search_space.architecture import Architecture
+from search_space.lookup import describe
 
 
 @dataclass(frozen=True)
@@ -43,21 +44,22 @@ def run_candidate(config: Mapping[str, Any], job: Job) -> None:
         tune.report({"reward": float("nan") if reward is None else reward, **fields})
 
     tell(epoch=0)  # this process is up: the time limit counts from here
-    try:
-        plugins.load(job.plugins)
-        evaluate = find_evaluator(job.evaluator)
-    except plugins.PluginError as error:
-        tell(unable=f"{error} (on {socket.gethostname()})", done=True)
-        return
-    task, candidate = pickle.loads(job.task), config["candidate"]
-    architecture = Architecture.from_json(candidate["architecture"])
+    with killed_after(hard_limit_s(job.time_limit_s)):  # imports may hang, too
+        try:
+            plugins.load(job.plugins)
+            evaluate = find_evaluator(job.evaluator)
+            task, candidate = pickle.loads(job.task), config["candidate"]
+            architecture = Architecture.from_json(candidate["architecture"])
+            check_task(task)
+        except Exception as error:  # none of a candidate's doing: what the search names is not to be had here
+            tell(unable=f"{describe(error)} (on {socket.gethostname()})", done=True)
+            return
 
-    def report(fields: Mapping[str, Any]) -> bool:
-        epoch = len(fields["curve"])
-        if job.reports and epoch < job.epochs:  # if Ray stops the trial here, this call does not return
-            tell(fields.get("reward"), epoch=epoch, partial=so_far(architecture, fields))
-        return True
+        def report(fields: Mapping[str, Any]) -> bool:
+            epoch = len(fields["curve"])
+            if job.reports and epoch < job.epochs:  # if Ray stops the trial here, this call does not return
+                tell(fields.get("reward"), epoch=epoch, partial=so_far(architecture, fields))
+            return True
 
-    with killed_after(hard_limit_s(job.time_limit_s)):
         trial = answer(architecture, candidate["seed"], task, evaluate, report)
     tell(trial.reward, answer=trial, done=True)

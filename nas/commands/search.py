@@ -93,11 +93,14 @@ def search(
 def describe(path: Path, trials: int | None, workers: int | None) -> int:
     """Print what a search would do, without data, devices or Ray."""
     from nas.config.search import load_config, with_numbers
-    from nas.search.checks import check_config, make_algorithm
+    from nas.search.checks import check_config, check_evaluator, make_algorithm
     from nas.search.plan import describe as lines_of
+    from nas.trackers import make_callbacks
 
     config = with_numbers(load_config(path), trials, workers)
     check_config(config)
+    check_evaluator(config.search.evaluator)
+    make_callbacks(config.callbacks)
     make_algorithm(config)
     lines = lines_of(config)
     width = max(map(len, lines))

@@ -143,7 +143,8 @@ def with_plugins(config: Config, names: Iterable[str]) -> Config:
 def with_numbers(config: Config, trials: int | None, workers: int | None) -> Config:
     """Give a configuration with other numbers of trials and workers, where they are given."""
     own = config.search
-    search = dataclasses.replace(own, trials=trials or own.trials, workers=workers or own.workers)
+    given = {name: value for name, value in (("trials", trials), ("workers", workers)) if value is not None}
+    search = dataclasses.replace(own, **given)  # type: ignore[arg-type]  # both are numbers
     return dataclasses.replace(config, search=search)
 
 
@@ -155,6 +156,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, but: Collecti
         new: resolved by this version.
         but: sections that may differ.
     """
+    # How an earlier search proposed and was followed need not be readable any more to compare its trials.
+    old = {name: section for name, section in old.items() if name not in ("algorithm", "callbacks")}
     before, after = (
         {name: each[name] for name in COMPARABLE if name not in but} | {"search.evaluator": each["search"]["evaluator"]}
         for each in (parse(old).to_dict(), new)

@@ -56,7 +56,8 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder} is not a run folder: it has no {RUN}") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{folder / RUN} is not JSON: {error}") from None
-    assert isinstance(record, dict)
+    if not isinstance(record, dict):
+        raise ValueError(f"{folder / RUN} is no record of a run")
     return record
 
 
@@ -69,7 +70,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         record = yaml_text.load((folder / CONFIG).read_text(encoding="utf-8"))
     except OSError:
         raise ValueError(f"{folder} is not a run folder: it has no {CONFIG}") from None
-    assert isinstance(record, dict)
+    if not isinstance(record, dict):
+        raise ValueError(f"{folder / CONFIG} is no configuration")
     plugins.load(record.get("plugins") or (), wanted_by=str(folder))
     return record
 

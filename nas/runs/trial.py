@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from nas.runs.columns import column
+from rewards.measurement import Measurement
 from search_space.architecture import Architecture
 from search_space.lookup import with_hint
 
@@ -174,6 +175,8 @@ def is_metric(name: str) -> bool:
 def _check_metric(name: str) -> None:
     if not is_metric(name):
         raise ValueError(f"metric {name!r} is a column of the trial table already")
+    if name in _MEASURED:
+        raise ValueError(f"metric {name!r} is what rewards call a number of the toolkit's own: name it otherwise")
     if not name.isidentifier():
         raise ValueError(f"metric {name!r} must be a name such as top5_accuracy")
 
@@ -221,4 +224,5 @@ def _str(name: str, value: Any) -> str:
 
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {"float": _float, "int": _int, "bool": _bool, "str": _str}
+_MEASURED = {f.name for f in fields(Measurement)}
 _KINDS = {f.name: str(f.type).partition(" ")[0] for f in fields(Trial) if f.name != "architecture"}

@@ -48,6 +48,7 @@ def remember(folder: Path, trials: Sequence[Trial]) -> None:
         return
     if read_lines(folder / TRIALS):
         raise ValueError(f"{folder} has trials already; a warm start is for a new run")
+    (folder / f".{WARM_START}").unlink(missing_ok=True)  # of a start that was killed
     log = JsonLines(folder / f".{WARM_START}")
     for trial in trials:
         log.append(trial.to_dict())

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from nas.config.check import checked
 from nas.trackers.callback import Callback
-from search_space.lookup import find, with_hint
+from search_space.lookup import describe, find, with_hint
 
 # Name in a configuration -> where it is. A plug-in may add the class of its own: TRACKERS["mine"] = Mine.
 TRACKERS: dict[str, str | type[Callback]] = {
@@ -66,6 +66,8 @@ def _make(name: str, settings: Mapping[str, Any]) -> Callback:
         return kind(**arguments)
     except (TypeError, ValueError, ImportError) as error:
         raise ValueError(f"callback {name!r} {error}") from error
+    except Exception as error:  # whatever a class of the user's raises
+        raise ValueError(f"callback {name!r} cannot be made: {describe(error)}") from error
 
 
 def _checked(name: str, kind: type[Callback], settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -192,7 +192,7 @@ class Callbacks(Callback):
             for number, one in enumerate(self.each):
                 try:
                     call(one)
-                except Exception as error:  # a user's code or a tracker's library: its faults are not the run's
+                except (Exception, SystemExit) as error:  # a user's or a tracker's fault is not the run's
                     self._errors[number, method] += 1
                     if self._errors[number, method] == 1:
                         logger.warning("callback %s.%s: %s", type(one).__name__, method, describe(error))

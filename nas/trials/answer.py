@@ -14,8 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from nas.measure import find_measurers
 from nas.plugins import PluginError
 from nas.runs.trial import Trial, trial_of
+from nas.trials.task import Task
+from rewards import find_reward
 from search_space.architecture import Architecture
 from search_space.lookup import find
 
@@ -35,6 +38,16 @@ def find_evaluator(name: str) -> Evaluator:
     if not callable(evaluator):
         raise PluginError(f"search.evaluator {name!r} must be a function, got {evaluator!r}")
     return evaluator
+
+
+def check_task(task: Any) -> None:
+    """Check that what a search names is known in this process, too: a script may have registered it in its own alone.
+
+    Raises: ValueError naming the reward or measurer that is not.
+    """
+    if isinstance(task, Task):
+        find_reward(task.reward.name)
+        find_measurers(task.measure)
 
 
 def answer(architecture: Architecture, seed: int, task: Any, evaluate: Evaluator, report: Report) -> Trial:

@@ -66,11 +66,11 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
         if epoch.accuracy is None:
             return True
         so_far = answer | {"curve": curve, "accuracy": epoch.accuracy, "loss": epoch.loss}
-        so_far["metrics"] = {**answer["metrics"], **epoch.metrics}
+        so_far["metrics"] = _joined(answer["metrics"], epoch.metrics)
         return report(so_far | {"reward": score(so_far, task.reward.name, task.reward.settings)})
 
     result = _train(network, task, prepared, device, lock, seed, left_s, on_epoch)
-    answer |= _training_fields(result) | {"metrics": {**answer["metrics"], **result.metrics}}
+    answer |= _training_fields(result) | {"metrics": _joined(answer["metrics"], result.metrics)}
     if result.status == "ok":
         answer["reward"] = score(answer, task.reward.name, task.reward.settings)
     return answer | {"device_s": (time.perf_counter() - start) * task.device_share}
@@ -123,7 +123,17 @@ def _measured(network: Network, task: Task, prepared: Prepared, device: torch.de
         settings=task.step_time,
     )
     with torch.random.fork_rng([device] if device.type == "cuda" else []):  # what is trained afterwards is not changed
-        return {key: value for measure in find_measurers(task.measure) for key, value in measure(subject).items()}
+        found: dict[str, float] = {}
+        for measure in find_measurers(task.measure):
+            found = _joined(found, measure(subject))
+        return found
+
+
+def _joined(metrics: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:
+    """Put metrics together. Raises ValueError for a name that two of them have: one would be lost."""
+    if twice := sorted(metrics.keys() & more.keys()):
+        raise ValueError(f"metric {twice[0]!r} is given twice: by two measurers, or by one and the objective")
+    return {**metrics, **more}
 
 
 def _train(
