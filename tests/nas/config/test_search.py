@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.config.search import differences, load_config, parse
+from nas.config.search import differences, load_config, parse, with_numbers
 from search_space import yaml_text
 
 CONFIGS = sorted((Path(__file__).parents[3] / "experiments" / "configs").glob("*.yaml"))
@@ -91,6 +91,20 @@ def test_only_what_makes_trials_incomparable_counts_as_a_difference():
     assert "training.epochs: 10 -> 3" in changed
     assert "image_size: 32 -> 16" in changed
     assert "reward.w: -0.07 -> -0.1" in changed
+
+
+def test_how_an_earlier_version_proposed_need_not_be_readable():
+    """A setting of its algorithm that is gone, or a tracker that is, leaves its trials as comparable as they are."""
+    new = parse(SMALL).to_dict()
+    old = new | {"algorithm": {"name": "predictor", "repeats": True}, "callbacks": ["gone"]}
+    assert not differences(old, new)
+
+
+@pytest.mark.parametrize("given", [{"trials": 0, "workers": None}, {"trials": None, "workers": 0}])
+def test_no_trials_and_no_workers_are_refused(given):
+    """`--trials 0` is a mistake, not a wish for the configuration's own number."""
+    with pytest.raises(ValueError, match="must be (>= 1|above 0), got 0"):
+        with_numbers(parse(SMALL), **given)
 
 
 def test_constraints_are_counted_at_the_image_size_of_the_search():

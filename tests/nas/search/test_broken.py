@@ -20,13 +20,13 @@ device: cpu
 """
 
 
-def search(tmp_path, evaluator, program=("-m", "nas.cli"), folder=EVALUATORS):
-    config = tmp_path / "config.yaml"
-    config.write_text(CONFIG.replace("EVALUATOR", evaluator))
-    command = [sys.executable, *program, "search", str(config), "--out", str(tmp_path / "run")]
+def search(tmp_path, evaluator, program=("-m", "nas.cli"), config=CONFIG):
+    path = tmp_path / "config.yaml"
+    path.write_text(config.replace("EVALUATOR", evaluator))
+    command = [sys.executable, *program, "search", str(path), "--out", str(tmp_path / "run")]
     loopback = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        command, cwd=folder, env=os.environ | loopback, capture_output=True, text=True, timeout=170, check=False
+        command, cwd=EVALUATORS, env=os.environ | loopback, capture_output=True, text=True, timeout=170, check=False
     )
 
 
@@ -60,6 +60,15 @@ def test_a_bug_in_the_algorithm_is_not_rays_failure(tmp_path):
     assert "KeyError: 'my bug'" in done.stderr
     assert "Ray failed" not in done.stderr
     assert [t["status"] for t in read_lines(tmp_path / "run" / TRIALS)] == ["ok"] * 3
+
+
+@pytest.mark.timeout(300)
+def test_the_time_limit_covers_a_workers_imports(tmp_path):
+    """A module that hangs on import costs a trial its time limit, not a worker for good."""
+    config = CONFIG.replace("trials: 5, workers: 2", "trials: 2, workers: 2, time_limit_s: 3, max_attempts: 1")
+    done = search(tmp_path, "hanging:evaluate", config=config)
+    assert done.returncode == 1, done.stderr
+    assert [t["status"] for t in read_lines(tmp_path / "run" / TRIALS)] == ["timeout"] * 2
 
 
 @pytest.mark.parametrize("evaluator", ["nothing:evaluate", "broken:evaluates"])

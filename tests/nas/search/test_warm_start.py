@@ -7,7 +7,8 @@ import pytest
 
 from nas.config.search import parse
 from nas.runs.folder import read_config
-from nas.search.warm_start import earlier_trials, recall, remember
+from nas.runs.log import JsonLines
+from nas.search.warm_start import WARM_START, earlier_trials, recall, remember
 from search_space.choices import StageChoices
 
 
@@ -26,6 +27,16 @@ def test_a_continued_run_is_told_the_same_trials_again(run, tmp_path):
         ValueError, match=f"began with the trials of {trials[0].run_id}; those of other cannot be added"
     ):
         remember(tmp_path / "new", [replace(trials[0], run_id="other")])
+
+
+def test_what_a_killed_start_left_is_not_told_twice(run, tmp_path):
+    """A start killed while it wrote the earlier trials down is simply made again."""
+    trials = earlier_trials([run], parse(read_config(run)))
+    left = JsonLines(tmp_path / f".{WARM_START}")
+    left.append(trials[0].to_dict())
+    left.close()
+    remember(tmp_path, trials)
+    assert [t.arch_id for t in recall(tmp_path, parse(read_config(run)).space)] == [t.arch_id for t in trials]
 
 
 def test_trials_outside_the_space_are_left_out(run):

@@ -1,6 +1,7 @@
 """What callbacks hear, in which order, and that their faults stay theirs."""
 
 import logging
+import sys
 
 import pytest
 
@@ -53,6 +54,17 @@ def test_an_error_is_said_once_and_stops_nobody(caplog):
         "callback Broken.on_trial_lost: OSError: disk full",
         "callback Broken.on_message raised 3 times in all",
     ]
+
+
+def test_a_callback_that_exits_does_not_end_the_run(caplog):
+    """`sys.exit` in a tracker's library is that callback's error."""
+
+    class Exits(Callback):
+        def on_message(self, text):
+            sys.exit(3)
+
+    Callbacks([Exits()]).on_message("a")
+    assert [record.message for record in caplog.records] == ["callback Exits.on_message: SystemExit: 3"]
 
 
 def test_the_user_can_interrupt_a_callback():

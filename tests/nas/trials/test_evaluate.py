@@ -7,7 +7,9 @@ import pytest
 import torch
 
 import nas
+from nas.measure import MEASURERS
 from nas.measure.device_lock import DeviceLock
+from nas.runs.trial import trial_of
 
 
 @pytest.fixture
@@ -59,6 +61,24 @@ def test_inference_latency_is_a_measured_column(config):
     assert 0 < trial.metrics["inference_ms"] < trial.metrics["inference_batch_ms"]
     assert trial.metrics["inference_ratio"] == pytest.approx(1, rel=0.5), "the reference beside itself"
     assert trial.metrics["inference_ms"] < trial.step_time_ms
+
+
+def test_a_metric_that_two_give_is_refused(config, monkeypatch):
+    """One of two measurers' numbers would be lost without a word."""
+    monkeypatch.setitem(MEASURERS, "one", lambda subject: {"joules": 1.0})
+    monkeypatch.setitem(MEASURERS, "other", lambda subject: {"joules": 2.0})
+    trial = nas.evaluate(
+        config.space.sample(np.random.default_rng(1)), replace(config, measure=("one", "other")), seed=1
+    )
+    assert trial.status == "failed"
+    assert "metric 'joules' is given twice" in trial.error
+
+
+@pytest.mark.parametrize(("name", "message"), [("reward", "a column"), ("step_time", "of the toolkit's own")])
+def test_a_metrics_name_is_its_own(config, name, message):
+    """A metric called like a column, or like what rewards read, would hide it."""
+    with pytest.raises(ValueError, match=f"metric '{name}' is .*{message}"):
+        trial_of(config.space.sample(np.random.default_rng(1)), {"metrics": {name: 1.0}})
 
 
 def test_an_epoch_may_end_it(config):
