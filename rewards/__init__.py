@@ -8,7 +8,7 @@ none: `module:function` names one that is anywhere.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from math import isnan, nan
 from typing import Any
 
@@ -30,7 +30,7 @@ def find_reward(name: str) -> Reward:
     if name not in REWARDS and ":" not in name:
         raise ValueError(f"unknown reward {name!r}; known: {', '.join(REWARDS)}")
     found = find("reward", name, REWARDS)
-    if not callable(found):
+    if not (callable(found) and isinstance(found, Hashable)):
         raise ValueError(f"reward {name!r} must be a function, got {found!r}")
     return found
 

@@ -7,9 +7,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from copy import copy
 from functools import cache, partial
-from typing import Any, get_type_hints
+from typing import Any
 
-from search_space.typed import typed
+from search_space.typed import type_hints, typed
 
 Reward = Callable[..., float]
 
@@ -31,10 +31,7 @@ def settings_class(function: Reward) -> type[Any]:
     """
     title = getattr(function, "__name__", repr(function))
     parameters = [p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    try:
-        hints = get_type_hints(function)
-    except (NameError, TypeError) as error:  # what is imported for the type checker alone, or no function at all
-        raise ValueError(f"annotations of reward {title} cannot be read: {error}") from None
+    hints = type_hints(function, f"reward {title}")
     if missing := [p.name for p in parameters if p.default is p.empty]:
         raise ValueError(f"setting {missing[0]!r} of reward {title} has no default")
     settings = [

@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+
+def type_hints(of: Any, title: str) -> dict[str, Any]:
+    """Give the annotations of a function or class of the user's. Raises ValueError if one names nothing."""
+    try:
+        return get_type_hints(of)
+    except (NameError, TypeError, AttributeError, SyntaxError) as error:  # imported for the type checker alone, say
+        raise ValueError(f"annotations of {title} cannot be read: {error}") from None
 
 
 def typed(name: str, kind: Any, value: Any, *, finite: bool = False) -> Any:

@@ -1,5 +1,7 @@
 """Search algorithms behind ask and tell. No torch, no ray."""
 
+from dataclasses import is_dataclass
+
 from nas.algorithms.algorithm import Algorithm, Exhausted, Proposal, compatible, make_settings
 from nas.algorithms.evolution import Evolution
 from nas.algorithms.local import LocalSearch
@@ -30,6 +32,8 @@ def find_algorithm(name: str) -> type[Algorithm]:
     found = find("algorithm", name, ALGORITHMS)
     if not (isinstance(found, type) and issubclass(found, Algorithm) and isinstance(getattr(found, "name", None), str)):
         raise ValueError(f"algorithm {name!r} must be a subclass of nas.algorithms.Algorithm that has a `name`")
+    if not (isinstance(found.Settings, type) and is_dataclass(found.Settings)):
+        raise ValueError(f"algorithm {name!r}: Settings must be a dataclass, got {found.Settings!r}")
     return found
 
 

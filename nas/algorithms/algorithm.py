@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.lookup import with_hint
 from search_space.space import Infeasible, SearchSpace
-from search_space.typed import typed
+from search_space.typed import type_hints, typed
 
 
 class Exhausted(Exception):
@@ -81,6 +81,8 @@ class Algorithm(ABC):
                 proposal = self._propose(rng)
             except Infeasible:
                 return None
+            if not isinstance(proposal, Proposal):
+                raise TypeError(f"{type(self).__name__}._propose must return a Proposal, got {proposal!r}")
             if proposal.architecture.arch_id not in self.seen:
                 return proposal
         return None
@@ -143,7 +145,7 @@ def make_settings(algorithm: type[Algorithm], given: Mapping[str, Any]) -> Any:
     for key in given:
         if key not in known:
             raise ValueError(f"unknown setting {with_hint(key, known)}")
-    kinds = get_type_hints(algorithm.Settings)
+    kinds = type_hints(algorithm.Settings, f"{algorithm.__name__}.Settings")
     return algorithm.Settings(**{key: typed(key, kinds[key], value) for key, value in given.items()})
 
 

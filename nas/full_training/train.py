@@ -32,7 +32,7 @@ def train(
     address: str | None = None,
     test: bool = False,
     callbacks: Iterable[Callback | str | Mapping[str, Any]] = (),
-    plugins: Sequence[str] = (),
+    plugins: Sequence[str] | str = (),
     progress: bool = True,
 ) -> TrainingEnd:
     """Train an architecture; the same call again goes on with a training that was stopped or killed.
@@ -54,6 +54,7 @@ def train(
     Returns: what became of it; a loss that is not finite, memory that runs out and the time limit are statuses.
     Raises: ValueError for whatever the user can fix: another training in the folder, too little data, no such device.
     """
+    plugins = [plugins] if isinstance(plugins, str) else plugins
     load_plugins(plugins)  # what is read next may name theirs
     resolved, folder = _with_plugins(_resolved(config, architecture), plugins), Path(folder)
     listeners = _listeners(resolved, [*([Display()] if progress else []), *callbacks])

@@ -72,7 +72,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder} is not a run folder: it has no {CONFIG}") from None
     if not isinstance(record, dict):
         raise ValueError(f"{folder / CONFIG} is no configuration")
-    plugins.load(record.get("plugins") or (), wanted_by=str(folder))
+    names = record.get("plugins") or []
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise ValueError(f"{folder / CONFIG}: plugins must be a list of names, got {names!r}")
+    plugins.load(names, wanted_by=str(folder))
     return record
 
 

@@ -162,6 +162,8 @@ def trial_of(architecture: Architecture, answer: Mapping[str, Any]) -> Trial:
     numbers = {name: _finite(_float(name, value)) for name, value in metrics.items()}
     known = {name: value for name, value in numbers.items() if value is not None}
     values["curve"] = tuple(values.get("curve") or ())  # a copy: the evaluator's own list may go on growing
+    if wrong := [epoch for epoch in values["curve"] if not isinstance(epoch, Mapping)]:
+        raise ValueError(f"curve must be a list of mappings, one an epoch, got {wrong[0]!r} in it")
     trial = Trial(architecture=architecture, **values, metrics=known)
     json.dumps(trial.to_dict())  # what cannot be logged is the evaluator's error
     return trial

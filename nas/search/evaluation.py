@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from nas.config.search import Config
 from nas.data.prepare import prepare
 from nas.runs.trial import Trial
 from nas.search.checks import check_data
+from nas.search.given import Given, config_of
 from nas.search.task import task_of
 from nas.trials.answer import answer, find_evaluator, so_far
 from search_space.architecture import Architecture
@@ -18,7 +19,7 @@ from search_space.architecture import Architecture
 
 def evaluate(
     architecture: Architecture,
-    config: Config,
+    config: Given,
     *,
     seed: int | None = None,
     on_epoch: Callable[[Trial], bool | None] = lambda trial: None,
@@ -27,11 +28,15 @@ def evaluate(
 
     Args:
         architecture: need not be of the configuration's space.
-        seed: of initial weights, data order and augmentation; default: the configuration's.
+        config: a Config, what a YAML file would hold (`run.config`), the path of a YAML file, or a run folder.
+        seed: of initial weights, data order and augmentation; default: the configuration's. To see how much of a
+            run's result is luck, give one that its trial had not: `trial.seed`.
         on_epoch: given the trial so far after every evaluated epoch; returning False ends it.
     Returns: the trial; what the candidate does wrong is its status. It belongs to no run: it has no id.
     Raises: ValueError for what fits no candidate: a data set that is missing, a device that is not there.
     """
+    config = config_of(config)
+    chosen = config.seed if seed is None else seed
     check_data(prepare(config.data, config.image_size), config)
 
     def report(fields: Mapping[str, Any]) -> bool:
@@ -40,6 +45,6 @@ def evaluate(
     evaluator = find_evaluator(config.search.evaluator)
     threads = torch.get_num_threads()
     try:
-        return answer(architecture, config.seed if seed is None else seed, task_of(config), evaluator, report)
+        return replace(answer(architecture, chosen, task_of(config), evaluator, report), seed=chosen)
     finally:
         torch.set_num_threads(threads)  # a trial limits them, for itself

@@ -16,32 +16,33 @@ from nas.cluster.engine import Engine, Stopped
 from nas.cluster.engine import run as run_engine
 from nas.cluster.searcher import Event
 from nas.cluster.worker import Job
-from nas.config.search import Config, load_config, parse, search_config, with_numbers, with_plugins
+from nas.config.search import Config, with_numbers, with_plugins
 from nas.data.prepare import prepare
 from nas.plugins import load as load_plugins
-from nas.runs.folder import CONFIG, locked, noise_to, read_config
+from nas.runs.folder import locked, noise_to
 from nas.runs.trial import Trial
 from nas.search.checks import check_config, check_data, check_evaluator, check_gpus, make_algorithm, space_for
 from nas.search.continuation import check_run, check_same_data, open_run
+from nas.search.given import Given, config_of, is_run
 from nas.search.ledger import Ledger
 from nas.search.pruning import hopeless
 from nas.search.task import task_of
-from nas.search.warm_start import earlier_trials, recall, remember
+from nas.search.warm_start import check_warm_start, earlier_trials, recall, remember
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, SearchInfo
 from nas.trackers.display import Display
 
 
 def run_search(
-    config: Config | Mapping[str, Any] | os.PathLike[str] | str,
+    config: Given,
     *,
-    folder: str | Path | None = None,
+    folder: str | os.PathLike[str] | None = None,
     trials: int | None = None,
     workers: int | None = None,
     address: str | None = None,
-    warm_start: Sequence[str | Path] = (),
+    warm_start: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] = (),
     callbacks: Iterable[Callback | str | Mapping[str, Any]] = (),
-    plugins: Sequence[str] = (),
+    plugins: Sequence[str] | str = (),
     progress: bool = True,
 ) -> Run:
     """Run a search; the same call again goes on with one that was stopped or killed, and with more trials extends it.
@@ -52,15 +53,16 @@ def run_search(
         trials: finished trials, of any status, to reach; default: the configuration's.
         workers: trials at once; default: the configuration's.
         address: of a Ray cluster, such as `auto`; None = this machine.
-        warm_start: folders of earlier runs whose trials the algorithm is told first.
+        warm_start: folders, or the folder, of earlier runs whose trials the algorithm is told first.
         callbacks: told what happens: callbacks, or what a configuration may name; besides those that it does name.
         plugins: modules to import here and in every worker, besides those that the configuration names.
         progress: whether to show a bar (lines, where that is no terminal or notebook) on standard error.
     Returns: the run; its `ended` says whether it is finished, was stopped by a signal or ran out of time.
-    Raises: ValueError for whatever the user can fix; nothing is written then. What the search algorithm or the log
+    Raises: ValueError for whatever the user can fix; nothing is written then, but for what a worker alone can find: a
+        plug-in that cannot be imported there. What the search algorithm or the log
         raises, after running trials have ended.
     """
-    given, folder = _resolve(config, folder, plugins)
+    given, folder = _resolve(config, folder, [plugins] if isinstance(plugins, str) else plugins)
     config = with_numbers(given, trials, workers)
     check_config(config)
     shown = [Display()] if progress else []
@@ -74,7 +76,9 @@ def run_search(
     check_run(folder, config)
     check_same_data(folder, prepared.fingerprint)
     algorithm = make_algorithm(config)
+    warm_start = [warm_start] if isinstance(warm_start, str | os.PathLike) else warm_start
     earlier = earlier_trials([Path(run) for run in warm_start], config)
+    check_warm_start(folder, earlier)
     return _run(folder, config, algorithm, earlier, address, listeners)
 
 
@@ -90,22 +94,15 @@ def _check_here(config: Config) -> None:
         check_gpus(config, str(resolve_device(config.device)))
 
 
-def _resolve(
-    given: Config | Mapping[str, Any] | os.PathLike[str] | str, folder: str | Path | None, plugins: Sequence[str]
-) -> tuple[Config, Path]:
+def _resolve(given: Given, folder: str | os.PathLike[str] | None, plugins: Sequence[str]) -> tuple[Config, Path]:
     """Give the configuration and the run folder that are meant."""
     load_plugins(plugins)  # what is read next may name theirs
-    if isinstance(given, Config):
-        config, default = given, None
-    elif isinstance(given, Mapping):
-        config, default = search_config(**given), None
-    elif (Path(given) / CONFIG).exists():
-        config, default = parse(read_config(Path(given))), Path(given)
-    else:
-        config, default = load_config(given), Path("runs") / Path(given).stem
-    if folder is None and default is None:
-        raise ValueError("a configuration made in Python needs a folder for its run")
-    return with_plugins(config, plugins), Path(folder or default or "")
+    config = config_of(given)
+    if folder is None:
+        if not isinstance(given, str | os.PathLike):
+            raise ValueError("a configuration made in Python needs a folder for its run")
+        folder = given if is_run(given) else Path("runs") / Path(given).stem
+    return with_plugins(config, plugins), Path(folder)
 
 
 def _run(
@@ -131,8 +128,7 @@ def _run(
         if not known:
             stack.enter_context(locked(folder))
         stack.enter_context(noise_to(folder / "ray.log"))
-        if earlier:
-            remember(folder, earlier)
+        remember(folder, earlier)
         for trial in (warm := recall(folder, config.space)):
             algorithm.tell(trial)
         ledger = Ledger(

@@ -33,21 +33,27 @@ def earlier_trials(runs: Sequence[Path], config: Config) -> list[Trial]:
     return trials
 
 
-def remember(folder: Path, trials: Sequence[Trial]) -> None:
-    """Keep warm-start trials in the run folder, so that every continuation is told the same ones first.
-
-    Raises: ValueError if the run has begun without them, or with those of other runs.
-    """
-    if (folder / WARM_START).exists():
+def check_warm_start(folder: Path, trials: Sequence[Trial]) -> None:
+    """Raise a ValueError if the run in `folder` has begun without these trials, or with those of other runs."""
+    if trials and (folder / WARM_START).exists():
         known = {record["run_id"] for record in read_lines(folder / WARM_START)}
         if unknown := sorted({str(trial.run_id) for trial in trials} - known):
             raise ValueError(
                 f"{folder} began with the trials of {', '.join(sorted(known))}; those of {', '.join(unknown)} cannot "
                 "be added now: a warm start is for a new run"
             )
-        return
-    if read_lines(folder / TRIALS):
+    elif trials and read_lines(folder / TRIALS):
         raise ValueError(f"{folder} has trials already; a warm start is for a new run")
+
+
+def remember(folder: Path, trials: Sequence[Trial]) -> None:
+    """Keep warm-start trials in the run folder, so that every continuation is told the same ones first.
+
+    Raises: ValueError as `check_warm_start` does.
+    """
+    check_warm_start(folder, trials)
+    if not trials or (folder / WARM_START).exists():
+        return
     (folder / f".{WARM_START}").unlink(missing_ok=True)  # of a start that was killed
     log = JsonLines(folder / f".{WARM_START}")
     for trial in trials:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any, get_type_hints
+from typing import Any
 
 from nas.config.check import checked
 from nas.trackers.callback import Callback
 from search_space.lookup import describe, find, with_hint
+from search_space.typed import type_hints
 
 # Name in a configuration -> where it is. A plug-in may add the class of its own: TRACKERS["mine"] = Mine.
 TRACKERS: dict[str, str | type[Callback]] = {
@@ -79,5 +80,5 @@ def _checked(name: str, kind: type[Callback], settings: Mapping[str, Any]) -> di
             raise ValueError(f"unknown key callbacks.{name}.{with_hint(str(key), known)}")
     if missing := [p.name for p in parameters if p.name in known and p.default is p.empty and p.name not in settings]:
         raise ValueError(f"missing key callbacks.{name}.{missing[0]}")
-    hints = get_type_hints(kind.__init__)
+    hints = type_hints(kind.__init__, f"callback {name!r}")
     return {key: checked(f"callbacks.{name}.{key}", hints.get(key, Any), value) for key, value in settings.items()}

@@ -125,7 +125,10 @@ def _measured(network: Network, task: Task, prepared: Prepared, device: torch.de
     with torch.random.fork_rng([device] if device.type == "cuda" else []):  # what is trained afterwards is not changed
         found: dict[str, float] = {}
         for measure in find_measurers(task.measure):
-            found = _joined(found, measure(subject))
+            numbers = measure(subject)
+            if not isinstance(numbers, Mapping):
+                raise TypeError(f"a measurer must give numbers by name, got {numbers!r}")
+            found = _joined(found, numbers)
         return found
 
 

@@ -103,7 +103,7 @@ def test_how_an_earlier_version_proposed_need_not_be_readable():
 @pytest.mark.parametrize("given", [{"trials": 0, "workers": None}, {"trials": None, "workers": 0}])
 def test_no_trials_and_no_workers_are_refused(given):
     """`--trials 0` is a mistake, not a wish for the configuration's own number."""
-    with pytest.raises(ValueError, match="must be (>= 1|above 0), got 0"):
+    with pytest.raises(ValueError, match=r"must be (>= 1|above 0), got 0"):
         with_numbers(parse(SMALL), **given)
 
 

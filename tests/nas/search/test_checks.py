@@ -1,12 +1,22 @@
 """What is refused before anything starts: it would fail every trial."""
 
+from dataclasses import dataclass
+
 import pytest
 
+from nas.algorithms import Algorithm
+from nas.algorithms.algorithm import NoSettings
 from nas.config.search import search_config
 from nas.data.prepare import prepare
 from nas.search.checks import check_config, check_evaluator
 
 SMALL = {"space": {"name": "small"}, "image_size": 32}
+
+
+def test_what_an_algorithm_proposes_is_a_proposal():
+    """An architecture alone is the first thing one writes: the error says whose method, and what it must give."""
+    with pytest.raises(TypeError, match=r"Careless\._propose must return a Proposal, got Architecture"):
+        Careless(search_config(**SMALL).space).ask()
 
 
 def test_a_reward_of_what_nothing_measures_is_refused():
@@ -16,9 +26,70 @@ def test_a_reward_of_what_nothing_measures_is_refused():
     check_config(search_config(**SMALL, reward={"name": "math:sqrt"}, measure=["inference"]))
 
 
+class Vague(Algorithm):
+    """Its settings are no dataclass."""
+
+    name = "vague"
+    Settings = dict
+
+    def _propose(self, rng):
+        raise NotImplementedError
+
+    def _learn(self, trial):
+        pass
+
+
+class Unclear(Vague):
+    """Says of a setting that it is of a class which only the type checker sees."""
+
+    @dataclass(frozen=True)
+    class Settings:
+        """Cannot be checked."""
+
+        depth: "Nowhere" = 3  # noqa: F821
+
+
+class Careless(Vague):
+    """Proposes an architecture alone."""
+
+    Settings = NoSettings
+
+    def _propose(self, rng):
+        return self.space.sample(rng)
+
+
+@dataclass
+class Unhashable:
+    """A reward made of a class with an __eq__ of its own, and so without a hash."""
+
+    power: float = 1.0
+
+    def __call__(self, accuracy):
+        return accuracy**self.power
+
+
+REWARD = Unhashable()
+
+
+def configured(**sections):
+    return search_config(**SMALL, **sections)
+
+
 @pytest.mark.parametrize(
     ("check", "message"),
     [
+        (
+            lambda: configured(algorithm={"name": f"{__name__}:Vague"}),
+            r"algorithm '.*:Vague': Settings must be a dataclass, got <class 'dict'>",
+        ),
+        (
+            lambda: configured(algorithm={"name": f"{__name__}:Unclear", "depth": 4}),
+            "annotations of Unclear.Settings cannot be read: name 'Nowhere' is not defined",
+        ),
+        (
+            lambda: configured(reward={"name": f"{__name__}:REWARD"}),
+            "reward '.*:REWARD' must be a function",
+        ),
         (lambda: check_evaluator("os:sep"), "search.evaluator 'os:sep' must be a function, got '/'"),
         (lambda: check_config(search_config(**SMALL, measure=["os:curdir"])), "measurer '.' cannot|unknown measurer"),
         (

@@ -61,4 +61,5 @@ def test_a_run_that_has_begun_takes_no_warm_start(run):
     """An algorithm that proposed without them cannot be rebuilt with them."""
     with pytest.raises(ValueError, match="has trials already"):
         remember(run, earlier_trials([run], parse(read_config(run))))
+    remember(run, [])  # but goes on without one
     assert json.loads((run / "trials.jsonl").read_text().splitlines()[0])

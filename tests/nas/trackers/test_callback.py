@@ -23,6 +23,13 @@ class Heard(Callback):
         self.heard.append((epoch["epoch"], trial_id))
 
 
+class Unclear(Callback):
+    """Says of an argument what only the type checker can resolve."""
+
+    def __init__(self, client: "Nowhere" = None) -> None:  # noqa: F821
+        pass
+
+
 class Afterwards(Heard):
     """Hears of epochs of full trainings alone."""
 
@@ -127,6 +134,7 @@ def test_callbacks_are_named_found_and_given_their_settings(monkeypatch):
         (["json:dumps"], "callback 'json:dumps' must be a class derived from nas.trackers.callback.Callback"),
         ([{"heard": {"noet": "x"}}], "unknown key callbacks.heard.'noet'; did you mean 'note'?"),
         ([{"heard": {"times": "3"}}], "callbacks.heard.times: input should be a valid integer, got '3'"),
+        ([{f"{__name__}:Unclear": {"client": 3}}], f"annotations of callback '{__name__}:Unclear' cannot be read"),
         ([{"heard": 3}], "a callback is a name, or a mapping of one name to its settings, got {'heard': 3}"),
         ([{"heard": {}, "csv": {}}], "a callback is a name, or a mapping of one name to its settings, got"),
     ],

@@ -52,6 +52,32 @@ def test_one_architecture_is_evaluated_as_a_trial_would_be(config):
     assert torch.get_num_threads() == threads
 
 
+def test_a_configuration_may_be_given_as_a_run_has_it(config):
+    """`run.config` is plain data; the trial says which seed it had."""
+    trial = nas.evaluate(config.space.sample(np.random.default_rng(1)), config.to_dict(), seed=7)
+    assert (trial.status, trial.seed) == ("ok", 7), trial.error
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"curve": [0.1, 0.2]}, "curve must be a list of mappings, one an epoch, got 0.1 in it"),
+        ({"metrics": {"top5 accuracy": 1}}, "metric 'top5 accuracy' must be a name such as top5_accuracy"),
+    ],
+)
+def test_what_an_evaluator_answers_is_checked(config, answer, message):
+    """What no table has a place for is said where it comes from."""
+    with pytest.raises(ValueError, match=message):
+        trial_of(config.space.sample(np.random.default_rng(1)), answer)
+
+
+def test_a_measurer_gives_numbers_by_name(config, monkeypatch):
+    """A bare number is what one writes first: the trial's error says what was expected."""
+    monkeypatch.setitem(MEASURERS, "bare", lambda subject: 3.0)
+    trial = nas.evaluate(config.space.sample(np.random.default_rng(1)), replace(config, measure=("bare",)))
+    assert "a measurer must give numbers by name, got 3.0" in trial.error
+
+
 def test_inference_latency_is_a_measured_column(config):
     """`measure: [inference]`: milliseconds and the ratio to the reference's, and a reward may weigh them."""
     config = replace(config, measure=("inference",), reference=config.space.sample(np.random.default_rng(0)))
