@@ -1,4 +1,6 @@
 import copy
+import ctypes
+import gc
 import itertools
 import resource
 from dataclasses import replace
@@ -189,6 +191,8 @@ def memory():
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
 
     def limit(mib):
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps of other tests would be room beyond the limit
         now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (now + (mib << 20), hard))
 
