@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-_MAY_CHANGE = "may_change"
+_MAY_CHANGE, _LOCATES = "may_change", "locates"
+LOCATES = {_LOCATES: True}  # metadata of a field that has a factory; see `locates`
 
 
 def may_change(default: Any) -> Any:
@@ -19,6 +20,19 @@ def may_change(default: Any) -> Any:
     ['threads']
     """
     return dataclasses.field(default=default, metadata={_MAY_CHANGE: True})
+
+
+def locates(default: Any) -> Any:
+    """Declare a field that says where data lie: a run may go on with another value if what lies there is the same.
+
+    Whether it is, the fingerprint of pixels, labels and splits tells; without one the value must be the same.
+    """
+    return dataclasses.field(default=default, metadata=LOCATES)
+
+
+def locating_fields(settings: type[Any]) -> frozenset[str]:
+    """Give the names of the fields of a settings dataclass that say where data lie."""
+    return frozenset(each.name for each in dataclasses.fields(settings) if each.metadata.get(_LOCATES))
 
 
 def may_change_fields(settings: type[Any]) -> frozenset[str]:

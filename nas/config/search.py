@@ -10,7 +10,7 @@ from typing import Any
 
 from nas import plugins
 from nas.algorithms import find_algorithm, make_settings
-from nas.comparable import may_change_fields
+from nas.comparable import locating_fields, may_change_fields
 from nas.config.check import at_least, changes, check_keys, checked, load, section
 from nas.config.settings import EVALUATOR, AlgorithmSettings, SearchSettings
 from nas.data.settings import AugmentSettings, DataSettings
@@ -148,13 +148,16 @@ def with_numbers(config: Config, trials: int | None, workers: int | None) -> Con
     return dataclasses.replace(config, search=search)
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, but: Collection[str] = ()) -> list[str]:
+def differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, but: Collection[str] = (), places: bool = True
+) -> list[str]:
     """Say which comparable settings of two configs differ: `training.epochs: 10 -> 5`, one string a key.
 
     Args:
         old: resolved, by this version or an earlier one: what that did not write has its default.
         new: resolved by this version.
         but: sections that may differ.
+        places: whether it counts where the data lie: not where their fingerprints are compared.
     """
     # How an earlier search proposed and was followed need not be readable any more to compare its trials.
     old = {name: section for name, section in old.items() if name not in ("algorithm", "callbacks")}
@@ -162,7 +165,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, but: Collecti
         {name: each[name] for name in COMPARABLE if name not in but} | {"search.evaluator": each["search"]["evaluator"]}
         for each in (parse(old).to_dict(), new)
     )
+    if not places:
+        before, after = without_places(before), without_places(after)
     return changes(before, after, MAY_CHANGE - _TIMED)
+
+
+def without_places(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a resolved configuration without what says where its data lie."""
+    places = locating_fields(DataSettings)
+    return {**record, "data": {name: value for name, value in record["data"].items() if name not in places}}
 
 
 def with_execution(record: Mapping[str, Any]) -> Mapping[str, Any]:

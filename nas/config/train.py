@@ -10,7 +10,7 @@ from typing import Any
 
 from nas import plugins
 from nas.config.check import at_least, changes, check_keys, checked, load, section
-from nas.config.search import MAY_CHANGE, name_list, with_execution
+from nas.config.search import MAY_CHANGE, name_list, with_execution, without_places
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.progressive import PRESETS, Strengths, augmented, stage_batch_size, stages
 from nas.training.settings import ExecutionSettings, ProgressiveSettings, TrainSettings
@@ -170,12 +170,14 @@ def largest_image_size(config: TrainConfig) -> int:
 def changed_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Say what of two resolved configurations keeps the one from going on with the other's training.
 
+    Where the data lie does not: whether they are the same, their fingerprint tells, which every training has.
+
     Args:
         old: of any version: what an earlier one did not write has its default.
     """
     each = (parse_training(old).to_dict(), new)
     before, after = ({key: value for key, value in one.items() if key not in _LISTS} for one in each)
-    return changes(before, after, _MAY_CHANGE)
+    return changes(without_places(before), without_places(after), _MAY_CHANGE)
 
 
 def _architecture(record: Mapping[str, Any], asked: Architecture | None) -> Architecture:

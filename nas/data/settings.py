@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from nas.comparable import may_change
+from nas.comparable import LOCATES, locates, may_change
 from search_space.lookup import with_hint
 
 # Name of a source in a configuration -> its Reader (see nas/data/source.py), or the module that is one: each imports a
@@ -49,18 +49,19 @@ class DataSettings:
     Raises: ValueError if a value is outside what its comment allows.
     """
 
-    source: str = "digits"  # a key of READERS, or module:Reader; digits: scikit-learn's, needs no file
-    path: str = ""  # of train: hub name, folder with one folder a class, or parquet file or glob
-    test_path: str = ""  # of test (folder, parquet); empty = no test split
-    image_column: str = "image"  # hf, parquet
-    label_column: str = "label"  # hf, parquet
-    train_split: str = "train"  # hf
-    test_split: str = "test"  # hf; empty = no test split
+    source: str = locates("digits")  # a key of READERS, or module:Reader; digits: scikit-learn's, needs no file
+    path: str = locates("")  # of train: hub name, folder with one folder a class, or parquet file or glob
+    test_path: str = locates("")  # of test (folder, parquet); empty = no test split
+    image_column: str = locates("image")  # hf, parquet
+    label_column: str = locates("label")  # hf, parquet
+    train_split: str = locates("train")  # hf
+    test_split: str = locates("test")  # hf; empty = no test split
     subset: int | None = None  # training images used, stratified; None = all
     channels: Literal[1, 3] | None = None  # None = as the images are
     minival: float = 0.1  # held out of train, stratified: a share below 1, or a number of images; 0 = none
     seed: int = 0  # of the split
-    options: dict[str, Any] = field(default_factory=dict)  # what a source of your own wants to be told besides
+    # What a source of your own wants to be told besides.
+    options: dict[str, Any] = field(default_factory=dict, metadata=LOCATES)
     cache_dir: str = may_change("")  # decoded images; empty = $NAS_CACHE or ~/.cache/training-aware-nas
 
     def __post_init__(self) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 from nas import plugins
 from nas.config.train import TrainConfig, changed_settings
 from nas.data.prepare import Prepared
-from nas.runs.folder import write_whole
+from nas.runs.folder import holds_something, write_whole
 from nas.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from nas.training.result import TrainResult
+from nas.training.settings import TrainSettings
 from search_space import yaml_text
 from search_space.architecture import Architecture
 from search_space.network import Network, build_network
@@ -29,26 +30,39 @@ About = dict[str, Any]  # what a checkpoint says beside the state: config, prove
 def kept_state(folder: Path, config: TrainConfig, prepared: Prepared) -> tuple[TrainingState, About] | None:
     """Read what the folder's training would go on from; None if it has not come so far.
 
+    What it goes on with says `config`: its data, and what it started from, may lie elsewhere than they did.
+
     Raises: ValueError if `config` or the data would change the training.
     """
     if not (folder / LAST).exists():
         return None
     state, about = load_checkpoint(folder / LAST)
-    changed = changed_settings(about["config"], _resolved(config))
-    if about["data"]["fingerprint"] != prepared.fingerprint:
-        changed.append("the images or their split")
+    resolved = _resolved(config)
+    before = about["config"] | ({"start_from": config.start_from} if _same_start(about, config.start_from) else {})
+    changed = changed_settings(before, resolved)
+    if (fingerprint := about["data"]["fingerprint"]) != prepared.fingerprint:
+        changed.append(f"the images or their split: fingerprint {fingerprint} -> {prepared.fingerprint}")
     if changed:
         shown = "; ".join(changed[:5]) + (f"; and {len(changed) - 5} more" if len(changed) > 5 else "")
         raise ValueError(
             f"{folder} holds a training that would not go on as it began: {shown}. "
             "Choose another --out or undo the change"
         )
-    return state, about
+    return state, about | {"config": resolved}
+
+
+def _same_start(about: Mapping[str, Any], path: str) -> bool:
+    """Whether a training's first weights are from the checkpoint that is now at `path`, wherever it was."""
+    began = about.get("started_from")
+    if not began or not path or not Path(path).is_file():
+        return False
+    state, other = load_checkpoint(Path(path))
+    return (other["provenance"]["run_id"], len(state.curve)) == (began["run_id"], began["epochs"])
 
 
 def check_folder(folder: Path) -> None:
     """Raise ValueError if a folder holds something else than a training."""
-    if folder.exists() and not (folder / RUN).exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if holds_something(folder) and not (folder / RUN).exists():
         raise ValueError(f"{folder} exists and is not a training's folder; choose another with --out")
 
 
@@ -72,8 +86,13 @@ def begin(folder: Path, config: TrainConfig, prepared: Prepared, origin: Mapping
     }
     (folder / RESULT).unlink(missing_ok=True)  # of a training whose checkpoints were removed
     write_whole(folder / RUN, json.dumps(about["provenance"], indent=2) + "\n")
-    write_whole(folder / CONFIG, yaml_text.dump(about["config"]))
+    write_config(folder, about)
     return about
+
+
+def write_config(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write the resolved configuration of a training, in place of the one that is there."""
+    write_whole(folder / CONFIG, yaml_text.dump(about["config"]))
 
 
 def keep(folder: Path, state: TrainingState, about: Mapping[str, Any], every: int, epochs: int) -> None:
@@ -124,7 +143,7 @@ def network_of(path: Path) -> tuple[Network, TrainingState, dict[str, Any]]:
     state, about = load_checkpoint(path)
     plugins.load(about["config"].get("plugins", ()), wanted_by=str(path))
     architecture = Architecture.from_dict(about["config"]["architecture"])
-    drop_path = about["config"]["training"]["drop_path"]
+    drop_path = about["config"]["training"].get("drop_path", TrainSettings().drop_path)
     network = build_network(architecture, about["num_classes"], about["in_channels"], drop_path=drop_path)
     network.load_state_dict(state.weights)
     return network, state, about

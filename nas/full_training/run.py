@@ -23,6 +23,7 @@ from nas.full_training.folder import (
     kept_state,
     read_result,
     start_from,
+    write_config,
     write_result,
 )
 from nas.full_training.metrics import Metrics, whole_lines
@@ -151,6 +152,8 @@ def train_in(
         name = device_name(device)
         device_words = name if workers.count == 1 else f"{workers.count} x {name}"
         about = begin(folder, config, prepared, {**origin, "device_name": device_words})
+    elif first:
+        write_config(folder, about)
     torch.manual_seed(config.seed)
     network = build_network(
         config.architecture, prepared.num_classes, prepared.channels, drop_path=config.training.drop_path

@@ -38,6 +38,11 @@ def create(folder: Path, config: Mapping[str, Any]) -> str:
     return str(record["run_id"])
 
 
+def holds_something(folder: Path) -> bool:
+    """Whether there is more than nothing in a place: of hidden files, such as the lock of a start, none counts."""
+    return folder.exists() and (not folder.is_dir() or any(each.name[0] != "." for each in folder.iterdir()))
+
+
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Write the resolved configuration of a run, in place of the one that is there."""
     write_whole(folder / CONFIG, yaml_text.dump(dict(config)))
@@ -58,25 +63,57 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder / RUN} is not JSON: {error}") from None
     if not isinstance(record, dict):
         raise ValueError(f"{folder / RUN} is no record of a run")
+    if missing := [name for name in ("run_id", "created_at", "versions") if name not in record]:
+        raise ValueError(f"{folder / RUN} is damaged: {missing[0]} is missing")
     return record
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Give the resolved configuration of a run, plain data; its plug-ins are imported: what is read next may be theirs.
 
-    Raises: ValueError if `folder` is no run folder, or a plug-in of it cannot be imported here.
+    Raises: ValueError if `folder` is no run folder, its configuration is damaged, or a plug-in of it cannot be
+        imported here.
     """
     try:
         record = yaml_text.load((folder / CONFIG).read_text(encoding="utf-8"))
     except OSError:
         raise ValueError(f"{folder} is not a run folder: it has no {CONFIG}") from None
+    except ValueError as error:
+        raise ValueError(f"{folder / CONFIG}: {error}") from None
     if not isinstance(record, dict):
         raise ValueError(f"{folder / CONFIG} is no configuration")
+    if (folder / RUN).exists():  # else it may be one that nothing has resolved
+        _check_whole(folder / CONFIG, record)
     names = record.get("plugins") or []
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise ValueError(f"{folder / CONFIG}: plugins must be a list of names, got {names!r}")
     plugins.load(names, wanted_by=str(folder))
     return record
+
+
+def _check_whole(path: Path, record: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a resolved configuration has what those who read a run rely on."""
+    if not isinstance(record.get("image_size"), int):
+        raise ValueError(f"{path} is damaged: image_size is {record.get('image_size', 'missing')!r}")
+    for section, names in _RELIED_ON.items():
+        if not isinstance(record.get(section), dict):
+            raise ValueError(f"{path} is damaged: section {section!r} is missing or no mapping")
+        if missing := [name for name in names if name not in record[section]]:
+            raise ValueError(f"{path} is damaged: {section}.{missing[0]} is missing")
+
+
+# What every version has written, by section.
+_RELIED_ON: dict[str, tuple[str, ...]] = {
+    "space": ("stages", "constraints"),
+    "reference": ("stages",),
+    "data": ("source", "path", "subset"),
+    "augment": (),
+    "training": ("epochs", "batch_size", "drop_path"),
+    "step_time": ("image_size", "batch_size"),
+    "reward": ("name",),
+    "algorithm": ("name",),
+    "search": ("trials", "evaluator"),
+}
 
 
 def read_trials(run: Path) -> list[Trial]:

@@ -168,13 +168,12 @@ class Ledger:
 
     def _comparable(self, trial: Trial) -> Trial:
         """Refuse a trial that was trained or timed unlike the others; say so once if only the device is another."""
-        first = next((t for t in self.trials if t.status == "ok"), None)
-        if first is None or trial.status != "ok":
+        if trial.status != "ok" or not any(other.status == "ok" for other in self.trials):
             return trial
         unlike = [
-            f"{name} {getattr(trial, name)!r} is not the run's {getattr(first, name)!r}"
+            f"{name} {getattr(trial, name)!r} is not the run's {known!r}"
             for name in _ALIKE
-            if getattr(trial, name) != getattr(first, name)
+            if getattr(trial, name) is not None and (known := self._known(name)) not in (None, getattr(trial, name))
         ]
         if unlike:
             error = f"not comparable: {'; '.join(unlike)}"
@@ -185,6 +184,11 @@ class Ledger:
                 trial.device_name,
             )
         return trial
+
+    def _known(self, name: str) -> Any:
+        """Give what the first trial says that has a column; an earlier version, or an evaluator, may not write it."""
+        values = (getattr(trial, name) for trial in self.trials if trial.status == "ok")
+        return next((value for value in values if value is not None), None)
 
     def _tell(self, trial: Trial) -> None:
         self.trials.append(trial)

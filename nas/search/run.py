@@ -22,7 +22,7 @@ from nas.plugins import load as load_plugins
 from nas.runs.folder import locked, noise_to
 from nas.runs.trial import Trial
 from nas.search.checks import check_config, check_data, check_evaluator, check_gpus, make_algorithm, space_for
-from nas.search.continuation import check_run, check_same_data, open_run
+from nas.search.continuation import check_run, open_run
 from nas.search.given import Given, config_of, is_run
 from nas.search.ledger import Ledger
 from nas.search.pruning import hopeless
@@ -73,13 +73,12 @@ def run_search(
     prepared = prepare(config.data, config.image_size, progress=True)
     check_data(prepared, config)
     config = replace(config, space=space_for(config, prepared))
-    check_run(folder, config)
-    check_same_data(folder, prepared.fingerprint)
+    check_run(folder, config, prepared.fingerprint)
     algorithm = make_algorithm(config)
     warm_start = [warm_start] if isinstance(warm_start, str | os.PathLike) else warm_start
-    earlier = earlier_trials([Path(run) for run in warm_start], config)
+    earlier = earlier_trials([Path(run) for run in warm_start], config, prepared.fingerprint)
     check_warm_start(folder, earlier)
-    return _run(folder, config, algorithm, earlier, address, listeners)
+    return _run(folder, config, prepared.fingerprint, algorithm, earlier, address, listeners)
 
 
 def _check_here(config: Config) -> None:
@@ -108,6 +107,7 @@ def _resolve(given: Given, folder: str | os.PathLike[str] | None, plugins: Seque
 def _run(
     folder: Path,
     config: Config,
+    fingerprint: str,
     algorithm: Algorithm,
     earlier: Sequence[Trial],
     address: str | None,
@@ -116,17 +116,17 @@ def _run(
     settings = config.search
     share = Share(settings.cpus_per_trial, settings.gpus_per_trial)
     with contextlib.ExitStack() as stack:
-        known = folder.exists()
-        if known:  # before anything slow
+        if known := folder.exists():  # before anything slow
             stack.enter_context(locked(folder))
         listeners.on_message("starting Ray" if address is None else f"connecting to Ray at {address}")
         stack.enter_context(noise_to(Path(os.devnull)))
         resources = connect(address)
         stack.callback(disconnect)
         at_once = slots(share, settings.workers, resources, elastic=address is not None)
-        run_id = open_run(folder, config)
         if not known:
+            folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(folder))
+        run_id = open_run(folder, config, fingerprint)  # checked again: another search may have been here meanwhile
         stack.enter_context(noise_to(folder / "ray.log"))
         remember(folder, earlier)
         for trial in (warm := recall(folder, config.space)):

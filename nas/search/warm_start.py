@@ -11,25 +11,34 @@ from nas.config.search import Config, differences
 from nas.runs.folder import TRIALS, read_config, read_trials
 from nas.runs.log import JsonLines, read_lines
 from nas.runs.trial import Trial
+from nas.search.continuation import data_of
 from search_space.space import SearchSpace
 
 WARM_START = "warm_start.jsonl"
 
 
-def earlier_trials(runs: Sequence[Path], config: Config) -> list[Trial]:
+def earlier_trials(runs: Sequence[Path], config: Config, fingerprint: str | None = None) -> list[Trial]:
     """Read the trials of earlier runs that tell something about this search's space.
 
     The space may be another, if its architectures are all expressible in this one; whatever else makes trials
     comparable must be the same. Trials outside the space are left out.
 
+    Args:
+        fingerprint: of the search's data, where it is known: theirs must be the same, wherever it lay.
     Raises: ValueError if a folder is no run, or its trials were trained, timed or scored otherwise: the message names
         the settings that differ.
     """
     trials: list[Trial] = []
     for run in runs:
-        if changed := differences(read_config(run), config.to_dict(), but=("space",)):
+        found = read_trials(run)
+        known = data_of(found)
+        comparable = None not in (known, fingerprint)
+        changed = differences(read_config(run), config.to_dict(), but=("space",), places=not comparable)
+        if comparable and known != fingerprint:
+            changed.append(f"the images or their split: fingerprint {known} -> {fingerprint}")
+        if changed:
             raise ValueError(f"trials of {run} are not comparable with this search: {'; '.join(changed[:5])}")
-        trials += [trial for trial in read_trials(run) if compatible(config.space, trial.architecture)]
+        trials += [trial for trial in found if compatible(config.space, trial.architecture)]
     return trials
 
 

@@ -3,7 +3,7 @@
 import doctest
 
 from nas import comparable
-from nas.comparable import may_change_fields
+from nas.comparable import locating_fields, may_change_fields
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.settings import ExecutionSettings, TrainSettings
 
@@ -13,6 +13,13 @@ def test_what_may_change_is_said_at_the_field():
     assert may_change_fields(ExecutionSettings) == {"time_limit_s", "cuda_graph", "threads"}
     assert may_change_fields(DataSettings) == {"cache_dir"}
     assert may_change_fields(TrainSettings) == may_change_fields(AugmentSettings) == frozenset()
+
+
+def test_what_says_where_data_lie_is_said_at_the_field():
+    """How they are split and what becomes of their pixels is no place."""
+    places = {"source", "path", "test_path", "image_column", "label_column", "train_split", "test_split", "options"}
+    assert locating_fields(DataSettings) == places
+    assert locating_fields(TrainSettings) == frozenset()
 
 
 def test_a_field_that_may_change_keeps_its_default():

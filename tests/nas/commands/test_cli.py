@@ -221,6 +221,27 @@ def test_other_images_under_the_same_path_are_refused(run, capsys, tmp_path, mon
     assert len((run / "trials.jsonl").read_text().splitlines()) == 12
 
 
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda config: config.pop("search"), "section 'search' is missing or no mapping"),
+        (lambda config: config["search"].pop("trials"), "search.trials is missing"),
+        (lambda config: config.update(training=None), "section 'training' is missing or no mapping"),
+        (lambda config: config.update(image_size="16 px"), "image_size is '16 px'"),
+    ],
+)
+@pytest.mark.parametrize("command", ["status", "best", "report", "scale --to m"])
+def test_a_damaged_configuration_is_one_line(run, capsys, damage, message, command):
+    """Whatever reads a run says which file is damaged and what it lacks."""
+    config = read_config(run)
+    damage(config)
+    (run / "config.yaml").write_text(yaml_text.dump(config))
+    name, *options = command.split()
+    status, _, err = nas(capsys, name, run, *options)
+    assert (status, err.count("\n")) == (2, 1)
+    assert f"{run}/config.yaml is damaged: {message}" in err
+
+
 def test_rewards_below_0_have_a_best_one(run, capsys):
     """The best of negative rewards is the highest, not a failed trial without any."""
     lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]

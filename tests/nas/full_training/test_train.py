@@ -2,14 +2,18 @@
 
 import json
 import logging
+import shutil
 from dataclasses import replace
 
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from nas.config.train import parse_training
 from nas.full_training.schedule import schedule
 from nas.full_training.train import train
 from nas.trackers.callback import Callback
+from nas.training.checkpoint import load_checkpoint
 from search_space import yaml_text
 from search_space.block_strings import from_block_strings
 
@@ -164,6 +168,48 @@ def test_a_folder_of_something_else_is_refused(recipe, tmp_path):
     with pytest.raises(ValueError, match="is not a training's folder"):
         train(ARCH, recipe, folder=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_training_goes_on_where_its_data_and_its_first_weights_lie_now(recipe, tmp_path):
+    """The same images and the same checkpoint elsewhere are the same training; its folder says where they are now."""
+    images = write_digits(tmp_path / "images")
+    train(ARCH, recipe, folder=tmp_path / "first")
+    data = {**recipe["data"], "source": "folder", "path": str(images), "minival": 0.2, "subset": None}
+    training = {**recipe["training"], "batch_size": 16}
+    begun = {**recipe, "data": data, "training": training, "start_from": str(tmp_path / "first" / "last.pt")}
+    with pytest.raises(KeyboardInterrupt):
+        train(ARCH, begun, folder=tmp_path / "run", callbacks=[Heard(stop_after=1)])
+    (tmp_path / "first").rename(tmp_path / "moved_first")
+    images = images.rename(tmp_path / "moved")
+    moved = begun | {"data": data | {"path": str(images)}, "start_from": str(tmp_path / "moved_first" / "last.pt")}
+    assert train(ARCH, moved, folder=tmp_path / "run").epochs_done == 3
+    assert yaml_text.load((tmp_path / "run" / "train.yaml").read_text())["data"]["path"] == str(images)
+    _, about = load_checkpoint(tmp_path / "run" / "last.pt")
+    assert about["config"]["data"]["path"] == str(images)
+    next(images.glob("0/*.png")).unlink()
+    with pytest.raises(
+        ValueError, match=r"would not go on as it began: the images or their split: fingerprint \w+ -> "
+    ):
+        train(ARCH, moved, folder=tmp_path / "run")
+    shutil.copy(tmp_path / "run" / "last.pt", tmp_path / "other.pt")
+    with pytest.raises(ValueError, match=r"start_from: '.*moved_first/last.pt' -> '.*other.pt'"):
+        train(ARCH, moved | {"start_from": str(tmp_path / "other.pt")}, folder=tmp_path / "run")
+
+
+def test_a_start_that_was_killed_at_once_is_made_again(recipe, tmp_path):
+    """All it left is a lock: that is nobody else's folder."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").touch()
+    assert train(ARCH, recipe, folder=tmp_path / "run").status == "ok"
+
+
+def write_digits(folder):
+    """Sixty of the digits as a folder of images, one folder a class."""
+    digits = load_digits()
+    for i, (pixels, label) in enumerate(zip(digits.images[:60], digits.target, strict=False)):
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels * 15).astype("uint8")).save(folder / str(label) / f"{i}.png")
+    return folder
 
 
 def test_a_schedule_is_data(recipe):
