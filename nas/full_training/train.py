@@ -19,6 +19,7 @@ from nas.runs.folder import locked
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd
 from nas.trackers.display import Display
+from nas.training.settings import check_images_at_once
 from nas.training.step import check_imports
 from search_space.architecture import Architecture
 
@@ -94,6 +95,7 @@ def _listeners(config: TrainConfig, callbacks: Iterable[Callback | str | Mapping
 def _check_workers(workers: int, config: TrainConfig) -> None:
     if workers < 1:
         raise ValueError(f"workers must be >= 1, got {workers}")
+    check_images_at_once(config.training, config.execution, workers)
     for stage in training_stages(config):
         if stage.batch_size % workers:
             raise ValueError(f"a batch of {stage.batch_size} cannot be shared evenly by {workers} workers")

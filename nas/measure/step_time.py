@@ -42,7 +42,7 @@ Training = tuple[TrainSettings, ExecutionSettings]
 
 
 class StepOutOfMemory(Exception):
-    """A training step, or a forward pass, does not fit into the device's memory, even with one image at a time."""
+    """A training step, or a forward pass, does not fit into the device's memory, however small the micro-batches."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def step_time(
         reference_image_size: of the reference network's images; default: the candidate's.
         clock: default: the clock of the settings.
         disturbed: names what disturbs the device at the moment; default: what NVML tells of a GPU.
-    Raises: StepOutOfMemory if not even one image fits. ValueError for a clock that cannot be had on the device.
+    Raises: StepOutOfMemory if not even the smallest micro-batches fit. ValueError for a clock that the device has not.
     """
     shape = (settings.batch_size or batch_size, in_channels, *(settings.image_size or image_size,) * 2)
     clock_name, chosen_clock = choose_clock(settings.clock, device)
@@ -202,11 +202,9 @@ def _look_inside(step: TrainingStep, batch: Batch, clock: Clock) -> tuple[tuple[
             forward, backward, update = (statistics.median(part) for part in zip(*parts, strict=True))
             return (forward, backward, update), peak_memory_mb(step, *batch)
         except (RuntimeError, MemoryError) as error:
-            size = step.micro_batch or len(batch[0])
-            if size == 1 or not is_out_of_memory(error):
+            # Where memory is short and in pieces, a size that fitted may not fit again.
+            if not (is_out_of_memory(error) and step.halve_micro_batch(len(batch[0]))):
                 raise
-        step.micro_batch = (size + 1) // 2  # where memory is short and in pieces, a size that fitted may not fit again
-        step.optimizer.zero_grad(set_to_none=True)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 STATUSES = {
     "ok": "trained and measured",
     "failed": "raised an error, or its process died again and again",
-    "oom": "out of memory, even with one image at a time",
+    "oom": "out of memory, even with the smallest micro-batches",
     "nan": "the loss was not finite",
     "timeout": "ran past its time limit",
     "pruned": "stopped because it could no longer win",

@@ -11,6 +11,7 @@ from nas.config.search import Config
 from nas.config.settings import EVALUATOR
 from nas.data.prepare import Prepared
 from nas.measure import find_measurers
+from nas.training.settings import check_images_at_once
 from nas.trials.answer import find_evaluator
 from rewards import find_reward
 from rewards.measurement import Measurement
@@ -23,6 +24,7 @@ def check_config(config: Config) -> None:
     if config.search.prune == "bound" and config.reward.name != "weighted_product":
         raise ValueError(f"search.prune bound needs the reward weighted_product, not {config.reward.name}")
     check_gpus(config, config.device)
+    check_images_at_once(config.training, config.execution)
     _check_reward(config)
     find_measurers(config.measure)
 

@@ -125,7 +125,7 @@ class ExecutionSettings:
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 autocast where a GPU has it, else fp32
     channels_last: bool = True
-    micro_batch: int | None = None  # images per forward and backward; None = batch_size, halved when memory runs out
+    micro_batch: int | None = None  # at most so many images per forward; None = batch_size, halved if memory runs out
     time_limit_s: float | None = may_change(None)  # decides who may finish, but changes no number
     cuda_graph: Literal["auto", "on", "off"] = may_change("auto")  # auto: where the step can be captured, else eager
     threads: int | None = may_change(None)  # of the CPU; None = as who starts the training decides
@@ -138,6 +138,24 @@ class ExecutionSettings:
 
 
 EXECUTION = ExecutionSettings()  # where nothing else is said
+
+
+def check_images_at_once(settings: TrainSettings, execution: ExecutionSettings, workers: int = 1) -> None:
+    """Refuse to train with one image at a time: batch norm, which every network here has, needs a batch to learn from.
+
+    Args:
+        workers: those that share a batch.
+    Raises: ValueError that names the setting.
+    """
+    given = {"training.batch_size": settings.batch_size, "execution.micro_batch": execution.micro_batch}
+    for name, images in given.items():
+        if images == 1:
+            raise ValueError(f"{name} must be at least 2, for batch norm learns nothing from one image, got 1")
+    if settings.batch_size < 2 * workers:
+        raise ValueError(
+            f"training.batch_size must be at least {2 * workers} for {workers} workers, "
+            f"for batch norm learns nothing from one image, got {settings.batch_size}"
+        )
 
 
 def split_training(record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

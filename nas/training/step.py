@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from nas.training import device as devices
 from nas.training.cuda_graph import CapturedStep, CaptureError
 from nas.training.ema import ExponentialMovingAverage
+from nas.training.micro_batches import even_parts, smallest_part
 from nas.training.objective import make_objective
 from nas.training.optimizers import find_optimizer, make_optimizer
 from nas.training.schedules import learning_rate
@@ -103,8 +104,9 @@ class TrainingStep:
         ema: its moving average, or None.
         autocast_dtype: of convolutions and products, or None.
         precision: `fp32` or `bf16`. memory_format: `channels_last` or `contiguous`.
-        micro_batch: images per forward and backward, or None for the whole batch. It halves itself when memory runs
-            out; batch norm then sees micro-batches, so that accuracy is that of a smaller batch's statistics.
+        micro_batch: at most so many images per forward and backward, or None for the whole batch. It halves itself when
+            memory runs out; batch norm then sees micro-batches, so that accuracy is that of a smaller batch's
+            statistics. Of one image it would have none: with batch norm the smallest micro-batch is two.
         index: updates done.
     """
 
@@ -133,6 +135,7 @@ class TrainingStep:
         self._graphs_allowed = device.type == "cuda" and allowed and workers.count == 1
         self._captured: dict[tuple[object, ...], CapturedStep] = {}
         self._updating = False
+        self._smallest = smallest_part(network)
         self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
 
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -142,14 +145,14 @@ class TrainingStep:
             images: (N, C, H, W) on the device, floating point, normalised.
             labels: what the objective takes: (N,) classes, or (N, classes) probabilities.
         Returns: the mean loss of the batch, detached, on the device; nothing waits for it.
-        Raises: an error for which `is_out_of_memory` holds, if even one image at a time does not fit.
+        Raises: an error for which `is_out_of_memory` holds, if not even the smallest micro-batches fit.
         """
         self._advance()
         while True:
             try:
                 return self._run(images, labels)
             except (RuntimeError, MemoryError) as error:
-                self._halve_micro_batch(len(images), error)
+                self._retry_smaller(len(images), error)
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()  # here, where the error no longer keeps the failed attempt's tensors
 
@@ -165,6 +168,22 @@ class TrainingStep:
         """
         self._advance()
         return self._eager(images, labels, mark)
+
+    def halve_micro_batch(self, batch_size: int) -> bool:
+        """Do with less memory from the next step on; gradients of a step half done are forgotten.
+
+        Args:
+            batch_size: images of the batches that did not fit.
+        Returns: False, and nothing is changed, if micro-batches are as small as can be.
+        """
+        largest = max(even_parts(batch_size, self.micro_batch, self._smallest))
+        smaller = max(even_parts(batch_size, (largest + 1) // 2, self._smallest))
+        if smaller == largest:
+            return False
+        self.micro_batch = smaller
+        self.optimizer.zero_grad(set_to_none=True)
+        self._captured.clear()
+        return True
 
     @property
     def captured(self) -> bool:
@@ -220,10 +239,9 @@ class TrainingStep:
 
     def _micro_batches(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
         """Cut a batch into what one forward takes, each with its share of the batch."""
-        size = self.micro_batch or len(images)
-        for start in range(0, len(images), size):
-            part = images[start : start + size]
-            yield part, labels[start : start + size], len(part) / len(images)
+        sizes = even_parts(len(images), self.micro_batch, self._smallest)
+        for part, part_labels in zip(images.split_with_sizes(sizes), labels.split_with_sizes(sizes), strict=True):
+            yield part, part_labels, len(part) / len(images)
 
     def _loss(self, images: Tensor, labels: Tensor, share: float) -> Tensor:
         """Give the loss, times the part's share of the batch, with its graph."""
@@ -270,13 +288,10 @@ class TrainingStep:
         module = self._module
         return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
-    def _halve_micro_batch(self, batch_size: int, error: BaseException) -> None:
-        size = min(self.micro_batch or batch_size, batch_size)
-        if self._updating or size == 1 or self.workers.count > 1 or not devices.is_out_of_memory(error):
-            # An update needs the same memory whatever the micro-batch, and half an update cannot be repeated; nor can
-            # one worker repeat what the others have gone through.
+    def _retry_smaller(self, batch_size: int, error: BaseException) -> None:
+        # An update needs the same memory whatever the micro-batch, and half an update cannot be repeated; nor can one
+        # worker repeat what the others have gone through.
+        repeatable = not self._updating and self.workers.count == 1
+        if not (repeatable and devices.is_out_of_memory(error) and self.halve_micro_batch(batch_size)):
             raise error
-        self.micro_batch = (size + 1) // 2
-        self.optimizer.zero_grad(set_to_none=True)
-        self._captured.clear()
-        logger.info("out of memory with %d images at a time; trying %d", size, self.micro_batch)
+        logger.info("out of memory; trying %d images at a time", self.micro_batch)

@@ -212,6 +212,7 @@ def test_every_recipe_is_read_and_its_resolved_form_is_the_same_training(path):
         ({"progressive": "none", "image_size": 0}, "image_size must be >= 1, got 0"),
         ({"checkpoint_every": 0}, "checkpoint_every must be >= 1, got 0"),
         ({"data": {"source": "digits", "minival": 0}}, "data.minival leaves no image"),
+        ({"execution": {"micro_batch": 1}}, "execution.micro_batch must be at least 2, for batch norm"),
         ({"training": {"epochs": "ten"}}, "training.epochs: input should be a valid integer, got 'ten'"),
     ],
 )

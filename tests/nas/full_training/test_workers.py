@@ -154,7 +154,8 @@ def test_a_killed_worker_and_a_killed_command_change_nothing(config, by_two, tmp
     ("arguments", "message"),
     [
         (["--workers", "3"], "a batch of 64 cannot be shared evenly by 3 workers"),
-        (["--workers", "64"], "64 workers need 64 CPUs, but Ray has"),
+        (["--workers", "32"], "32 workers need 32 CPUs, but Ray has"),
+        (["--workers", "64"], "training.batch_size must be at least 128 for 64 workers"),
     ],
 )
 def test_workers_that_cannot_be_had_are_one_line(config, tmp_path, capsys, arguments, message):

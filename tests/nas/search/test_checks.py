@@ -75,6 +75,14 @@ def configured(**sections):
     return search_config(**SMALL, **sections)
 
 
+@pytest.mark.parametrize("given", [{"training": {"batch_size": 1}}, {"execution": {"micro_batch": 1}}])
+def test_one_image_at_a_time_is_refused(given):
+    """Batch norm would learn from no batch: a search with such a setting does not begin."""
+    (section,) = given
+    with pytest.raises(ValueError, match=rf"{section}\.\w+ must be at least 2, .*batch norm.*, got 1"):
+        check_config(search_config(**SMALL, **given))
+
+
 @pytest.mark.parametrize(
     ("check", "message"),
     [

@@ -196,6 +196,25 @@ def test_out_of_memory_with_one_image_is_raised() -> None:
     assert network.seen == [8, 4, 2, 1]
 
 
+def test_nine_images_are_five_and_four(make_network: Build) -> None:
+    """Micro-batches of at most eight cut nine images evenly: a single one has no batch's statistics."""
+    network = TooLarge(make_network(), most=99)
+    step_of(network, micro_batch=8)(*batch(9))
+    assert network.seen == [5, 4]
+
+
+@pytest.mark.parametrize(("images", "seen"), [(8, [8, 4, 2]), (9, [9, 5, 3]), (7, [7, 4, 3]), (3, [3]), (2, [2])])
+def test_batch_norm_is_never_left_with_one_image(make_network: Build, images: int, seen: list[int]) -> None:
+    """Halving stops at two images (three, of an odd batch), and what does not fit then is out of memory, not a bug.
+
+    Each attempt fails at its first part: an even one, so that `seen` holds the largest part of each.
+    """
+    network = TooLarge(make_network(), most=0)
+    with pytest.raises(torch.OutOfMemoryError):
+        step_of(network)(*batch(images))
+    assert network.seen == seen
+
+
 def test_other_errors_are_not_retried() -> None:
     """An error that is not about memory passes at once."""
     network = TooLarge(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), most=0, error=ValueError)

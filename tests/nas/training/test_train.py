@@ -208,6 +208,18 @@ def test_out_of_memory_for_good_is_a_status(make_network: Build, digits: Digits)
     assert (result.accuracy, result.epochs_done) == (None, 0)
 
 
+def test_what_does_not_fit_with_two_images_is_oom(make_network: Build, digits: Digits) -> None:
+    """Batch norm is not asked to learn from one image: it would raise, and the candidate would be a bug, not too large.
+
+    The images are 2 px, so that the last stage has a single pixel.
+    """
+    train_batches, eval_batches = digits(64)
+    train_batches.images = train_batches.images[..., :2, :2]
+    network = Limited(make_network(), 1, torch.OutOfMemoryError("CUDA out of memory."))
+    result = train(network, train_batches, eval_batches, small_settings())
+    assert (result.status, result.micro_batch) == ("oom", 2)
+
+
 def test_an_error_in_a_network_is_raised(digits: Digits) -> None:
     """A bug is not swallowed as a bad candidate."""
     with pytest.raises(RuntimeError, match="shapes"):
