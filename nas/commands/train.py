@@ -12,7 +12,7 @@ from nas.architectures import find_architecture
 from nas.commands.arguments import command, count
 from nas.commands.terminal import Column, console, table
 from nas.config.check import load
-from nas.config.train import Stage, TrainConfig, load_training, read_progressive
+from nas.config.train import Stage, TrainConfig, clamped, load_training, read_progressive
 from nas.full_training.schedule import Schedule, schedule
 from nas.runs.text import bars, fixed
 from nas.training.progressive import PRESETS
@@ -130,6 +130,8 @@ def describe(config: TrainConfig) -> int:
         "evaluation": f"{config.eval_image_size} px",
         "compute": f"{planned.compute_share:.0%} of the pixels of {last_size} px throughout",
     }
+    if text := clamped(config):
+        lines["RandAugment"] = text
     for name, text in lines.items():
         console().print(f"{name:<12}  {text}", soft_wrap=True)
     console().print(table(rows, _STAGES))

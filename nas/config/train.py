@@ -167,6 +167,12 @@ def largest_image_size(config: TrainConfig) -> int:
     return max([config.eval_image_size, *(stage.strengths.image_size for stage in training_stages(config))])
 
 
+def clamped(config: TrainConfig) -> str | None:
+    """Say in one line if RandAugment's policy does not define how strong it is to become; None if it does."""
+    strongest = max((stage.augment for stage in training_stages(config)), key=lambda each: each.randaugment_magnitude)
+    return strongest.clamped
+
+
 def changed_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Say what of two resolved configurations keeps the one from going on with the other's training.
 

@@ -5,7 +5,7 @@ Source: Cubuk et al. 2020 (arXiv:1909.13719), with the operations of EfficientNe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -14,10 +14,9 @@ from torch import Tensor
 from nas.data import colour, geometry
 from nas.data.drawn import on_drawn
 from nas.data.mixing import paste, rectangles
+from nas.data.policies import POLICIES, argument
 
 FILL = 128  # grey level of what an operation leaves empty
-FULL = 10.0  # magnitude that gives AutoAugment's full range
-Argument = Callable[[float, Tensor], Tensor]  # (magnitude / FULL, random signs (N,)) -> the operation's argument (N,)
 
 TABLES = {  # of the argument alone
     "invert": colour.invert,
@@ -37,43 +36,6 @@ PIXELS = {"saturation": colour.saturation, "sharpness": colour.sharpness}
 OPERATIONS = (*GEOMETRIC, *TABLES, *IMAGE_TABLES, *PIXELS, "cutout")
 
 
-def _constant(value: Callable[[float], float]) -> Argument:
-    return lambda level, sign: torch.full_like(sign, value(level))
-
-
-_NONE = _constant(lambda level: 0.0)
-_SHARED: Mapping[str, Argument] = {
-    "autocontrast": _NONE,
-    "equalize": _NONE,
-    "invert": _NONE,
-    "rotate": lambda level, sign: 30 * level * sign,  # degrees
-    "shear_x": lambda level, sign: 0.3 * level * sign,
-    "shear_y": lambda level, sign: 0.3 * level * sign,
-    "translate_x": lambda level, sign: 0.45 * level * sign,  # share of the width
-    "translate_y": lambda level, sign: 0.45 * level * sign,
-    "solarize_add": _constant(lambda level: min(110 * level, 128.0)),
-}
-_ENHANCE = ("saturation", "contrast", "brightness", "sharpness")
-
-# increasing: operations with an argument do nothing at 0 and more at more, as timm's `inc` and torchvision do.
-# official: EfficientNetV2's: colours change least at 5, solarize and posterize do less at more; cutout is in.
-POLICIES: Mapping[str, Mapping[str, Argument]] = {
-    "increasing": {
-        **_SHARED,
-        "posterize": _constant(lambda level: max(8.0 - round(4 * level), 1.0)),  # bits kept
-        "solarize": _constant(lambda level: max(256 * (1 - level), 0.0)),  # threshold
-        **{name: lambda level, sign: (1 + 0.9 * level * sign).clamp(min=0.1) for name in _ENHANCE},  # factor
-    },
-    "official": {
-        **_SHARED,
-        "posterize": _constant(lambda level: min(int(4 * level), 8)),
-        "solarize": _constant(lambda level: int(256 * level)),
-        **{name: _constant(lambda level: 1.8 * level + 0.1) for name in _ENHANCE},
-        "cutout": _constant(lambda level: 2 * 40 / 224 * level),  # side as a share of the width: 80 of 224 pixels
-    },
-}
-
-
 def randaugment(
     images: Tensor, layers: int, magnitude: float, policy: str, generator: torch.Generator | None
 ) -> Tensor:
@@ -82,21 +44,21 @@ def randaugment(
     Args:
         images: (N, H, W, C) uint8, H = W.
         layers: operations an image gets, one after the other.
-        magnitude: how strong, FULL = AutoAugment's full range; any number >= 0.
+        magnitude: how strong, >= 0; 10 = AutoAugment's full range.
         policy: a key of POLICIES.
         generator: of every draw.
     Returns: (N, H, W, C) uint8.
     """
-    arguments = {name: POLICIES[policy][name] for name in OPERATIONS if name in POLICIES[policy]}
+    names, size = [name for name in OPERATIONS if name in POLICIES[policy]], images.shape[2]
     place = torch.arange(len(images), device=images.device)
     for _ in range(layers):
         draws = torch.rand(2, len(images), generator=generator, device=images.device)
         # Images that drew the same become neighbours, which a CPU can work on without picking them out.
-        chosen, order = (draws[0] * len(arguments)).to(torch.int64).sort()
+        chosen, order = (draws[0] * len(names)).to(torch.int64).sort()
         images, place = images.index_select(0, order), place.index_select(0, order)
-        sign = torch.where(draws[1] < 0.5, -1.0, 1.0)
-        drawn = {name: chosen == i for i, name in enumerate(arguments)}
-        values = {name: argument(magnitude / FULL, sign) for name, argument in arguments.items()}
+        drawn = {name: chosen == i for i, name in enumerate(names)}
+        low, high = ({name: argument(policy, name, magnitude, sign, size) for name in names} for sign in (-1, 1))
+        values = {name: torch.where(draws[1] < 0.5, low[name], high[name]) for name in names}
         images = apply(images, drawn, values, generator)
     return images.index_select(0, place.argsort())
 

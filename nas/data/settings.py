@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from nas.comparable import LOCATES, locates, may_change
+from nas.data.policies import POLICIES, beyond
 from search_space.lookup import with_hint
 
 # Name of a source in a configuration -> its Reader (see nas/data/source.py), or the module that is one: each imports a
@@ -21,7 +22,6 @@ READERS: dict[str, Any] = {
 }
 _WITHOUT_OPTIONS = tuple(READERS)
 CROPS = ("none", "pad", "resized")
-RANDAUGMENT_POLICIES = ("increasing", "official")
 
 
 class Known(NamedTuple):
@@ -109,15 +109,15 @@ class AugmentSettings:
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)  # resized: width over height
     flip: bool = False  # mirror left-right half of the images; wrong for digits
     randaugment_layers: int = 2  # operations an image gets
-    randaugment_magnitude: float = 0.0  # 10 = AutoAugment's full range; up to 30
-    randaugment_policy: Literal["increasing", "official"] = "increasing"
+    randaugment_magnitude: float = 0.0  # 10 = AutoAugment's full range; up to 30, but increasing ends at 10
+    randaugment_policy: Literal["increasing", "official"] = "increasing"  # timm's, or the paper's: nas/data/policies.py
     erasing: float = 0.0  # share of the images of which a rectangle becomes noise
     mixup_alpha: float = 0.0
     cutmix_alpha: float = 0.0
 
     def __post_init__(self) -> None:
         _one_of("crop", self.crop, CROPS)
-        _one_of("randaugment_policy", self.randaugment_policy, RANDAUGMENT_POLICIES)
+        _one_of("randaugment_policy", self.randaugment_policy, tuple(POLICIES))
         _between("crop_padding", self.crop_padding, 0, 32)
         _between("randaugment_layers", self.randaugment_layers, 0, 16)
         _between("randaugment_magnitude", self.randaugment_magnitude, 0, 30)
@@ -131,6 +131,11 @@ class AugmentSettings:
     def mixes(self) -> bool:
         """Whether labels come out soft: one weight a class instead of one class."""
         return self.mixup_alpha > 0 or self.cutmix_alpha > 0
+
+    @property
+    def clamped(self) -> str | None:
+        """One line if the policy does not define the magnitude and does as at its largest; None if it does."""
+        return beyond(self.randaugment_policy, self.randaugment_magnitude)
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -91,7 +91,8 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
     pixels, first = one.architecture.train_image_size, start.architecture.train_image_size
     assert pixels is not None
     assert first is not None
-    augment = _augment(config)
+    small = config is not None and config["image_size"] < _SMALL
+    augment = _augment(config) | {"randaugment_policy": "increasing" if small else "official"}
     dial, paper = one.dial or 0.0, "the paper's (EfficientNetV2, arXiv:2104.00298, section 5.1)"
     look = {
         "training_from": paper + ("; the batch is the search's." if config else "."),
@@ -101,20 +102,21 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
         "weaker": "",
     }
     progressive = schedule(dial, (min(pixels, round(first * _FIRST_SHARE)), pixels))
-    if config is not None and config["image_size"] < _SMALL:
+    if config is not None and small:
         look = {
             "training_from": f"the search's own, {_LONGER} times as long: the paper's is for ImageNet.",
             "training": _lines(_searchs_training(config)),
             "execution": _execution(config),
             "first": "two thirds of this size's",
-            "weaker": f",\n#           times {pixels}/300, for small images bear less",
+            # Less of the official policy is not weaker: near 0 it makes images black.
+            "weaker": f",\n#           times {pixels}/300, for small images bear less; its policy is weaker at less",
         }
         progressive = replace(
             _weaker(progressive, pixels / 300),
             image_size=(round(pixels * 2 / 3), pixels),
             drop_path=(config["training"]["drop_path"],) * 2,
         )
-    if config is not None and config["image_size"] >= _SMALL and "objective" in _searchs_training(config):
+    if config is not None and not small and "objective" in _searchs_training(config):
         look["training"] += f"\n  objective: {json.dumps(config['training']['objective'])}"
     names = (config or {}).get("plugins")
     return _TEMPLATE.format(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.architectures import find_architecture
-from nas.config.train import TrainConfig, largest_image_size, load_training, parse_training, training_stages
+from nas.config.train import TrainConfig, clamped, largest_image_size, load_training, parse_training, training_stages
 from nas.data.prepare import Prepared, prepare
 from nas.full_training.folder import check_folder
 from nas.full_training.run import train_alone
@@ -22,6 +23,8 @@ from nas.trackers.display import Display
 from nas.training.settings import check_images_at_once
 from nas.training.step import check_imports
 from search_space.architecture import Architecture
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -61,6 +64,8 @@ def train(
     listeners = _listeners(resolved, [*([Display()] if progress else []), *callbacks])
     check_folder(folder)
     check_imports(resolved.training)
+    if text := clamped(resolved):
+        logger.warning("augment.randaugment_magnitude: %s", text)
     _check_workers(workers, resolved)
     prepared = prepare(resolved.data, largest_image_size(resolved), progress=True)
     _check_data(prepared, resolved, test)

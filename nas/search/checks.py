@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import fields, replace
 
 import numpy as np
@@ -18,15 +19,19 @@ from rewards.measurement import Measurement
 from rewards.signature import reads
 from search_space.space import SearchSpace
 
+logger = logging.getLogger(__name__)
+
 
 def check_config(config: Config) -> None:
-    """Check what can be checked without data and devices. Raises ValueError."""
+    """Check what can be checked without data and devices. Raises ValueError, or warns."""
     if config.search.prune == "bound" and config.reward.name != "weighted_product":
         raise ValueError(f"search.prune bound needs the reward weighted_product, not {config.reward.name}")
     check_gpus(config, config.device)
     check_images_at_once(config.training, config.execution)
     _check_reward(config)
     find_measurers(config.measure)
+    if clamped := config.augment.clamped:
+        logger.warning("augment.randaugment_magnitude: %s", clamped)
 
 
 def _check_reward(config: Config) -> None:

@@ -206,6 +206,7 @@ def test_a_runs_family_folder_is_complete_and_trains(timed, capsys, tmp_path):
     assert config.eval_image_size == 16 < m.image_size, "larger images at test time are for resized crops"
     assert config.training.optimizer == "sgd", "as in the search: the paper's recipe is not for digits"
     assert config.progressive.randaugment_magnitude[1] < 2
+    assert config.augment.randaugment_policy == "increasing", "little of the official policy is not weak"
     assert f"nas train {out}/m.json {out}/m.yaml" in (out / "m.yaml").read_text()
     train = ["train", out / "m.json", out / "m.yaml", "--epochs", "1", "--out", tmp_path / "trained"]
     torch.set_num_threads(1)
@@ -220,6 +221,7 @@ def test_recipes_of_s_m_and_l_have_the_papers_strengths(capsys, tmp_path):
     for size in ("s", "m", "l", "xl"):
         config = load_training(tmp_path / f"{size}.yaml", find_architecture(str(tmp_path / f"{size}.json")), {})
         schedules[size] = config.progressive
+        assert config.augment.randaugment_policy == "official", "what the paper's magnitudes are of"
         assert (config.training.optimizer, config.training.epochs, config.training.ema_decay) == (
             "rmsprop",
             350,

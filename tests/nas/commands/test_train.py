@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from nas.cli import main
-from nas.config.train import changed_settings, load_training, parse_training, training_stages
+from nas.config.train import changed_settings, clamped, load_training, parse_training, training_stages
 from nas.full_training.metrics import Metrics
 from nas.training.checkpoint import TrainingState, load_checkpoint
+from nas.training.progressive import PRESETS
 from search_space import yaml_text
 from search_space.block_strings import from_block_strings
 from search_space.families import published
@@ -198,6 +199,21 @@ def test_every_recipe_is_read_and_its_resolved_form_is_the_same_training(path):
     again = parse_training(yaml_text.load(yaml_text.dump(json.loads(json.dumps(config.to_dict())))))
     assert again == config
     assert not changed_settings(config.to_dict(), again.to_dict())
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_no_recipe_is_stronger_than_its_policy_defines(path):
+    """Each of our recipes, also with the paper's schedule, names a policy that goes as far as its magnitudes."""
+    config = load_training(path, published("efficientnetv2_s"), {})
+    assert clamped(config) is None
+    assert config.progressive != PRESETS["paper_s"] or config.augment.randaugment_policy == "official"
+
+
+def test_a_magnitude_beyond_the_policy_is_said(tmp_path, cache, capsys):
+    """The paper's schedule with timm's policy, which ends at 10, is told in a dry run."""
+    config = write_config(tmp_path / "c.yaml", cache, progressive="paper_s")
+    _, out, _ = nas_train(capsys, ARCH, config, "--dry-run")
+    assert "RandAugment   policy increasing ends at 10: 15 does as 10; official goes to 30" in out
 
 
 @pytest.mark.parametrize(
