@@ -3,20 +3,63 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
-_UNKNOWN_RANGE = {"I", "F"}  # 32-bit: no telling which value is white
+from nas.data.sources.records import Encoded
+from nas.data.wide import WIDE_GREY_MODES, Held, Range, held, narrowed, raw_mode, wide_values
+
+GREY_MODES = WIDE_GREY_MODES | {"1", "L", "LA", "La"}
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How the images of a data set become pixels."""
+
+    image_size: int  # height and width, pixels
+    channels: int  # 1 = grey, 3 = RGB
+    grey_only: bool = False  # whether colour is refused
+    given_range: Range | None = None  # black and white of every image, as the settings say
+    found_range: Range | None = None  # of images of more than 8 bits; None = not known yet: they are measured
+
+
+def decode(data: Encoded, how: Decoding) -> tuple[NDArray[np.uint8] | None, Held | None]:
+    """Decode one image.
+
+    Returns: pixels (image_size, image_size, channels), None for an image that has more than 8 bits a value while their
+        range is not known; and what the values of such an image lie between, None for one of 8 bits.
+    Raises: ValueError for colour where it is refused; what Pillow raises if it cannot read the image.
+    """
+    if isinstance(data, np.ndarray) and data.dtype.itemsize > 1:
+        return _from_values(data, how, is_grey(data), None)
+    with open_image(data) as image:
+        grey = _is_grey(image)
+        values = wide_values(data, image)
+        if values is None and how.given_range is None:
+            _check_colour(grey, how)
+            return pixels(image, how.image_size, how.channels), None
+        if values is None:
+            values = np.asarray(ImageOps.exif_transpose(image).convert("L" if grey else "RGB"))
+        return _from_values(values, how, grey, image)
+
+
+def is_grey(data: Encoded) -> bool:
+    """Whether an image has no colour, by its header or shape."""
+    if isinstance(data, np.ndarray):
+        return data.ndim == 2 or data.shape[2] == 1
+    with open_image(data) as image:
+        return _is_grey(image)
 
 
 def open_image(data: bytes | Path | NDArray[np.uint8]) -> Image.Image:
-    """Open an image file, its content, or pixels (H, W) or (H, W, 3); only the header is read."""
+    """Open an image file, its content, or pixels (H, W), (H, W, 1) or (H, W, 3); only the header is read."""
     if isinstance(data, np.ndarray):
-        return Image.fromarray(data)
+        return Image.fromarray(data[..., 0] if data.ndim == 3 and data.shape[2] == 1 else data)
     return Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
 
 
@@ -24,20 +67,37 @@ def pixels(image: Image.Image, image_size: int, channels: int) -> NDArray[np.uin
     """Decode, turn upright, resize the shorter side (bicubic, antialiased) and cut out the centre.
 
     Args:
-        image: as `open_image` gives it.
+        image: of 8 bits a value at most, as `open_image` or `narrowed` gives it.
         image_size: height and width wanted; an image that has them keeps its pixels exactly.
         channels: 1 = grey, 3 = RGB; converted where the image is otherwise.
     Returns: (image_size, image_size, channels).
-    Raises: ValueError for a format whose white is unknown; what Pillow raises if it cannot read the image.
+    Raises: ValueError for an image of more bits; what Pillow raises if it cannot read the image.
     """
-    if image.mode in _UNKNOWN_RANGE:
-        raise ValueError(f"pixels of 32 bits (mode {image.mode}) have no known range; save them with 8 or 16 bits")
+    if image.mode in WIDE_GREY_MODES:
+        raise ValueError(f"values of more than 8 bits (mode {image.mode}) have no known range")
     # A JPEG decoder can halve a large photograph while reading it; twice the size is left for the resize to average.
     image.draft(None, (2 * image_size, 2 * image_size))
     ImageOps.exif_transpose(image, in_place=True)
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     image = image.convert("L" if channels == 1 else "RGB")
     if image.size != (image_size, image_size):
         image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BICUBIC)
     return np.asarray(image).reshape(image_size, image_size, channels)
+
+
+def _from_values(
+    values: NDArray[Any], how: Decoding, grey: bool, image: Image.Image | None
+) -> tuple[NDArray[np.uint8] | None, Held]:
+    _check_colour(grey, how)
+    between = held(values)
+    if (value_range := how.given_range or how.found_range) is None:
+        return None, between
+    return pixels(narrowed(values, value_range, image), how.image_size, how.channels), between
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode in GREY_MODES or raw_mode(image).startswith("LA")
+
+
+def _check_colour(grey: bool, how: Decoding) -> None:
+    if how.grey_only and not grey:
+        raise ValueError("is in colour, while the images looked at first are grey: set channels to 3 or 1")

@@ -23,7 +23,7 @@ from nas.data.source import reader
 from nas.data.splits import split_train
 
 logger = logging.getLogger(__name__)
-FORMAT = 1  # of the arrays and of how images are decoded; a change makes every cache entry new
+FORMAT = 2  # of the arrays and of how images are decoded; a change makes every cache entry new
 SplitName = Literal["train", "minival", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "minival", "test")
 
@@ -63,21 +63,25 @@ def prepare(settings: DataSettings, image_size: int, progress: bool = False) -> 
     Args:
         settings: which data set, how split.
         image_size: height and width, pixels.
-        progress: whether to draw a bar on a terminal.
+        progress: whether somebody looks on: a bar is drawn on a terminal, and warnings about the data are said again.
     Raises: ValueError if the source is missing or wrong, an image cannot be read, or a split would be empty.
     """
     if image_size < 1:
         raise ValueError(f"image_size must be at least 1, got {image_size}")
     images = {"format": FORMAT, "source": settings.source, "size": image_size, "channels": settings.channels}
+    images |= {"value_range": settings.value_range}
     key = _key(images | reader(settings).identity(settings))
     root = settings.cache
     root.mkdir(parents=True, exist_ok=True)
     folder = root / key
+    built = False
     if not folder.is_dir():
         with _alone(root, key):
-            if not folder.is_dir():
+            if built := not folder.is_dir():
                 _build(settings, image_size, folder, progress)
     info = load_info(folder)
+    for line in info.warnings if built or progress else ():
+        logger.warning("%s", line)
     return _split(settings, folder, info)
 
 
@@ -111,7 +115,8 @@ def _build(settings: DataSettings, image_size: int, folder: Path, progress: bool
         scratch.mkdir()
         source = reader(settings).read(settings, scratch, progress)
         logger.info("decoding %s images into %s", settings.source, folder)
-        save_info(write_arrays(source, image_size, settings.channels, work, progress), work)
+        info = write_arrays(source, image_size, settings.channels, work, progress, settings.value_range)
+        save_info(info, work)
         shutil.rmtree(scratch)
         work.rename(folder)
     except BaseException:

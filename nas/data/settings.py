@@ -58,6 +58,9 @@ class DataSettings:
     test_split: str = locates("test")  # hf; empty = no test split
     subset: int | None = None  # training images used, stratified; None = all
     channels: Literal[1, 3] | None = None  # None = as the images are
+    # The values of black and white in every image. None = 0 and 255; where images have more than 8 bits, 0 and the
+    # largest number of 8, 10, 12, 14 or 16 bits, whichever are the fewest that hold all training images.
+    value_range: tuple[float, float] | None = None
     minival: float = 0.1  # held out of train, stratified: a share below 1, or a number of images; 0 = none
     seed: int = 0  # of the split
     # What a source of your own wants to be told besides.
@@ -77,6 +80,8 @@ class DataSettings:
             raise ValueError(f"source hf names its test split by test_split, not test_path ({self.test_path!r})")
         if self.channels not in (None, 1, 3):
             raise ValueError(f"channels must be 1, 3 or null, got {self.channels!r}")
+        if self.value_range is not None:
+            _ascending("value_range", self.value_range)
         if self.subset is not None and self.subset < 1:
             raise ValueError(f"subset must be at least 1 image or null, got {self.subset!r}")
         if not (0 <= self.minival < 1 or (self.minival >= 1 and float(self.minival).is_integer())):
@@ -146,6 +151,11 @@ def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
 def _between(name: str, value: float, low: float, high: float) -> None:
     if not (low <= value <= high and math.isfinite(value)):
         raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value!r}")
+
+
+def _ascending(name: str, pair: tuple[float, float]) -> None:
+    if len(pair) != 2 or not pair[0] < pair[1] or not all(math.isfinite(value) for value in pair):
+        raise ValueError(f"{name} must be two numbers, black < white, or null, got {pair!r}")
 
 
 def _ordered(name: str, pair: tuple[float, float], high: float) -> None:

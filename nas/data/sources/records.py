@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Encoded = bytes | Path | NDArray[np.uint8]  # an image file's content, the file, or pixels (H, W) or (H, W, 3)
+# An image file's content, the file, or pixels (H, W), (H, W, 1) or (H, W, 3): bytes of which 255 is white, or numbers
+# of more bits, whose white is sought in the whole data set (see nas/data/wide.py).
+Encoded = bytes | Path | NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from nas.data.settings import AugmentSettings, DataSettings
     ({"minival": -0.1}, "minival must be a share below 1 or a whole number of images, got -0.1"),
     ({"minival": 1.5}, "got 1.5"),
     ({"minival": float("nan")}, "got nan"),
+    ({"value_range": (255, 0)}, r"value_range must be two numbers, black < white, or null, got \(255, 0\)"),
+    ({"value_range": (0, float("inf"))}, "value_range must be two numbers"),
     ({"seed": -1}, "seed must be at least 0"),
 ])  # fmt: skip
 def test_bad_data_settings(given: dict[str, Any], message: str) -> None:
