@@ -52,6 +52,8 @@ COLUMNS: dict[str, Column] = {
     "macs": Column("multiply-accumulates of one image", better="less", heading="MACs", write=short, low=0),
     "activations": Column("outputs of convolutions and linear layers", better="less", write=short, low=0),
     "accuracy": Column("top-1 on minival", better="more", write=fixed(4), low=0, high=1),
+    "accuracy_se": Column("standard error of accuracy, from the minival's size", write=fixed(4), low=0, high=1),
+    "minival_images": Column("images that accuracy and loss were measured on", heading="minival", low=1),
     "loss": Column("mean cross-entropy on minival", better="less", write=fixed(4)),
     "curve": Column("one record an epoch"),
     "metrics": Column("further numbers by name, each a column of its own in tables"),
@@ -73,6 +75,7 @@ COLUMNS: dict[str, Column] = {
     "peak_memory_mb": Column("most that a training step's tensors take", "MiB", "less", "MiB", fixed(1), low=0),
     "data_wait_share": Column("share of the training time spent waiting for data", better="less", low=0, high=1),
     "reward": Column("what the search maximises", better="more", write=fixed(4)),
+    "reward_se": Column("standard error of reward, from those of accuracy and S", write=fixed(4), low=0),
     "reward_name": Column("a key of REWARDS"),
     "w": Column("the reward's exponent of the step time"),
     "v": Column("the reward's exponent of the parameters"),
@@ -87,6 +90,8 @@ COLUMNS: dict[str, Column] = {
     "git_commit": Column("of the toolkit"),
     "data_fingerprint": Column("of every pixel, label and split"),
     "schema_version": Column("of the record"),
+    # of tables alone: what a trial is beside the others
+    "told_apart": Column("whether it is worse than the best for sure (95 %), not by luck", heading="apart"),
     # metrics that measurers of ours add
     "inference_ms": Column("median latency of one image", "ms", "less", "infer ms", fixed(2), low=0),
     "inference_batch_ms": Column("median latency of a training batch", "ms", "less", "batch ms", fixed(2)),

@@ -54,6 +54,8 @@ class Trial:
     macs: int | None = None
     activations: int | None = None
     accuracy: float | None = None  # top-1 on minival, [0, 1]
+    accuracy_se: float | None = None  # standard error of accuracy, from the minival's size: seeds are not in it
+    minival_images: int | None = None  # that accuracy and loss were measured on
     loss: float | None = None  # on minival
     curve: tuple[Mapping[str, Any], ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)  # what else was measured, by name
@@ -75,6 +77,7 @@ class Trial:
     peak_memory_mb: float | None = None
     data_wait_share: float | None = None  # share of the training time spent waiting for data, [0, 1]
     reward: float | None = None
+    reward_se: float | None = None  # standard error of reward, from those of accuracy and S
     reward_name: str | None = None
     w: float | None = None
     v: float | None = None
@@ -171,7 +174,7 @@ def trial_of(architecture: Architecture, answer: Mapping[str, Any]) -> Trial:
 
 def is_metric(name: str) -> bool:
     """Whether a column of the trial table is a metric: neither a trial's own nor a decision's, such as `stage1_op`."""
-    return name not in _KINDS and name not in ("architecture", "arch_id") and not re.match(r"stage\d+_", name)
+    return not (name in _KINDS or name in _OF_TABLES or re.match(r"stage\d+_", name))
 
 
 def _check_metric(name: str) -> None:
@@ -227,4 +230,5 @@ def _str(name: str, value: Any) -> str:
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {"float": _float, "int": _int, "bool": _bool, "str": _str}
 _MEASURED = {f.name for f in fields(Measurement)}
+_OF_TABLES = ("architecture", "arch_id", "told_apart")
 _KINDS = {f.name: str(f.type).partition(" ")[0] for f in fields(Trial) if f.name != "architecture"}

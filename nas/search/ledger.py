@@ -177,7 +177,7 @@ class Ledger:
         ]
         if unlike:
             error = f"not comparable: {'; '.join(unlike)}"
-            return dataclasses.replace(trial, status="failed", reward=None, error=error)
+            return dataclasses.replace(trial, status="failed", reward=None, reward_se=None, error=error)
         if trial.device_name not in {t.device_name for t in self.trials}:
             logger.warning(
                 "trials now come from %s, too: their step times are compared by the ratio to the reference's",

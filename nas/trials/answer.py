@@ -73,8 +73,8 @@ def so_far(architecture: Architecture, fields: Mapping[str, Any]) -> Trial:
     Args:
         fields: what the evaluator reported after an epoch, `curve` among it.
     """
-    stopped = {"status": "pruned", "error": f"stopped after epoch {len(fields['curve'])}", "reward": None}
-    return trial_of(architecture, {**fields, **stopped})
+    stopped = {"status": "pruned", "error": f"stopped after epoch {len(fields['curve'])}"}
+    return trial_of(architecture, {**fields, **stopped, "reward": None, "reward_se": None})
 
 
 def hard_limit_s(time_limit_s: float | None) -> float | None:

@@ -20,13 +20,15 @@ from nas.measure.device_lock import DeviceLock
 from nas.measure.fields import timing_fields
 from nas.measure.step_time import StepOutOfMemory, StepTime, step_time
 from nas.training.device import device_name, limit_threads, resolve_device, set_up
+from nas.training.objective import make_objective
 from nas.training.result import EpochResult, TrainResult
 from nas.training.settings import ExecutionSettings, TrainSettings
 from nas.training.train import train
 from nas.trials.answer import Report
-from nas.trials.scoring import score
+from nas.trials.scoring import score, score_error
 from nas.trials.task import Task
 from rewards import reward_settings
+from rewards.uncertainty import accuracy_error
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.network import Network, build_network
@@ -65,14 +67,15 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
         curve.append(epoch.to_dict())
         if epoch.accuracy is None:
             return True
-        so_far = answer | {"curve": curve, "accuracy": epoch.accuracy, "loss": epoch.loss}
+        so_far = answer | {"curve": curve, "loss": epoch.loss} | _accuracy(epoch.accuracy, task, prepared)
         so_far["metrics"] = _joined(answer["metrics"], epoch.metrics)
-        return report(so_far | {"reward": score(so_far, task.reward.name, task.reward.settings)})
+        return report(so_far | _scores(so_far, task))
 
     result = _train(network, task, prepared, device, lock, seed, left_s, on_epoch)
-    answer |= _training_fields(result) | {"metrics": _joined(answer["metrics"], result.metrics)}
+    answer |= _training_fields(result) | _accuracy(result.accuracy, task, prepared)
+    answer["metrics"] = _joined(answer["metrics"], result.metrics)
     if result.status == "ok":
-        answer["reward"] = score(answer, task.reward.name, task.reward.settings)
+        answer |= _scores(answer, task)
     return answer | {"device_s": (time.perf_counter() - start) * task.device_share}
 
 
@@ -218,11 +221,26 @@ def _known_before(architecture: Architecture, task: Task, prepared: Prepared, de
     }
 
 
+def _accuracy(accuracy: float | None, task: Task, prepared: Prepared) -> dict[str, Any]:
+    """Give the accuracy with its error, where that is known: of a share of the images, as top-1 is."""
+    fields: dict[str, Any] = {"accuracy": accuracy, "minival_images": prepared.minival}
+    objective = make_objective(task.training)
+    if accuracy is not None and objective.accuracy in objective.counted and 0 <= accuracy <= 1:
+        fields["accuracy_se"] = accuracy_error(accuracy, prepared.minival)
+    return fields
+
+
+def _scores(fields: Mapping[str, Any], task: Task) -> dict[str, float]:
+    name, settings = task.reward.name, task.reward.settings
+    scored = {"reward": score(fields, name, settings)}
+    error = score_error({**fields, **scored}, name, settings, confidence=task.step_time.confidence)
+    return scored | {"reward_se": error}
+
+
 def _training_fields(result: TrainResult) -> dict[str, Any]:
     return {
         "status": result.status,
         "error": result.error,
-        "accuracy": result.accuracy,
         "loss": result.loss,
         "curve": result.curve,
         "micro_batch": result.micro_batch,

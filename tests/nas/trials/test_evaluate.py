@@ -10,6 +10,8 @@ import nas
 from nas.measure import MEASURERS
 from nas.measure.device_lock import DeviceLock
 from nas.runs.trial import trial_of
+from nas.training.objective import Classification
+from nas.training.settings import OBJECTIVES
 
 
 @pytest.fixture
@@ -50,6 +52,37 @@ def test_one_architecture_is_evaluated_as_a_trial_would_be(config):
     paper = first.accuracy * first.s_normalised**-0.07 * first.p_normalised**-0.05
     assert first.reward == pytest.approx(paper)
     assert torch.get_num_threads() == threads
+
+
+def test_an_accuracy_and_a_reward_say_how_sure_they_are(config):
+    """By the images of minival; the reward is a multiple of the accuracy, and S has an interval, too."""
+    config = replace(config, step_time=replace(config.step_time, min_pairs=6, max_pairs=6))
+    reports = []
+    trial = nas.evaluate(config.space.sample(np.random.default_rng(1)), config, seed=3, on_epoch=reports.append)
+    assert trial.minival_images == nas.prepare(config.data, config.image_size).minival
+    right = trial.accuracy * trial.minival_images
+    assert right == pytest.approx(round(right))
+    adjusted, images = (right + 2) / (trial.minival_images + 4), trial.minival_images + 4
+    assert trial.accuracy_se == pytest.approx((adjusted * (1 - adjusted) / images) ** 0.5)
+    assert trial.reward_se >= trial.accuracy_se / trial.accuracy * trial.reward * 0.99
+    assert all(each.accuracy_se > 0 and each.reward_se is None for each in reports)
+
+
+@pytest.mark.parametrize(("counts", "known"), [(True, True), (False, False)])
+def test_an_objective_s_own_accuracy_has_an_error_if_it_is_a_mean_over_images(config, monkeypatch, counts, known):
+    """What is no share of the images, such as an F1 score, errs otherwise: nothing is claimed of it."""
+
+    class Other(Classification):
+        accuracy = "accuracy" if counts else "score"
+
+        def metrics(self, sums, images):
+            return super().metrics(sums, images) | ({} if counts else {"score": 0.3})
+
+    monkeypatch.setitem(OBJECTIVES, "other", Other)
+    config = replace(config, training=replace(config.training, objective="other", epochs=1))
+    trial = nas.evaluate(config.space.sample(np.random.default_rng(1)), config, seed=3)
+    assert trial.status == "ok", trial.error
+    assert ((trial.accuracy_se is not None), (trial.minival_images is not None)) == (known, True)
 
 
 def test_a_configuration_may_be_given_as_a_run_has_it(config):
