@@ -1,6 +1,21 @@
-"""Settings of every test."""
+"""Settings of every test. On a machine that came with a GPU and little else, packages of tests may be missing."""
 
-from hypothesis import settings
+try:
+    from hypothesis import settings
+except ImportError:
+    settings = None
 
-settings.register_profile("project", deadline=None)  # a busy machine is no failure
-settings.load_profile("project")
+if settings is not None:
+    settings.register_profile("project", deadline=None)  # a busy machine is no failure
+    settings.load_profile("project")
+
+
+def pytest_addoption(parser, pluginmanager):
+    """Without pytest-timeout its setting in pyproject.toml would be an unknown one, and end everything."""
+    if not pluginmanager.hasplugin("timeout"):
+        parser.addini("timeout", "read by pytest-timeout, which is not here: tests run without a limit")
+
+
+def pytest_configure(config):
+    if not config.pluginmanager.hasplugin("timeout"):
+        config.addinivalue_line("markers", "timeout(seconds): read by pytest-timeout, which is not here")

@@ -154,13 +154,15 @@ def _prepare(
         return _warmed_up(candidate, reference, eager, warmup, batches, clock)
     try:
         steps = _warmed_up(candidate, reference, (settings, execution), warmup, batches, clock)
-        if {steps.candidate.micro_batch, steps.reference.micro_batch} == {execution.micro_batch}:
+        both = steps.candidate, steps.reference
+        if not any(step.no_room or step.micro_batch != execution.micro_batch for step in both):
             return steps
+        del both
         del steps
     except StepOutOfMemory:
         pass
-    # Each graph keeps its own memory, where eager steps take turns; so smaller micro-batches may not be the candidate's
-    # fault. Without graphs they are.
+    # Graphs keep their memory, where eager steps take turns; so smaller micro-batches may not be the candidate's fault.
+    # Without graphs they are. Nor is one captured step to be compared with one that had no room for it.
     logger.info("no room for two captured steps: timing eager ones")
     torch.cuda.empty_cache()
     return replace(_warmed_up(candidate, reference, eager, warmup, batches, clock), marks=frozenset({EAGER}))

@@ -107,6 +107,7 @@ class TrainingStep:
         micro_batch: at most so many images per forward and backward, or None for the whole batch. It halves itself when
             memory runs out; batch norm then sees micro-batches, so that accuracy is that of a smaller batch's
             statistics. Of one image it would have none: with batch norm the smallest micro-batch is two.
+        no_room: whether the step goes on without a graph because memory ran out in capturing it.
         index: updates done.
     """
 
@@ -124,12 +125,11 @@ class TrainingStep:
         self.settings, self.execution, self.objective = settings, execution, make_objective(settings)
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
         self.micro_batch = execution.micro_batch
-        self.index = 0
+        self.no_room, self.index = False, 0
         self.optimizer = make_optimizer(network, settings, device)
         self.ema = None if settings.ema_decay is None else ExponentialMovingAverage(network, settings.ema_decay)
         self.autocast_dtype = autocast_dtype(execution, device)
-        self.precision = precision_name(execution, device)
-        self.memory_format = memory_format_name(execution)
+        self.precision, self.memory_format = precision_name(execution, device), memory_format_name(execution)
         self._module = workers.synchronised(network)
         allowed = execution.cuda_graph != "off" and optimizer_of(settings.optimizer).capturable
         self._graphs_allowed = device.type == "cuda" and allowed and workers.count == 1
@@ -184,6 +184,12 @@ class TrainingStep:
         self.optimizer.zero_grad(set_to_none=True)
         self._captured.clear()
         return True
+
+    def drop_graphs(self) -> None:
+        """Give the memory of captured steps back and go on without."""
+        self._graphs_allowed = False
+        self._captured.clear()
+        torch.cuda.empty_cache()
 
     @property
     def captured(self) -> bool:
@@ -277,10 +283,9 @@ class TrainingStep:
             if self.execution.cuda_graph == "on":
                 raise
             logger.warning("the training step cannot be captured as a CUDA graph, going on without: %s", error)
-            self._graphs_allowed = self._updating = False
-            self._captured.clear()
+            self.no_room, self._updating = devices.is_out_of_memory(error), False
             self.optimizer.zero_grad(set_to_none=True)
-        torch.cuda.empty_cache()  # here, where the error no longer keeps the failed attempt's tensors
+        self.drop_graphs()  # here, where the error no longer keeps the failed attempt's tensors
         return self._eager(images, labels)
 
     def _apart(self) -> AbstractContextManager[None]:

@@ -4,9 +4,6 @@ import random
 
 import pytest
 
-from nas.algorithms import ALGORITHMS
-from nas.runs.trial import trial_of
-from nas.search.ledger import Ledger
 from search_space.cost import count
 
 CONFIG = {"space": {"name": "small", "image_size": 16}, "image_size": 16, "search": {"trials": 12}}
@@ -36,8 +33,12 @@ def answer(architecture, rng):
 @pytest.fixture
 def run(tmp_path):
     """Twelve trials, of which one failed and one ran out of memory."""
-    from nas.config.search import parse  # not above: on a GPU machine without pydantic the tests of the GPU still run
+    # Not above: on a machine that has a GPU and few packages the tests of the GPU still run.
+    from nas.algorithms import ALGORITHMS
+    from nas.config.search import parse
+    from nas.runs.trial import trial_of
     from nas.search.continuation import open_run
+    from nas.search.ledger import Ledger
 
     config, folder, rng = parse(CONFIG), tmp_path / "run", random.Random(0)
     run_id = open_run(folder, config)

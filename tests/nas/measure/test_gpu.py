@@ -116,19 +116,58 @@ def test_out_of_memory_halves_the_micro_batch(device, cuda_graph):
 
 
 def test_timing_leaves_no_memory_taken(device):
-    """Both captured steps, networks and graphs, are gone when the timing is over, without a garbage collection."""
-    gc.collect()
-    torch.cuda.empty_cache()
-    before = torch.cuda.memory_reserved(device)
-    networks = build_network(SMALL, 10), build_network(SMALL, 10)
+    """Both captured steps, networks and graphs, are gone when the timing is over, without a garbage collection.
+
+    A first timing leaves what cuBLAS keeps for as long as the process lives: a workspace for each stream it worked on,
+    of 4 to 33 MiB by the GPU. Later timings use the same streams, and leave nothing.
+    """
+    reserved = []
     gc.disable()
     try:
-        step_time(*networks, QUICK, TrainSettings(), execution=CAPTURED, **shape(device))
-        del networks
-        torch.cuda.empty_cache()
-        assert torch.cuda.memory_reserved(device) - before < 100 << 20  # cuBLAS keeps some
+        for _ in range(3):
+            networks = build_network(SMALL, 10), build_network(SMALL, 10)
+            step_time(*networks, QUICK, TrainSettings(), execution=CAPTURED, **shape(device))
+            del networks
+            torch.cuda.empty_cache()
+            reserved.append(torch.cuda.memory_reserved(device))
     finally:
         gc.enable()
+    assert max(reserved[1:]) - reserved[0] < 4 << 20
+
+
+def test_two_captured_steps_take_the_memory_of_one(device):
+    """Candidate and reference that take 60 % of what is free each are both captured, with the whole batch."""
+    torch.cuda.empty_cache()
+    image = torch.cuda.mem_get_info(device)[0] * 6 // 10 // 8
+    measured = step_time(
+        Hungry(image), Hungry(image), QUICK, TrainSettings(), execution=CAPTURED, **shape(device, batch_size=8)
+    )
+    assert (measured.micro_batch, measured.marks) == (8, ())
+
+
+class HungryInGraphs(Hungry):
+    """Takes its bytes only while it is captured, and runs out of memory then."""
+
+    def forward(self, x):
+        if not torch.cuda.is_current_stream_capturing():
+            return self.linear(x.mean((2, 3)))
+        hold = super().forward(x)
+        raise torch.OutOfMemoryError(f"CUDA out of memory after {hold.shape}")
+
+
+def test_a_capture_that_runs_out_of_memory_keeps_none(device):
+    """The step goes on eagerly, and says that it had no room; 200 MiB that the capture took are free again."""
+    batch = make_batch((8, 3, 8, 8), 10, EXECUTION, device)
+    step = make_step(HungryInGraphs(25 << 20), TrainSettings(), device=device, total_steps=9, execution=EXECUTION)
+    for _ in range(WARM_UP_STEPS):
+        step(*batch)
+    before = torch.cuda.memory_reserved(device)
+    losses = [step(*batch).item() for _ in range(3)]
+    assert len(set(losses)) == 3
+    assert step.no_room
+    assert not step.captured
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved(device) - before < 10 << 20
 
 
 class Peeks(nn.Module):

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from search_space.architecture import Architecture, Stage
@@ -37,6 +36,8 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def digits() -> Callable[[int], tuple[TensorBatches, TensorBatches]]:
     """Give train and evaluation batches of scikit-learn's digits, 1 x 8 x 8, for a batch size."""
+    from sklearn.datasets import load_digits  # not above: on a GPU machine without it the tests of the GPU still run
+
     data = load_digits()
     order = torch.randperm(len(data.target), generator=torch.Generator().manual_seed(0))
     images = ((torch.tensor(data.images, dtype=torch.float32)[:, None] / 16 - 0.3) / 0.35)[order]
