@@ -185,11 +185,12 @@ class TrainingStep:
         self._captured.clear()
         return True
 
-    def drop_graphs(self) -> None:
-        """Give the memory of captured steps back and go on without."""
-        self._graphs_allowed = False
+    def drop_graphs(self) -> bool:
+        """Give the memory of captured steps back and go on without; False if there was none to give."""
+        any_captured, self._graphs_allowed = self.captured, False
         self._captured.clear()
         torch.cuda.empty_cache()
+        return any_captured
 
     @property
     def captured(self) -> bool:

@@ -7,13 +7,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nas.training import device as devices
+from nas.training.batches import Batch, Batches, batches_of
 from nas.training.checkpoint import TrainingState, restore, state_of
 from nas.training.evaluate import evaluate
 from nas.training.progressive import Strengths, stage_batch_size
@@ -25,16 +25,6 @@ from nas.training.workers import ALONE, Workers
 logger = logging.getLogger(__name__)
 
 CHECK_STEPS = 32  # on a GPU the loss is looked at this often, since looking waits for the device
-
-
-class Batches(Protocol):
-    """Batches of one split that are on the device."""
-
-    def __len__(self) -> int:
-        """Batches an epoch."""
-
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the batches of an epoch, counted from 0: images (N, C, H, W); labels (N,) or soft (N, classes)."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +87,7 @@ def train(
         clock: seconds.
     Returns: TrainResult; a loss that is not finite, memory that runs out and the time limit are statuses, not errors.
     Raises: ValueError if there are no batches, the objective or optimiser cannot be imported, `resume` is of another
-        network, or several workers have a time limit.
+        network, or several workers have a time limit. BatchOutOfMemory if memory runs out in making a batch.
         RuntimeError if memory runs out in one of several workers: the others would wait for it.
     """
     if workers.count > 1 and execution.time_limit_s is not None:
@@ -240,7 +230,7 @@ class _Training:
     def _epoch(self, step: TrainingStep, epoch: int, batches: Batches) -> EpochResult:
         start = self._now()
         total, number, images_done, image_size, lr = torch.zeros((), device=self.device), 0, 0, 0, 0.0
-        for number, (images, labels) in enumerate(self._waited_for(batches.epoch(epoch)), start=1):
+        for number, (images, labels) in enumerate(self._waited_for(self._made(batches, epoch)), start=1):
             self._pause()
             lr = step.learning_rate()
             total += step(images, labels)
@@ -257,7 +247,7 @@ class _Training:
     def _evaluate(self, step: TrainingStep, result: EpochResult, batches: Batches) -> EpochResult:
         evaluated = evaluate(
             self.network if step.ema is None else step.ema.network,
-            self._timed(batches.epoch(result.epoch)),
+            self._timed(self._made(batches, result.epoch)),
             dtype=step.autocast_dtype,
             channels_last=self.execution.channels_last,
             workers=self.workers,
@@ -266,7 +256,11 @@ class _Training:
         self._check_finite(evaluated.loss, result.epoch)
         return replace(result, loss=evaluated.loss, accuracy=evaluated.accuracy, metrics=evaluated.metrics)
 
-    def _waited_for(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _made(self, batches: Batches, epoch: int) -> Iterator[Batch]:
+        assert self.step is not None
+        return batches_of(batches, epoch, self.step.drop_graphs)
+
+    def _waited_for(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         while True:
             start = self.clock()
             batch = next(batches, None)
@@ -275,7 +269,7 @@ class _Training:
                 return
             yield batch
 
-    def _timed(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
             self._check_time()
             yield batch

@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nas.training.batches import BatchOutOfMemory
+from nas.training.device import is_out_of_memory
 from nas.training.result import EpochResult, TrainResult
 from nas.training.settings import ExecutionSettings, TrainSettings
+from nas.training.step import TrainingStep
 from nas.training.train import train
 
 Build = Callable[..., nn.Module]
@@ -218,6 +221,49 @@ def test_what_does_not_fit_with_two_images_is_oom(make_network: Build, digits: D
     network = Limited(make_network(), 1, torch.OutOfMemoryError("CUDA out of memory."))
     result = train(network, train_batches, eval_batches, small_settings())
     assert (result.status, result.micro_batch) == ("oom", 2)
+
+
+class Hungry:
+    """Batches of which the second cannot be made, until somebody makes room."""
+
+    def __init__(self, batches: object) -> None:
+        self.batches, self.room = batches, False
+
+    def __len__(self) -> int:
+        return len(self.batches)  # type: ignore[arg-type]
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for i, batch in enumerate(self.batches.epoch(number)):  # type: ignore[attr-defined]
+            if i == 1 and not self.room:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            yield batch
+
+
+def test_memory_that_runs_out_in_a_batch_is_not_the_candidates(make_network: Build, digits: Digits) -> None:
+    """Augmentation that does not fit is an error that says so, not the status of the network; so with evaluation."""
+    train_batches, eval_batches = digits(64)
+    for source in ((Hungry(train_batches), eval_batches), (train_batches, Hungry(eval_batches))):
+        with pytest.raises(BatchOutOfMemory, match=r"while a batch was loaded.*lower training.batch_size") as caught:
+            train(make_network(), *source, small_settings(epochs=1))
+        assert not is_out_of_memory(caught.value)
+
+
+def test_graphs_make_room_for_a_batch(make_network: Build, digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What captured steps keep is given back, and the training is that of one with enough memory."""
+    train_batches, eval_batches = digits(64)
+    expected = train(make_network(), train_batches, eval_batches, small_settings())
+    hungry = Hungry(train_batches)
+    made: list[bool] = []
+
+    def drop(step: TrainingStep) -> bool:
+        made.append(True)
+        hungry.room = True
+        return True
+
+    monkeypatch.setattr(TrainingStep, "drop_graphs", drop)
+    result = train(make_network(), hungry, eval_batches, small_settings())
+    assert outcome(result) == outcome(expected)
+    assert made == [True]
 
 
 def test_an_error_in_a_network_is_raised(digits: Digits) -> None:
