@@ -35,6 +35,11 @@ class Found:
         constraints = self.config["space"]["constraints"]
         return constraints["num_classes"], constraints["in_channels"]
 
+    @property
+    def image_size(self) -> int | None:
+        """What the run was searched at, pixels; None where it is no run's."""
+        return None if self.config is None else int(self.config["image_size"])
+
 
 What = Architecture | os.PathLike[str] | str  # whatever an architecture may be asked for as
 

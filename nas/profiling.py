@@ -95,5 +95,4 @@ def profile(
 
 def _image_size(found: Found) -> int:
     """What it trains at, is evaluated at, or was searched at."""
-    searched = found.config["image_size"] if found.config else None
-    return found.architecture.train_image_size or found.architecture.image_size or searched or 224
+    return found.architecture.train_image_size or found.architecture.image_size or found.image_size or 224

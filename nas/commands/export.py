@@ -13,13 +13,16 @@ from nas.commands.terminal import console
 def add(commands: Any) -> None:
     """Declare the arguments of `nas export`."""
     sub = command(commands, "export", "write a trained network for other tools", run)
-    sub.add_argument("what", metavar="CHECKPOINT", help="file, folder of a training (its best), or ARCH (untrained)")
+    sub.add_argument("what", metavar="CHECKPOINT", help="file, folder of a training, or ARCH (untrained)")
     sub.add_argument("--to", default="json", metavar="A,B", help="of json, timm, onnx, torchscript (default: json)")
+    sub.add_argument(
+        "--weights", choices=("final", "best"), help="of a training: after the last epoch (default) or best on minival"
+    )
     sub.add_argument("--out", type=Path, default=Path("exports"), metavar="DIR", help="default: exports")
     sub.add_argument("--name", default="model", help="of the files, without ending (default: model)")
     sub.add_argument("--image-size", type=count, metavar="PX", help="default: what it was evaluated at")
-    sub.add_argument("--num-classes", type=count, metavar="N", help="of an ARCH (default: 1000)")
-    sub.add_argument("--in-channels", type=count, metavar="N", help="of an ARCH (default: 3)")
+    sub.add_argument("--num-classes", type=count, metavar="N", help="of an ARCH (default: its run's, or 1000)")
+    sub.add_argument("--in-channels", type=count, metavar="N", help="of an ARCH (default: its run's, or 3)")
 
 
 def run(a: argparse.Namespace) -> int:
@@ -31,6 +34,7 @@ def run(a: argparse.Namespace) -> int:
         to=a.to.split(","),
         out=a.out,
         name=a.name,
+        weights=a.weights,
         image_size=a.image_size,
         num_classes=a.num_classes,
         in_channels=a.in_channels,

@@ -9,13 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nas.architectures import Found
 from nas.commands.arguments import add_format, command, count, numbers, setting
 from nas.commands.terminal import Column, console, show, table
 from nas.runs.columns import column
+from nas.runs.folder import config_if_run
 from nas.runs.ranking import ranked
 from nas.runs.status import status as status_of
 from nas.runs.text import duration, fixed, short
 from nas.runs.trial import Trial, is_metric
+from search_space.cost import count as count_cost
 from search_space.cost import stage_cost, stage_inputs
 
 _SHOWN = ("trial_id", "arch_id", "status", "reward", "accuracy", "s_normalised", "step_time_ms", "params", "macs")
@@ -183,7 +186,7 @@ def best(run: Path, *, form: str, n: int, reward: str | None, settings: Mapping[
     _show(rows, form)
     if form == "table" and rows:
         chosen = {trial.trial_id: trial for trial in opened.trials}[rows[0]["trial_id"]]
-        show_winner(replace(chosen, reward=rows[0]["reward"]))
+        show_winner(replace(chosen, reward=rows[0]["reward"]), run)
     return 0
 
 
@@ -226,15 +229,17 @@ def show_ranking(trials: Sequence[Trial], n: int = 10) -> None:
     _show([{**trial.to_dict(), **trial.metrics} for trial in best[:n]], "table")
 
 
-def show_winner(trial: Trial) -> None:
-    """Print a run's best trial: its numbers, then stage by stage."""
+def show_winner(trial: Trial, run: Path) -> None:
+    """Print a run's best trial: its numbers, then stage by stage; what it does not say of its images, the run does."""
     architecture = trial.architecture
-    size = trial.image_size or architecture.image_size or 224
+    found = Found(architecture, trial.arch_id, run, config_if_run(run.parent if run.suffix == ".jsonl" else run))
+    size = trial.image_size or found.image_size or architecture.image_size or 224
+    cost = count_cost(architecture, size, *found.classes)
     rows = []
     for number, (stage, channels, height) in enumerate(stage_inputs(architecture, size), start=1):
-        cost = stage_cost(stage, channels, height)
+        one = stage_cost(stage, channels, height)
         shape = {"stage": number, **vars(stage), "op": stage.label, "input": f"{channels} x {height} x {height}"}
-        rows.append(shape | {"params": cost.params, "macs": cost.macs})
+        rows.append(shape | {"params": one.params, "macs": one.macs})
     numbers = f"reward {trial.reward:.4f}" if trial.reward is not None else "no reward"
     if trial.accuracy is not None:
         numbers += f", accuracy {trial.accuracy:.4f}"
@@ -248,7 +253,7 @@ def show_winner(trial: Trial) -> None:
     console().print(
         f"stem {architecture.stem_channels} channels, stride {architecture.stem_stride}; "
         f"head {architecture.head_channels}; "
-        f"{short(trial.params or 0)} params, {short(trial.macs or 0)} MACs at {size} px"
+        f"{short(trial.params or cost.params)} params, {short(trial.macs or cost.macs)} MACs at {size} px"
     )
     console().print(table(rows, _STAGES))
 

@@ -85,7 +85,7 @@ def search(
         display.on_message(f"the time is up; {len(found)} trials are in {folder}. The same command goes on from there")
     show_ranking(found)
     if best := ranked(found)[:1]:
-        show_winner(best[0])
+        show_winner(best[0], folder)
         return 0
     return 1 if found else 0
 

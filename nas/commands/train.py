@@ -18,6 +18,7 @@ from nas.runs.text import bars, fixed
 from nas.training.progressive import PRESETS
 
 if TYPE_CHECKING:
+    from nas.full_training.folder import Weights
     from nas.trackers.callback import TrainingEnd
 
 
@@ -32,7 +33,12 @@ def add(commands: Any) -> None:
     sub.add_argument(
         "--from", type=Path, metavar="FILE", dest="start_from", help="checkpoint to start from (fine-tune)"
     )
-    sub.add_argument("--test", action="store_true", help="evaluate the final weights on the test split, once")
+    sub.add_argument("--test", action="store_true", help="evaluate the weights on the test split, once")
+    sub.add_argument(
+        "--weights",
+        choices=("final", "best"),
+        help="those to --test: after the last epoch (default) or best on minival",
+    )
     sub.add_argument("--workers", type=count, default=1, metavar="N", help="train together with Ray Train (default: 1)")
     sub.add_argument("--address", metavar="A", help="Ray cluster of the workers (default: this machine)")
     sub.add_argument("--dry-run", action="store_true", help="print the schedule and do nothing")
@@ -48,6 +54,7 @@ def run(a: argparse.Namespace) -> int:
         epochs=a.epochs,
         start_from=a.start_from,
         test=a.test,
+        weights=a.weights,
         dry_run=a.dry_run,
         workers=a.workers,
         address=a.address,
@@ -68,18 +75,22 @@ def train_command(
     workers: int = 1,
     address: str | None = None,
     plugins: Sequence[str] = (),
+    weights: Weights | None = None,
 ) -> int:
     """Train, or go on with a training that was stopped; give the exit status: 1 where it ended without a result.
 
     Args:
         progressive: a preset, `none` or a YAML file of ProgressiveSettings; None = what the configuration says.
         start_from: a checkpoint of ours to take the first weights from.
-        test: evaluate the final weights on the test split, once.
+        test: evaluate weights on the test split, once.
         workers: processes that train together, each with its share of the batch.
         address: of a Ray cluster for several workers; None = this machine.
         plugins: besides those of the configuration.
+        weights: those to test; None = the final ones.
     Raises: ValueError for whatever the user can fix.
     """
+    if weights is not None and not test:
+        raise ValueError("--weights says which weights to test: add --test, or give it to `nas export`")
     config = load_training(path, find_architecture(arch), _changed(progressive, epochs, start_from))
     if dry_run:
         return describe(config)
@@ -94,6 +105,7 @@ def train_command(
         workers=workers,
         address=address,
         test=test,
+        weights=weights or "final",
         callbacks=[display],
         plugins=plugins,
         progress=False,  # the display is this command's
@@ -112,7 +124,8 @@ def _outcome(end: TrainingEnd, test: bool) -> Iterator[str]:
     yield f"minival accuracy {end.accuracy:.4f} after {end.epochs_done} epochs; {best}"
     if test and end.test:
         scores = f"test accuracy {end.test['accuracy']:.4f}, loss {end.test['loss']:.4f}"
-        yield f"{scores}, {end.test['images']} images: of the final weights, once"
+        choice = end.test.get("choice", "final")
+        yield f"{scores}, {end.test['images']} images: of the {choice} weights, once"
 
 
 def describe(config: TrainConfig) -> int:

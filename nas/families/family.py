@@ -107,8 +107,8 @@ def scale(
     [('params-30M', '30M'), ('params-60M', '60M')]
     """
     given = {"to": to, "params": params, "macs": macs, "step_time": step_time, "rule": rule}
-    law = rule_of(rule)
     found = find(what)
+    law = rule_for(found, rule)
     found = replace(found, architecture=start_of(found, image_size))
     targets = _targets({"params": params, "macs": macs, "step_time": step_time})
     _check_different([size for _, size, _ in targets] or to)
@@ -131,8 +131,22 @@ def start_of(found: Found, image_size: int | None = None) -> Architecture:
     if image_size is not None and image_size < 1:
         raise ValueError(f"image_size must be >= 1, got {image_size}")
     if image_size is None and architecture.image_size is None and found.config is not None:
-        image_size = found.config["image_size"]
+        image_size = found.image_size
     return architecture if image_size is None else replace(architecture, image_size=image_size, train_image_size=None)
+
+
+def rule_for(found: Found, name: str) -> Rule:
+    """Give the rule as it holds for what a family grows from.
+
+    That networks train at smaller images than they are used at is for resized crops, which show things larger than they
+    are. A run without them trains its candidates at the size that it evaluates them at, and so does its family.
+
+    Raises: ValueError if there is no rule of that name.
+    """
+    rule = rule_of(name)
+    if found.config is None or found.config["augment"].get("crop") == "resized":
+        return rule
+    return replace(rule, train_share=1.0)
 
 
 def rule_of(name: str) -> Rule:

@@ -132,8 +132,7 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
         augment=_lines(augment),
         dial=dial,
         progressive=_lines(_changed(asdict(progressive), ProgressiveSettings, always=_SHOWN)),
-        # Resized crops show things larger than they are, so that larger images fit them at test time; others do not.
-        eval_image_size=one.architecture.image_size if augment["crop"] == "resized" else pixels,
+        eval_image_size=one.architecture.image_size,
         **look,
     )
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nas import plugins
 from nas.config.train import TrainConfig, changed_settings
@@ -23,6 +23,10 @@ from search_space.network import Network, build_network
 RUN = "train.json"  # what makes a folder a training's: where it came from
 CONFIG, METRICS, RESULT = "train.yaml", "metrics.jsonl", "result.json"
 LAST, BEST = "last.pt", "best.pt"
+Weights = Literal["final", "best"]
+# Which weights are tested and exported: those after the last epoch, unless it is said otherwise. The best of many
+# epochs was chosen by its accuracy on minival, and is partly lucky there.
+CHECKPOINTS: dict[Weights, str] = {"final": LAST, "best": BEST}
 
 About = dict[str, Any]  # what a checkpoint says beside the state: config, provenance, data, ...
 
@@ -149,6 +153,31 @@ def network_of(path: Path) -> tuple[Network, TrainingState, dict[str, Any]]:
     return network, state, about
 
 
+def check_weights(weights: str) -> None:
+    """Raise ValueError unless it says which weights of a training are meant."""
+    if weights not in CHECKPOINTS:
+        raise ValueError(f"weights must be {' or '.join(CHECKPOINTS)}, got {weights!r}")
+
+
+def known_test(path: Path, epochs: int) -> dict[str, Any] | None:
+    """Give how a checkpoint in a training's folder does on the test split; None if that was not asked.
+
+    Args:
+        epochs: after which the checkpoint was written: a result may be older.
+    """
+    result = read_result(path.parent)
+    test: dict[str, Any] | None = result.get("test")
+    if test is None or path.name != CHECKPOINTS[tested(test)]:
+        return None
+    return test if test.get("epochs", result["epochs_done"]) == epochs else None
+
+
+def tested(test: Mapping[str, Any]) -> Weights:
+    """Say which weights a test was of; there were only the final ones once."""
+    choice: Weights = test.get("choice", "final")
+    return choice
+
+
 def read_result(folder: Path) -> dict[str, Any]:
     """Give what the result says; nothing if there is none."""
     path = folder / RESULT
@@ -159,7 +188,7 @@ def write_result(folder: Path, result: TrainResult, test: Mapping[str, Any] | No
     """Write what came out.
 
     Args:
-        test: how the final weights do on the test split, if that was asked.
+        test: how the weights that were asked for do on the test split, if any were.
     """
     best = best_epoch(result.curve)
     summary = {key: value for key, value in asdict(result).items() if key != "curve"}

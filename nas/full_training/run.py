@@ -15,21 +15,24 @@ from nas.data.batches import Batches
 from nas.data.prepare import Prepared, SplitName
 from nas.data.settings import AugmentSettings
 from nas.full_training.folder import (
+    BEST,
     METRICS,
     About,
+    Weights,
     begin,
     best_epoch,
     keep,
     kept_state,
     read_result,
     start_from,
+    tested,
     write_config,
     write_result,
 )
 from nas.full_training.metrics import Metrics, whole_lines
 from nas.runs.folder import provenance
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd, TrainingInfo
-from nas.training.checkpoint import TrainingState
+from nas.training.checkpoint import TrainingState, load_checkpoint
 from nas.training.device import device_name, limit_threads, resolve_device
 from nas.training.evaluate import evaluate
 from nas.training.objective import make_objective
@@ -44,7 +47,9 @@ from search_space.network import Network, build_network
 Kept = tuple[TrainingState, About]
 
 
-def train_alone(folder: Path, config: TrainConfig, prepared: Prepared, test: bool, listeners: Callbacks) -> TrainingEnd:
+def train_alone(
+    folder: Path, config: TrainConfig, prepared: Prepared, test: Weights | None, listeners: Callbacks
+) -> TrainingEnd:
     """Train in this process, in a folder of which it holds the lock.
 
     Raises: ValueError if the folder holds a training that `config` or the data would change, or a device is not there.
@@ -127,7 +132,7 @@ def train_in(
     folder: Path,
     config: TrainConfig,
     prepared: Prepared,
-    test: bool,
+    test: Weights | None,
     device: torch.device,
     kept: Kept | None,
     origin: Mapping[str, Any],
@@ -138,7 +143,7 @@ def train_in(
     """Train, or go on from what the folder keeps; the first worker writes checkpoints, metrics and the result.
 
     Args:
-        test: evaluate the final weights on the test split, unless that was done before.
+        test: weights to evaluate on the test split, unless that was done before.
         kept: what `kept_state` gave.
         origin: the provenance of a training that begins.
         workers: those that train together: each calls this.
@@ -188,11 +193,11 @@ def train_in(
             workers=workers,
         )
     if result.status == "ok":
-        tested = read_result(folder).get("test")
-        if test and tested is None:
-            tested = _test(config, network, batches("test"), workers)
+        known = read_result(folder).get("test")
+        if test and (known is None or tested(known) != test):
+            known = _test(folder, config, network, batches("test"), test, workers)
         if first:
-            write_result(folder, result, tested)
+            write_result(folder, result, known)
     return result
 
 
@@ -237,7 +242,20 @@ def _batches(
     )
 
 
-def _test(config: TrainConfig, network: Network, batches: Batches, workers: Workers) -> dict[str, Any]:
+def _test(
+    folder: Path, config: TrainConfig, network: Network, batches: Batches, choice: Weights, workers: Workers
+) -> dict[str, Any]:
+    """Evaluate weights on the test split.
+
+    Args:
+        network: holds the final weights; afterwards those that were tested.
+    """
+    epochs, which = config.training.epochs, "final, after the last epoch"
+    if choice == "best":
+        workers.wait()  # for the first, which writes it
+        state, _ = load_checkpoint(folder / BEST)
+        network.load_state_dict(state.weights)
+        epochs, which = len(state.curve), f"best on minival, after epoch {len(state.curve)}"
     evaluated = evaluate(
         network,
         batches.epoch(0),
@@ -246,4 +264,5 @@ def _test(config: TrainConfig, network: Network, batches: Batches, workers: Work
         workers=workers,
         objective=make_objective(config.training),
     )
-    return {**evaluated.to_dict(), "image_size": config.eval_image_size, "weights": "final, after the last epoch"}
+    about = {"image_size": config.eval_image_size, "weights": which, "choice": choice, "epochs": epochs}
+    return evaluated.to_dict() | about

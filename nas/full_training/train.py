@@ -13,7 +13,7 @@ from typing import Any
 from nas.architectures import find_architecture
 from nas.config.train import TrainConfig, clamped, largest_image_size, load_training, parse_training, training_stages
 from nas.data.prepare import Prepared, prepare
-from nas.full_training.folder import check_folder
+from nas.full_training.folder import Weights, check_folder, check_weights
 from nas.full_training.run import train_alone
 from nas.plugins import load as load_plugins
 from nas.runs.folder import locked
@@ -35,6 +35,7 @@ def train(
     workers: int = 1,
     address: str | None = None,
     test: bool = False,
+    weights: Weights = "final",
     callbacks: Iterable[Callback | str | Mapping[str, Any]] = (),
     plugins: Sequence[str] | str = (),
     progress: bool = True,
@@ -50,7 +51,9 @@ def train(
         folder: of the training; made if it is not there.
         workers: processes that train together with Ray Train, each with its share of every batch.
         address: of a Ray cluster for them, such as `auto`; None = this machine.
-        test: evaluate the final weights on the test split, unless that was done before.
+        test: evaluate weights on the test split, unless that was done before.
+        weights: which ones: final (after the last epoch, averaged where EMA is on), or best (on minival). They are
+            what `export_model` exports by the same choice.
         callbacks: told what happens: callbacks, or what a configuration may name. Besides them those that the
             configuration names, and TensorBoard where tensorboardX is installed.
         plugins: modules to import here and in every worker, besides those that the configuration names.
@@ -61,6 +64,7 @@ def train(
     plugins = [plugins] if isinstance(plugins, str) else plugins
     load_plugins(plugins)  # what is read next may name theirs
     resolved, folder = _with_plugins(_resolved(config, architecture), plugins), Path(folder)
+    check_weights(weights)
     listeners = _listeners(resolved, [*([Display()] if progress else []), *callbacks])
     check_folder(folder)
     check_imports(resolved.training)
@@ -72,10 +76,10 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, "training"):
         if workers == 1 and address is None:
-            return train_alone(folder, resolved, prepared, test, listeners)
+            return train_alone(folder, resolved, prepared, weights if test else None, listeners)
         from nas.full_training.workers import train_together  # with Ray, which a training alone does not wait for
 
-        return train_together(folder, resolved, prepared, test, listeners, workers, address)
+        return train_together(folder, resolved, prepared, weights if test else None, listeners, workers, address)
 
 
 def _resolved(

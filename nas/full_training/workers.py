@@ -17,7 +17,7 @@ from nas.cluster.connection import connect, disconnect
 from nas.cluster.trainer import run_workers
 from nas.config.train import TrainConfig, largest_image_size, parse_training
 from nas.data.prepare import Prepared, prepare
-from nas.full_training.folder import METRICS, kept_state
+from nas.full_training.folder import METRICS, Weights, kept_state
 from nas.full_training.metrics import Metrics, whole_lines
 from nas.full_training.run import origin_of, told, train_in, training_end, training_info
 from nas.runs.folder import locked, noise_to
@@ -33,7 +33,7 @@ def train_together(
     folder: Path,
     config: TrainConfig,
     prepared: Prepared,
-    test: bool,
+    test: Weights | None,
     listeners: Callbacks,
     count: int,
     address: str | None,
@@ -81,7 +81,7 @@ def train_together(
 def _work(
     folder: Path,
     config: Mapping[str, Any],
-    test: bool,
+    test: Weights | None,
     origin: Mapping[str, Any],
     workers: Workers,
     device: torch.device,

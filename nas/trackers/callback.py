@@ -59,7 +59,7 @@ class TrainingEnd:
     loss: float | None  # on minival
     best_accuracy: float | None  # of the most accurate epoch, the first of equals
     best_epoch: int | None  # counted from 0
-    test: Mapping[str, Any] | None  # how the final weights do on the test split, where that was asked
+    test: Mapping[str, Any] | None  # how the weights asked for do on the test split, where any were
 
 
 class Callback:

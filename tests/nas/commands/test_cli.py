@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,10 @@ import pytest
 
 from nas.cli import main
 from nas.runs.folder import locked, read_config
+from nas.runs.text import short
 from search_space import yaml_text
+from search_space.architecture import Architecture
+from search_space.cost import count
 
 
 def nas(capsys, *arguments):
@@ -240,6 +244,20 @@ def test_a_damaged_configuration_is_one_line(run, capsys, damage, message, comma
     status, _, err = nas(capsys, name, run, *options)
     assert (status, err.count("\n")) == (2, 1)
     assert f"{run}/config.yaml is damaged: {message}" in err
+
+
+def test_the_winner_has_the_sizes_of_its_run(run, capsys):
+    """Where a trial says neither params, MACs nor image size, as one of an evaluator's own may not, the run does."""
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    for record in lines:
+        record |= {"params": None, "macs": None, "image_size": None}
+        record["architecture"]["image_size"] = 224
+    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in lines))
+    best = max((r for r in lines if r["reward"] is not None), key=lambda r: r["reward"])
+    cost = count(Architecture.from_dict(best["architecture"]), 16, 10, 1)  # the digits'
+    _, out, _ = nas(capsys, "best", run)
+    assert f"{short(cost.params)} params, {short(cost.macs)} MACs at 16 px" in " ".join(out.split())
+    assert re.search(r"\d x 16 x 16|\d x 8 x 8", out), "and so have its stages' inputs"
 
 
 def test_rewards_below_0_have_a_best_one(run, capsys):

@@ -16,7 +16,7 @@ import torch
 from nas.cli import main
 from nas.config.train import changed_settings, clamped, load_training, parse_training, training_stages
 from nas.full_training.metrics import Metrics
-from nas.training.checkpoint import TrainingState, load_checkpoint
+from nas.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from nas.training.progressive import PRESETS
 from search_space import yaml_text
 from search_space.block_strings import from_block_strings
@@ -169,6 +169,36 @@ def test_the_test_split_is_used_once_and_said(tmp_path, cache, capsys):
     assert "test accuracy 0.1250" in nas_train(capsys, ARCH, config, "--out", tmp_path / "run", "--test")[2]
 
 
+def test_what_is_tested_is_what_is_exported(tmp_path, cache, capsys):
+    """The same word means the same weights, by default the final ones; their accuracies stand in the exported file."""
+    config = write_config(tmp_path / "c.yaml", cache, training={**CONFIG["training"], "epochs": 2})
+    run = tmp_path / "run"
+    assert nas_train(capsys, ARCH, config, "--out", run, "--test")[0] == 0
+    best, about = load_checkpoint(run / "best.pt")
+    # As if the first epoch had been the best, by weights that know nothing.
+    worse = replace(best, ema={name: torch.zeros_like(value) for name, value in best.ema.items()}, curve=best.curve[:1])
+    save_checkpoint(run / "best.pt", worse, about)
+    final = json.loads((run / "result.json").read_text())["test"]
+    for weights in ("best", "final"):
+        status, _, err = nas_train(capsys, ARCH, config, "--out", run, "--test", "--weights", weights)
+        assert status == 0
+        assert f"of the {weights} weights, once" in err
+        test = json.loads((run / "result.json").read_text())["test"]
+        assert main(["export", str(run), "--weights", weights, "--out", str(tmp_path / weights)]) == 0
+        said = json.loads((tmp_path / weights / "model.json").read_text())["provenance"]
+        assert said["test_accuracy"] == test["accuracy"]
+        assert said["epochs"] == test["epochs"] == {"best": 1, "final": 2}[weights]
+        assert Path(said["checkpoint"]).name == {"best": "best.pt", "final": "last.pt"}[weights]
+    assert test == final
+    assert main(["export", str(run), "--out", str(tmp_path / "default")]) == 0
+    assert json.loads((tmp_path / "default" / "model.json").read_text())["provenance"] == said
+    assert main(["export", str(run), "--weights", "best", "--out", str(tmp_path / "untested")]) == 0
+    untested = json.loads((tmp_path / "untested" / "model.json").read_text())["provenance"]
+    assert untested["test_accuracy"] is None, "that of other weights is not theirs"
+    capsys.readouterr()
+    assert nas_train(capsys, ARCH, config, "--out", run, "--weights", "best")[0] == 2
+
+
 def test_a_dry_run_prints_the_schedule_without_torch(tmp_path, cache):
     """The schedule can be read on any machine at once: torch is not even imported."""
     config = write_config(tmp_path / "c.yaml", cache)
@@ -258,7 +288,7 @@ def test_a_trained_network_is_exported_with_its_recipe(tmp_path, cache, capsys):
     asked = ["export", str(tmp_path / "run"), "--to", "json,timm", "--out", str(tmp_path / "exports")]
     assert main(asked) == 0
     said = json.loads((tmp_path / "exports" / "model.json").read_text())
-    state, about = load_checkpoint(tmp_path / "run" / "best.pt")
+    state, about = load_checkpoint(tmp_path / "run" / "last.pt")
     assert said["recipe"] == about["config"]
     assert (said["num_classes"], said["in_channels"], said["image_size"]) == (10, 1, 12)
     assert said["provenance"]["minival_accuracy"] == state.curve[-1]["accuracy"]

@@ -25,12 +25,29 @@ def test_a_trainings_folder_gives_its_weights(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_the_best_checkpoint_goes_before_the_last(tmp_path):
-    """Where a training kept both, its best is what is exported."""
+def test_the_final_weights_are_exported_unless_the_best_are_asked_for(tmp_path):
+    """Where a training kept both; a file that is named is itself, and what is not there is said."""
     for name in ("best.pt", "last.pt"):
         shutil.copy(KEPT / "last.pt", tmp_path / name)
-    (path,) = export_model(tmp_path, out=tmp_path / "out").files
+    for weights, name in ((None, "last.pt"), ("final", "last.pt"), ("best", "best.pt")):
+        (path,) = export_model(tmp_path, out=tmp_path / "out", weights=weights).files
+        assert json.loads(path.read_text())["provenance"]["checkpoint"] == str(tmp_path / name)
+    (path,) = export_model(tmp_path / "best.pt", out=tmp_path / "out").files
     assert json.loads(path.read_text())["provenance"]["checkpoint"] == str(tmp_path / "best.pt")
+    with pytest.raises(ValueError, match=r"best\.pt is no folder of a training, of which final weights could be"):
+        export_model(tmp_path / "best.pt", weights="final")
+    (tmp_path / "last.pt").unlink()
+    with pytest.raises(ValueError, match=r"has no last\.pt, but best\.pt: name that file"):
+        export_model(tmp_path)
+    with pytest.raises(ValueError, match="weights must be final or best, got 'last'"):
+        export_model(tmp_path, weights="last")
+
+
+def test_a_runs_winner_has_the_runs_classes_channels_and_size(run, tmp_path):
+    """An untrained winner is the network that was searched, not one of 1000 classes and colour images."""
+    (path,) = export_model(run, out=tmp_path / "out").files
+    record = json.loads(path.read_text())
+    assert (record["num_classes"], record["in_channels"], record["image_size"]) == (10, 1, 16)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit's of itself
