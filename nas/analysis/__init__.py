@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nas.analysis.certainty import estimates
     from nas.analysis.frame import (
         best,
         hypervolume_over_time,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "best",
+    "estimates",
     "hypervolume_over_time",
     "load",
     "load_epochs",
@@ -34,4 +36,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'nas.analysis' has no attribute {name!r}; it has: {', '.join(__all__)}")
-    return getattr(import_module("nas.analysis.frame"), name)
+    return getattr(import_module("nas.analysis." + ("certainty" if name == "estimates" else "frame")), name)

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nas.analysis.certainty import fields_of, reward_errors, scored, with_errors, with_told_apart
+from nas.measure.settings import StepTimeSettings
 from nas.runs.columns import objective
 from nas.runs.folder import CONFIG, read_config, read_trials, trial_log
 from nas.runs.log import read_lines
-from nas.runs.ranking import counts
 from nas.runs.trial import Trial, is_metric
 from nas.trials.scoring import score
 from rewards.pareto import hypervolume, pareto_front
@@ -35,7 +36,8 @@ def load(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     Args:
         run: a run folder or a `trials.jsonl`, or several of them (rows stand in that order; `run_id` tells them apart).
     Returns: the trial's scalar fields, `architecture` as canonical JSON, then the decisions of the run's space (every
-        field of every stage where the run's configuration is missing). Unknown numbers are NaN.
+        field of every stage where the run's configuration is missing). Unknown numbers are NaN. Standard errors that an
+        earlier version did not log are computed.
     Raises: ValueError if there is no log, or a line of it is no trial.
     """
     if isinstance(run, str | Path):
@@ -64,28 +66,29 @@ def load_epochs(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
 
 
 def best(frame: pd.DataFrame, n: int = 10) -> pd.DataFrame:
-    """Give the `n` rows of highest reward among trials that were answered ok, best first."""
-    return frame[_scored(frame)].nlargest(n, "reward")
+    """Give the `n` rows of highest reward among trials that were answered ok, best first.
+
+    Returns: the rows, with `told_apart`: whether each is worse than the best for sure, see `estimates`.
+    """
+    return with_told_apart(frame[scored(frame)].nlargest(n, "reward"), frame)
 
 
-def _scored(frame: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which rows count in a ranking."""
-    return np.array(
-        [counts(status, reward) for status, reward in zip(frame["status"], frame["reward"], strict=True)], bool
-    )
+def rescore(
+    frame: pd.DataFrame, name: str, settings: Mapping[str, float], *, confidence: float = StepTimeSettings.confidence
+) -> pd.DataFrame:
+    """Give the table with `reward` and its error computed anew, without training anything: other exponents or reward.
 
-
-def rescore(frame: pd.DataFrame, name: str, settings: Mapping[str, float]) -> pd.DataFrame:
-    """Give the table with `reward` computed anew, without training anything: other exponents, another reward.
-
+    Args:
+        name, settings: of the reward.
+        confidence: of the intervals of S.
     Raises: ValueError for an unknown reward or setting, or one that needs what no trial measured.
     """
     ok = frame["status"] == "ok"
-    others = {*_FIELDS, "arch_id", *decision_columns(frame)}
-    numbers = records(frame[[column for column in frame.columns if column not in others]][ok])  # the metrics
-    rewards = [score(row | {"metrics": m}, name, settings) for row, m in zip(records(frame[ok]), numbers, strict=True)]
-    again = frame.assign(reward=math.nan, reward_name=name, w=settings.get("w"), v=settings.get("v"))
-    again.loc[ok, "reward"] = rewards
+    again = frame.assign(
+        reward=math.nan, reward_se=math.nan, reward_name=name, w=settings.get("w"), v=settings.get("v")
+    )
+    again.loc[ok, "reward"] = [score(fields, name, settings) for fields in fields_of(frame[ok])]
+    again.loc[ok, "reward_se"] = reward_errors(again[ok], name, settings, confidence)
     return again
 
 
@@ -95,11 +98,12 @@ def pareto(frame: pd.DataFrame, columns: Sequence[str] = OBJECTIVES) -> pd.DataF
     Args:
         columns: numeric columns, metrics among them; `-` before a name means less is better, `+` more. Without a sign
             it is as COLUMNS of nas/runs/columns.py says.
+    Returns: the rows, with `told_apart`: whether each is worse than the trial of highest reward for sure.
     Raises: ValueError for a column that the table has not, or one of which no direction is known.
     """
     ok, names, maximise = _measured(frame, columns)
     front = ok.iloc[list(pareto_front(ok[list(names)].to_numpy(dtype=float), maximise))]
-    return front.sort_values(names[0], ascending=not maximise[0])
+    return with_told_apart(front.sort_values(names[0], ascending=not maximise[0]), frame)
 
 
 def hypervolume_over_time(
@@ -189,13 +193,16 @@ def decision_columns(frame: pd.DataFrame) -> list[str]:
 
 def _load_one(run: Path) -> pd.DataFrame:
     log = trial_log(run)
-    space = SearchSpace.from_dict(read_config(log.parent)["space"]) if (log.parent / CONFIG).exists() else None
-    rows = [_row(record, space) for record in read_lines(log)]
+    config = read_config(log.parent) if (log.parent / CONFIG).exists() else {}
+    space = SearchSpace.from_dict(config["space"]) if config else None
+    lines = read_lines(log)
+    rows = [_row(record, space) for record in lines]
     if not rows:
-        return pd.DataFrame(columns=_FIELDS).astype(dict.fromkeys((*OBJECTIVES, "reward"), "float64"))
+        return pd.DataFrame(columns=_FIELDS).astype(dict.fromkeys((*OBJECTIVES, "reward", "reward_se"), "float64"))
     frame = pd.DataFrame(rows)
     numeric = [name for name in frame.columns if frame[name].map(lambda v: v is None or _is_number(v)).all()]
-    return frame.astype({name: "float64" for name in numeric if frame[name].isna().any()})
+    frame = frame.astype({name: "float64" for name in numeric if frame[name].isna().any()})
+    return with_errors(frame, config, (record.get("curve") for record in lines))
 
 
 def _row(record: dict[str, Any], space: SearchSpace | None) -> dict[str, Any]:

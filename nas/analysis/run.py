@@ -91,14 +91,44 @@ class Run:
             settings: of the reward, in place of the run's.
         Raises: ValueError for an unknown reward or setting, or one that reads what was not measured.
         """
-        from nas.analysis.frame import best, rescore
+        from nas.analysis.frame import best
+
+        return best(self._rescored(reward, settings), n)
+
+    def estimates(self, *, reward: str | None = None, settings: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Give one row an architecture, the mean of its trials with standard errors; see `nas.analysis.estimates`.
+
+        Args:
+            reward, settings: as `best` has them.
+        """
+        from nas.analysis.certainty import estimates
+
+        return estimates(self._rescored(reward, settings))
+
+    def verdict(self, *, reward: str | None = None, settings: Mapping[str, Any] | None = None) -> str | None:
+        """Say in a line how many trials are not told apart from the winner; None where no errors are known.
+
+        Args:
+            reward, settings: as `best` has them.
+        """
+        from nas.analysis.certainty import confidence_of, verdict
+
+        return verdict(self._rescored(reward, settings), *self._reward(reward, settings), confidence_of(self.config))
+
+    def _reward(self, reward: str | None, settings: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
+        """The name and the settings of the run's reward, or of another."""
+        own = dict(self.config["reward"])
+        name = own.pop("name")
+        return reward or name, (own if reward in (None, name) else {}) | dict(settings or {})
+
+    def _rescored(self, reward: str | None, settings: Mapping[str, Any] | None) -> pd.DataFrame:
+        from nas.analysis.certainty import confidence_of
+        from nas.analysis.frame import rescore
 
         frame = self.dataframe()
-        if reward or settings:
-            own = dict(self.config["reward"])
-            name = own.pop("name")
-            frame = rescore(frame, reward or name, (own if reward in (None, name) else {}) | dict(settings or {}))
-        return best(frame, n)
+        if not (reward or settings):
+            return frame
+        return rescore(frame, *self._reward(reward, settings), confidence=confidence_of(self.config))
 
     def pareto(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Give the trials that no other beats in every column; see `nas.analysis.pareto`."""

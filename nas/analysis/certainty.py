@@ -1,0 +1,191 @@
+"""How sure a run's numbers are: standard errors, what seeds do, and what is not told apart from the winner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nas.measure.settings import StepTimeSettings
+from nas.runs.ranking import counts
+from nas.runs.text import short
+from nas.runs.trial import is_metric
+from nas.trials.scoring import score_error
+from rewards.uncertainty import CONFIDENCE, accuracy_error, critical, images_needed, told_apart
+
+_ERRORS = ("accuracy_se", "minival_images", "reward_se")
+_LARGEST = 10**7  # images of a minival
+
+
+def scored(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Say which rows count in a ranking."""
+    return np.array(
+        [counts(status, reward) for status, reward in zip(frame["status"], frame["reward"], strict=True)], bool
+    )
+
+
+def fields_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Give the rows as fields of a Trial, `metrics` among them; what is not known is None."""
+    rows = []
+    for row in frame.to_dict("records"):
+        known = {str(k): None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+        rows.append(known | {"metrics": {name: value for name, value in known.items() if is_metric(name)}})
+    return rows
+
+
+# ---- errors of each trial
+
+
+def with_errors(frame: pd.DataFrame, config: Mapping[str, Any], curves: Iterable[Any] = ()) -> pd.DataFrame:
+    """Fill in the standard errors that a log of an earlier version, or an evaluator of one's own, did not write.
+
+    Args:
+        config: of the run, plain data.
+        curves: of the trials; their accuracies help to find out how large an earlier version's minival was.
+    Returns: the table with `accuracy_se`, `minival_images` and `reward_se`; NaN where they cannot be known.
+    """
+    frame = frame.reindex(columns=[*frame.columns, *(name for name in _ERRORS if name not in frame.columns)])
+    frame = frame.astype(dict.fromkeys(_ERRORS, "float64"))
+    earlier = frame["minival_images"].isna() & frame["accuracy_se"].isna() & frame["accuracy"].notna()
+    if earlier.any() and (images := _minival_of_earlier(config, frame["accuracy"], curves)):
+        frame.loc[earlier, "minival_images"] = images
+        frame.loc[earlier, "accuracy_se"] = [accuracy_error(a, images) for a in frame.loc[earlier, "accuracy"]]
+    own = dict(config.get("reward") or {})
+    name = own.pop("name", None)
+    lacking = frame["reward_se"].isna() & scored(frame)
+    if name and lacking.any():
+        frame.loc[lacking, "reward_se"] = reward_errors(frame[lacking], name, own, confidence_of(config))
+    return frame
+
+
+def reward_errors(frame: pd.DataFrame, name: str, settings: Mapping[str, Any], confidence: float) -> list[float]:
+    """Give the standard error of each row's reward, see `nas.trials.scoring.score_error`."""
+    return [score_error(fields, name, settings, confidence=confidence) for fields in fields_of(frame)]
+
+
+def confidence_of(config: Mapping[str, Any]) -> float:
+    """Give the confidence of a run's intervals of S."""
+    return float((config.get("step_time") or {}).get("confidence", StepTimeSettings.confidence))
+
+
+def _minival_of_earlier(config: Mapping[str, Any], accuracies: Iterable[float], curves: Iterable[Any]) -> int | None:
+    """Find how many images minival had, where trials do not say: as configured, or what all accuracies are shares of.
+
+    An accuracy is a whole number of images over all of them. What divides all accuracies divides the images: it is
+    their number, or a part of it, with which errors come out too large rather than too small.
+    """
+    search, training, data = (config.get(part) or {} for part in ("search", "training", "data"))
+    if not str(search.get("evaluator", "nas.")).startswith("nas.") or training.get("objective") not in (None, _TOP_1):
+        return None  # who knows what it calls accuracy
+    if (held := data.get("minival", 0)) >= 1:
+        return int(held)
+    found = {float(a) for a in accuracies if a is not None and math.isfinite(a)}
+    found |= {float(e["accuracy"]) for curve in curves for e in curve or () if e.get("accuracy") is not None}
+    shares = [Fraction(each).limit_denominator(_LARGEST) for each in found]
+    images = math.lcm(*(share.denominator for share in shares))
+    exact = all(float(share) == each for share, each in zip(shares, found, strict=True))
+    return images if exact and len(found) >= 3 and images <= _LARGEST else None
+
+
+_TOP_1 = "classification"
+
+
+# ---- architectures beside each other
+
+
+def estimates(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give what is known of each architecture, best first: the mean of its trials, and how sure that is.
+
+    A trial errs because minival has so many images only, and because another seed would have trained other weights.
+    The first is in `accuracy_se` and `reward_se` of each trial; trials on the same images share it, so it stays as
+    large in their mean. The second is known where architectures were trained with several seeds: the variance of
+    their trials around their means, pooled, is added for every architecture, over its number of trials. Without any
+    repetition it is left out, and the errors are those of the images (and of S) alone.
+
+    Args:
+        frame: trials that can be compared: of one run, or of runs and `nas.evaluate` with other seeds.
+    Returns: `arch_id`, `trials` (scored, with distinct seeds), `accuracy`, `accuracy_se`, `reward`, `reward_se`, and
+        `told_apart`: True = worse than the first for sure, False = not told apart from it, None = not known.
+    """
+    names = ["arch_id", "seed", "accuracy", "accuracy_se", "reward", "reward_se"]
+    trials = frame[scored(frame)].reindex(columns=names)
+    trials = trials[trials["seed"].isna() | ~trials.duplicated(["arch_id", "seed"])]
+    groups = trials.groupby("arch_id", sort=False)
+    found = groups.size().rename("trials").to_frame()
+    freedom: NDArray[np.float64] = np.full(len(found), np.inf)
+    for name in ("accuracy", "reward"):
+        values = trials[name].astype("float64")
+        from_images = (trials[f"{name}_se"].astype("float64") ** 2).groupby(trials["arch_id"], sort=False)
+        variance, of_seeds = from_images.mean().to_numpy(), np.zeros(len(found))
+        if (degrees := len(trials) - len(found)) > 0:
+            deviations = values - values.groupby(trials["arch_id"]).transform("mean")
+            of_seeds = float(np.nansum(deviations**2)) / degrees / found["trials"].to_numpy()
+        variance = variance + of_seeds
+        found[name], found[f"{name}_se"] = groups[name].mean(), np.sqrt(variance)
+        if degrees > 0:  # Satterthwaite: what the images leave open is known, what seeds do was measured a few times
+            freedom = np.full(len(found), np.inf)
+            np.divide(degrees * variance**2, of_seeds**2, out=freedom, where=of_seeds > 0)
+    apart = told_apart(found["reward"], found["reward_se"], freedom=freedom)
+    found["told_apart"] = pd.Series([_word(each) for each in apart], found.index, dtype=object)
+    return found.sort_values("reward", ascending=False, kind="stable").reset_index()
+
+
+def with_told_apart(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Mark rows of a table: whether each trial's architecture is told apart from the best of the whole table."""
+    if not {"arch_id", "reward", "status"} <= set(frame.columns):
+        return rows  # a table of one's own
+    known = estimates(frame).set_index("arch_id")["told_apart"]
+    return rows.assign(told_apart=pd.Series([known.get(each) for each in rows["arch_id"]], rows.index, dtype=object))
+
+
+def _word(apart: float) -> bool | None:
+    return None if math.isnan(apart) else bool(apart)
+
+
+# ---- what is said of it
+
+
+def verdict(frame: pd.DataFrame, name: str, settings: Mapping[str, Any], confidence: float) -> str | None:
+    """Say in a line what a run does not tell apart, and how many minival images would; None where that is not known.
+
+    Args:
+        name, settings: of the reward.
+        confidence: of the intervals of S.
+    """
+    found = estimates(frame)
+    if len(found) < 2 or math.isnan(found["accuracy_se"].iloc[0]):
+        return None
+    best = frame[scored(frame)].drop_duplicates("arch_id").set_index("arch_id").loc[found["arch_id"].head(2)]
+    images = float(best["minival_images"].iloc[0])
+    lead = "" if math.isnan(images) else f"minival of {images:,.0f} images: "
+    lead += f"accuracy is known to ±{found['accuracy_se'].iloc[0]:.4f} (standard error); "
+    apart = list(found["told_apart"].iloc[1:])
+    if apart.count(None) == len(apart):
+        return f"{lead}the error of the reward is not known, so nothing is told apart from the winner"
+    seeds = "" if (found["trials"] > 1).any() else ", seeds not counted: no architecture was trained twice"
+    alike = "are" if apart.count(False) != 1 else "is"
+    said = f"{lead}{apart.count(False)} of {len(apart)} others {alike} not told apart from the winner "
+    said += f"({CONFIDENCE:.0%}{seeds})"
+    if apart[0] is not False or math.isnan(images):
+        return said
+    return f"{said}; {_more_images(found, best, images, name, settings, confidence)}"
+
+
+def _more_images(
+    found: pd.DataFrame, best: pd.DataFrame, images: float, name: str, settings: Mapping[str, Any], confidence: float
+) -> str:
+    """Say what minival would tell the first two apart, did they differ as they seem to."""
+    ends = [column for column in best.columns if str(column).endswith(("_low", "_high"))]
+    of_accuracy = np.array(reward_errors(best.drop(columns=ends), name, settings, confidence))
+    first, second = found["reward"].head(2)
+    everything, part = float((found["reward_se"].head(2) ** 2).sum()), float((of_accuracy**2).sum())
+    rest = math.sqrt(max(0.0, everything - part))
+    wanted = images_needed(first - second, int(images), math.sqrt(part), rest, float(critical(len(found))))
+    if math.isfinite(wanted):
+        return f"about {short(wanted)} images would tell the first from the second"
+    return "more images alone would not tell the first from the second"
