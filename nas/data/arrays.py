@@ -40,6 +40,7 @@ class ArraysInfo:
     test: int
     digest: str  # of every pixel and label
     value_range: Range | None  # that became 0..255, where it was not 0..255 already
+    left_out: tuple[str, ...]  # what lies there and is not used, a line a kind
     warnings: tuple[str, ...]  # what whoever uses the data should know, a line each
 
 
@@ -95,7 +96,7 @@ def write_arrays(
     test_count = len(source.test.labels) if source.test else 0
     return ArraysInfo(
         image_size, channels, source.num_classes, source.class_names, mean, std, len(source.train.labels), test_count,
-        digest.hexdigest(), value_range, tuple(about_levels(levels["train"], wide, value_range)),
+        digest.hexdigest(), value_range, source.left_out, tuple(about_levels(levels["train"], wide, value_range)),
     )  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def load_info(folder: Path) -> ArraysInfo:
     record = json.loads((folder / "info.json").read_text())
     names = record["class_names"]
     value_range = record["value_range"]
-    record |= {name: tuple(record[name]) for name in ("mean", "std", "warnings")}
+    record |= {name: tuple(record[name]) for name in ("mean", "std", "left_out", "warnings")}
     record |= {"class_names": tuple(names) if names else None, "value_range": value_range and tuple(value_range)}
     return ArraysInfo(**record)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nas.data.arrays import ArraysInfo, load_info, save_info, write_arrays
 from nas.data.settings import DataSettings
-from nas.data.source import reader
+from nas.data.source import read_source, reader
 from nas.data.splits import split_train
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ def _build(settings: DataSettings, image_size: int, folder: Path, progress: bool
     try:
         scratch = work / "scratch"
         scratch.mkdir()
-        source = reader(settings).read(settings, scratch, progress)
+        source = read_source(settings, scratch, progress)
         logger.info("decoding %s images into %s", settings.source, folder)
         info = write_arrays(source, image_size, settings.channels, work, progress, settings.value_range)
         save_info(info, work)

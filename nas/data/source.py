@@ -6,8 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import numpy as np
+
 from nas.data.settings import READERS, DataSettings
-from nas.data.sources.records import Source
+from nas.data.sources.records import Images, Source, some
 from search_space.lookup import find
 
 
@@ -34,3 +36,33 @@ def reader(settings: DataSettings) -> Reader:
     if missing := [name for name in ("identity", "read") if not callable(getattr(found, name, None))]:
         raise ValueError(f"data source {settings.source!r} is no reader: it has no {' and no '.join(missing)}")
     return cast(Reader, found)
+
+
+def read_source(settings: DataSettings, scratch: Path, progress: bool) -> Source:
+    """Open a data set for reading, whatever its source, and check that it can be one of classes.
+
+    Raises: ValueError as its reader does; if there are fewer than two classes, or labels that are none.
+    """
+    source = reader(settings).read(settings, scratch, progress)
+    where = f"{settings.source} {settings.path}".strip()
+    for part, images in {"train": source.train, "test": source.test}.items():
+        if images is not None:
+            _check_labels(images, source.num_classes, f"the {part} part of {where}")
+    present = np.unique(source.train.labels)
+    if len(present) < 2:
+        names = source.class_names[present[0]] if source.class_names else present[0]
+        raise ValueError(f"the train part of {where} has fewer than two classes: all its images are of class {names}")
+    if source.class_names is not None and len(source.class_names) != source.num_classes:
+        raise ValueError(f"{where} has {source.num_classes} classes, but names for {len(source.class_names)}")
+    return source
+
+
+def _check_labels(images: Images, num_classes: int, what: str) -> None:
+    labels = images.labels
+    if len(labels) == 0:
+        raise ValueError(f"{what} has no images")
+    wrong = np.unique(labels[(labels < 0) | (labels >= num_classes)])
+    if len(wrong):
+        raise ValueError(
+            f"{what} has labels that are none of its {num_classes} classes, 0..{num_classes - 1}: {some(wrong)}"
+        )

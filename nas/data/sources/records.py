@@ -34,15 +34,26 @@ class Source:
     class_names: tuple[str, ...] | None
     train: Images
     test: Images | None
+    left_out: tuple[str, ...] = ()  # what lies there and is not used, a line a kind
 
 
 def stamp(files: Iterable[str]) -> str:
     """A hash of every file's place, size in bytes and time of change: another one when a file changes."""
     digest = hashlib.blake2b(digest_size=16)
     for file in files:
-        status = os.stat(file)  # noqa: PTH116 - a million Path objects would take longer than the calls
-        digest.update(f"{os.path.abspath(file)}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())  # noqa: PTH100
+        try:
+            status = os.stat(file)  # noqa: PTH116 - a million Path objects would take longer than the calls
+        except OSError as error:  # a link to nothing, say: told when the image is read
+            told = f"{error.errno}"
+        else:
+            told = f"{status.st_size}\0{status.st_mtime_ns}"
+        digest.update(os.fsencode(os.path.abspath(file)) + f"\0{told}\0".encode())  # noqa: PTH100
     return digest.hexdigest()
+
+
+def printable(name: str | Path) -> str:
+    """A file's name as it can be shown, also where its bytes are no UTF-8."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def some(names: Sequence[Any] | NDArray[Any]) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.data.settings import DataSettings
+from nas.data.sources.layout import is_held_out, is_train
+from nas.data.sources.leftovers import is_leftover
 from nas.data.sources.records import Encoded, Images, Source, first_line, nearby, some, stamp
 
 
@@ -37,10 +40,20 @@ def read(settings: DataSettings, scratch: Path, progress: bool) -> Source:
 
 def _parquet_files(path: str) -> list[Path]:
     given = Path(path).expanduser().absolute()
-    files = [given] if given.is_file() else sorted(Path(given.anchor).glob(str(given.relative_to(given.anchor))))
-    files = [file for file in files if file.is_file()]
+    if given.is_file():
+        return [given]
+    # What the pattern's own part finds: a folder that was named by hand may be called as it pleases.
+    named = next((i for i, part in enumerate(given.parts) if set(part) & set("*?[")), len(given.parts))
+    found = {file: file.parts[named:] for file in sorted(Path(given.anchor).glob(str(given.relative_to(given.anchor))))}
+    files = [file for file, parts in found.items() if file.is_file() and not any(map(is_leftover, parts))]
     if not files:
         raise ValueError(f"no parquet file {path!r}{nearby(given)}")
+    train, held_out = ([file for file in files if kind("/".join(found[file]))] for kind in (is_train, is_held_out))
+    if train and held_out and not set(train) & set(held_out):
+        raise ValueError(
+            f"{path} takes in splits of a data set, {train[0].name} and {held_out[0].name}: give one as path, one as "
+            "test_path"
+        )
     return files
 
 
@@ -110,25 +123,31 @@ def _class_names(train: Any, test: Any, column: str) -> tuple[str, ...] | None:
     names = getattr(train.features[column], "names", None)
     if names:
         other = getattr(test.features[column], "names", None) if test is not None else None
-        if other and list(other) != list(names):
+        if other and _spelt(other) != _spelt(names):
             raise ValueError(f"train and test name their classes differently: {some(names)} / {some(other)}")
-        return tuple(names)
+        return _spelt(names)
     if getattr(train.features[column], "dtype", None) not in {"string", "large_string"}:
         return None
     values = train.unique(column)
     if None in values:
         raise ValueError(f"column {column!r} of train has rows without a label")
-    return tuple(sorted(values))
+    return tuple(sorted(set(_spelt(values))))
+
+
+def _spelt(names: Iterable[str]) -> tuple[str, ...]:
+    """Class names with letters with accents spelt in one way."""
+    return tuple(normalize("NFC", name) for name in names)
 
 
 def _labels(table: Any, column: str, names: tuple[str, ...] | None, part: str) -> NDArray[np.int64]:
     values = np.asarray(table.with_format("numpy")[column][:])
     if values.dtype.kind in "UOT" and names:
-        unknown = sorted({str(value) for value in values} - set(names))
+        spelt = _spelt(str(value) for value in values)
+        unknown = sorted(set(spelt) - set(names))
         if unknown:
             raise ValueError(f"labels of {part} in column {column!r} are not among train's: {some(unknown)}")
         index = {name: label for label, name in enumerate(names)}
-        return np.array([index[str(value)] for value in values], np.int64)
+        return np.array([index[name] for name in spelt], np.int64)
     if values.ndim != 1 or values.dtype.kind not in "iub":
         raise ValueError(
             f"column {column!r} of {part} holds {table.features[column]}: one whole number or name is needed"

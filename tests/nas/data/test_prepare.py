@@ -73,6 +73,13 @@ def test_digits_are_scikit_learns(digits: Prepared) -> None:
     assert (split.images.min(), split.images.max()) == (0, 255)
 
 
+def test_fingerprints_are_those_of_earlier_versions(digits: Prepared) -> None:
+    """A run on healthy data goes on: these were computed by the version 9b0a34b."""
+    assert digits.fingerprint == "7659532bcc46111ec186"
+    settings = DataSettings(cache_dir=str(Path(digits.folder).parent), minival=0.2, subset=256)
+    assert prepare(settings, 16).fingerprint == "02050043369a1bc2b179"
+
+
 def decoded_at(prepared: Prepared) -> int:
     return (Path(prepared.folder) / "train_images.npy").stat().st_mtime_ns
 

@@ -71,6 +71,41 @@ def test_parquet_glob_and_columns(tmp_path: Path, images: list[Image.Image]) -> 
     assert np.array_equal(train.images, np.stack([np.asarray(image) for image in images]))
 
 
+def test_parquet_takes_no_leftovers(tmp_path: Path, images: list[Image.Image]) -> None:
+    """A pattern finds no copies that tools left; a file that is named itself may be called as it pleases."""
+    file = write_parquet(tmp_path / ".hidden" / "part-0.parquet", images, [0, 1] * 6)
+    write_parquet(tmp_path / ".hidden" / ".ipynb_checkpoints" / "part-0-checkpoint.parquet", images, [0, 1] * 6)
+    (tmp_path / ".hidden" / "._part-0.parquet").write_bytes(b"no parquet")
+    for path in (file, f"{tmp_path}/.hidden/*.parquet", f"{tmp_path}/.hidden/**/*.parquet"):
+        assert prepare(DataSettings("parquet", path, minival=0, cache_dir=str(tmp_path / "cache")), 8).train == 12
+
+
+def test_a_pattern_that_takes_in_the_test_images(tmp_path: Path, images: list[Image.Image]) -> None:
+    """Train and test by one pattern would be trained on together."""
+    for name in ("train-0", "validation-0"):
+        write_parquet(tmp_path / f"{name}.parquet", images, [0, 1] * 6)
+    with pytest.raises(
+        ValueError, match=r"takes in splits of a data set, train-0.parquet and validation-0.parquet: give"
+    ):
+        prepare(DataSettings("parquet", str(tmp_path / "*.parquet"), cache_dir=str(tmp_path / "cache")), 8)
+
+
+def test_one_class_is_refused(tmp_path: Path, images: list[Image.Image]) -> None:
+    """A label column that says the same of every row teaches nothing."""
+    train = write_parquet(tmp_path / "train.parquet", images, ["cat"] * 12)
+    with pytest.raises(ValueError, match="has fewer than two classes: all its images are of class cat"):
+        prepare(DataSettings("parquet", train, minival=0, cache_dir=str(tmp_path / "cache")), 8)
+
+
+def test_class_names_are_compared_as_read(tmp_path: Path, images: list[Image.Image]) -> None:
+    """The same letters, composed or not, are the same class."""
+    train = write_parquet(tmp_path / "train.parquet", images[:4], ["cafe\u0301", "tea", "caf\u00e9", "tea"])
+    test = write_parquet(tmp_path / "test.parquet", images[:2], ["caf\u00e9", "tea"])
+    settings = DataSettings("parquet", train, test, minival=0, cache_dir=str(tmp_path / "cache"))
+    assert prepare(settings, 8).class_names == ("caf\u00e9", "tea")
+    assert load_split(prepare(settings, 8), "train").labels.tolist() == [0, 1, 0, 1]
+
+
 def test_class_names_in_a_column(tmp_path: Path, images: list[Image.Image]) -> None:
     """Classes given by name are numbered in the alphabet's order, the same in test as in train."""
     train = write_parquet(tmp_path / "train.parquet", images[:4], ["owl", "cat", "owl", "ant"])
@@ -165,7 +200,11 @@ def test_folder_layout(tmp_path: Path, write_folder: Callable[..., Path], pictur
     for path, test_path, message in (
         (tmp_path / "none", "", "no folder .*none'; .* has: empty, hollow, parts"),
         (tmp_path / "empty", "", "has no folders: one folder of images a class"),
-        (parts, "", "has the folders test, train: give those as path and test_path"),
+        (
+            parts,
+            "",
+            "splits .*: test holds the folders a, c; .* Set data.path to .*train and data.test_path to .*test$",
+        ),
         (tmp_path / "hollow", "", "b has no image files"),
         (parts / "train", parts / "test", "has classes that .* has not: c"),
     ):
