@@ -11,7 +11,8 @@ import copy
 import logging
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,11 +22,11 @@ from torch import Tensor, nn
 from nas.measure.beside import alone, seconds_of
 from nas.measure.clock import choose_clock
 from nas.measure.disturbances import watch
-from nas.measure.pairs import Pairs, centre, take_pairs
+from nas.measure.pairs import Pairs, Timers, take_pairs
 from nas.measure.settings import StepTimeSettings
 from nas.measure.step_time import StepOutOfMemory, make_batch
 from nas.measure.subject import Subject
-from nas.training.device import device_name, is_out_of_memory, set_up
+from nas.training.device import device_name, give_back_memory, is_out_of_memory, set_up
 from nas.training.settings import ExecutionSettings
 from nas.training.step import autocast_dtype, memory_format_name, precision_name
 
@@ -117,20 +118,21 @@ def inference_time(
     clock_name, chosen_clock = choose_clock(settings.clock, device)
     clock, disturbed = clock or chosen_clock, disturbed or watch(device)
     size, batch = settings.image_size or image_size, settings.batch_size or batch_size
+    networks, shape = (network, reference), (in_channels, size, size)
     with alone(device, settings), torch.inference_mode():
-        passes = [_forward(each, execution, device) for each in (network, reference)]
 
         def pairs(n: int) -> Pairs:
-            images = make_batch((n, in_channels, size, size), 1, execution, device)[0]
-            return _take(passes, images, settings, clock, disturbed)
+            block = partial(_block, networks, (n, *shape), execution, device, settings.warmup, clock)
+            with _out_of_memory_named(n):
+                return take_pairs(block, settings, disturbed)
 
         one = pairs(1)
         try:
             many = pairs(batch)
         except StepOutOfMemory as error:
             logger.info("the latency of a batch is not measured: %s", error)
-            many = Pairs((math.nan,), (math.nan,), frozenset(), False)
-    ratio, batch_ratio = (centre(each.ratios, settings.confidence) for each in (one, many))
+            many = Pairs((math.nan,), (math.nan,), (0,), frozenset(), False)
+    ratio, batch_ratio = (each.centre(settings.confidence) for each in (one, many))
     return Inference(
         ratio=ratio.ratio,
         ratio_low=ratio.low,
@@ -167,20 +169,30 @@ def _forward(network: nn.Module, execution: ExecutionSettings, device: torch.dev
     return forward
 
 
-def _take(
-    passes: list[Forward],
-    images: Tensor,
-    settings: StepTimeSettings,
+@contextmanager
+def _block(
+    networks: tuple[nn.Module, nn.Module],
+    shape: tuple[int, ...],
+    execution: ExecutionSettings,
+    device: torch.device,
+    warmup: int,
     clock: Callable[[], float],
-    disturbed: Callable[[], frozenset[str]],
-) -> Pairs:
-    mine, theirs = (partial(seconds_of, partial(forward, images), images.device, clock) for forward in passes)
+) -> Iterator[Timers]:
+    """Build both forward passes and their images, to be timed."""
+    give_back_memory(device)
+    images = make_batch(shape, 1, execution, device)[0]
+    mine, theirs = (partial(_forward(network, execution, device), images) for network in networks)
+    for _ in range(warmup):
+        mine()
+        theirs()
+    yield partial(seconds_of, mine, device, clock), partial(seconds_of, theirs, device, clock)
+
+
+@contextmanager
+def _out_of_memory_named(batch_size: int) -> Iterator[None]:
     try:
-        for _ in range(settings.warmup):
-            mine()
-            theirs()
-        return take_pairs(mine, theirs, settings, disturbed)
+        yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise StepOutOfMemory(f"no forward pass of {len(images)} fits: {str(error).splitlines()[0]}") from None
+        raise StepOutOfMemory(f"no forward pass of {batch_size} fits: {str(error).splitlines()[0]}") from None

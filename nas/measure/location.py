@@ -1,13 +1,15 @@
-"""Where a noisy sample lies: quantiles, and the Hodges-Lehmann estimate with its confidence interval. No torch."""
+"""Where a noisy sample lies: quantiles, and the Hodges-Lehmann estimate with its confidence intervals. No torch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincinv, stdtrit
 
 
 def pseudo_median(values: Sequence[float], confidence: float) -> tuple[float, float, float]:
@@ -30,6 +32,39 @@ def pseudo_median(values: Sequence[float], confidence: float) -> tuple[float, fl
     rank = _signed_rank(len(sample), confidence)
     low, high = (means[rank - 1], means[-rank]) if rank else (-np.inf, np.inf)
     return float(np.median(means)), float(low), float(high)
+
+
+def block_interval(blocks: Sequence[Sequence[float]], confidence: float) -> tuple[float, float, float]:
+    """Give the Hodges-Lehmann estimate of all values, with a confidence interval that allows for what a block shares.
+
+    Values of one block err together, so that the values' own scatter says too little; the centres of the blocks do not,
+    and their scatter is the estimate's. It is taken for normal: the interval is Student's, with as many degrees of
+    freedom as there are blocks less one. Blocks may lie close together by luck; so their scatter counts at least as
+    what the values' scatter within blocks alone would make it.
+
+    Args:
+        blocks: the values of each block, one or more in each.
+        confidence: in (0, 1).
+    Returns: (estimate, low, high); infinite with a single block.
+    Source: method of batch means; e.g. Law, Simulation Modeling and Analysis, section 9.5.
+    """
+    values = [value for block in blocks for value in block]
+    estimate = pseudo_median(values, confidence)[0]
+    count = len(blocks)
+    if count == 1:
+        return estimate, -math.inf, math.inf
+    centres = [pseudo_median(block, confidence)[0] for block in blocks]
+    within = [np.var(block, ddof=1) / len(block) for block in blocks if len(block) > 1]
+    variance = max(float(np.var(centres, ddof=1)), float(np.mean(within)) if within else 0.0)
+    half = float(stdtrit(count - 1, (1 + confidence) / 2)) * math.sqrt(variance / count)
+    return estimate, estimate - half, estimate + half
+
+
+@lru_cache(maxsize=64)
+def scatter_bound(count: int, confidence: float = 0.9) -> float:
+    """Give the factor by which normal values may scatter more than so many of them did, with this confidence."""
+    freedom = count - 1
+    return math.sqrt(freedom / (2 * float(gammaincinv(freedom / 2, 1 - confidence)))) if freedom else math.inf
 
 
 def quantiles(values: Sequence[float], *shares: float) -> tuple[float, ...]:

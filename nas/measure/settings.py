@@ -10,9 +10,9 @@ from typing import Literal
 class StepTimeSettings:
     """How the training step is timed beside the reference network's.
 
-    Pairs of turns, one of the candidate and one of the reference network, are taken until the confidence interval of
-    the median ratio is narrow enough, or `max_pairs` is reached. Raises: ValueError that names a field out of range and
-    what is allowed.
+    Pairs of turns, one of the candidate and one of the reference network, are taken in blocks, for each of which all is
+    built anew, until the confidence interval of the ratio is narrow enough, or `max_pairs` is reached. Raises:
+    ValueError that names a field out of range and what is allowed.
     """
 
     batch_size: int | None = None  # images per step; None = the training's batch
@@ -20,8 +20,13 @@ class StepTimeSettings:
     warmup: int = 3  # steps of each network that come before anything is timed
     min_pairs: int = 10
     max_pairs: int = 30
+    block_pairs: int = (
+        4  # pairs of a block; its networks, optimisers and batches lie elsewhere in memory than the last's
+    )
     turn: int = 3  # steps in a row of one network, of which the fastest counts
-    interval: float = 0.01  # stop at this half-width of the median ratio's confidence interval, relative to the median
+    interval: float = (
+        0.01  # stop when the ratio's confidence interval is surely no wider than the ratio +- this share of it
+    )
     confidence: float = 0.95  # of that interval
     retakes: int = 10  # disturbed pairs (foreign process, throttled clock) that are taken again; later ones are kept
     clock: Literal["auto", "wall", "cpu"] = "auto"  # auto: CPU time of the thread on a CPU with one thread, else wall
@@ -33,6 +38,7 @@ class StepTimeSettings:
             ("image_size", 1),
             ("warmup", 1),
             ("min_pairs", 1),
+            ("block_pairs", 1),
             ("turn", 1),
             ("retakes", 0),
         ):

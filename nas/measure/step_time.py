@@ -2,13 +2,15 @@
 
 A step is the one that trains: forward, backward, update and moving average, on a batch that is on the device. Steps of
 the candidate and of the reference network alternate, and S is the centre of the ratios of neighbours: what slows the
-device down slows both, and cancels.
+device down slows both, and cancels. After every few pairs both are built and allocated anew, so that the interval of S
+holds what another measurement would find, not what another look at the same tensors would.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
+import math
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,21 +26,22 @@ from nas.measure.clock import choose_clock
 from nas.measure.disturbances import watch
 from nas.measure.location import quantiles
 from nas.measure.memory import peak_memory_mb
-from nas.measure.pairs import Pairs, centre, take_pairs
+from nas.measure.pairs import Pairs, Timers, take_pairs
 from nas.measure.settings import StepTimeSettings
 from nas.training.cuda_graph import WARM_UP_STEPS
-from nas.training.device import device_name, is_out_of_memory, synchronize
+from nas.training.device import device_name, give_back_memory, is_out_of_memory, synchronize
 from nas.training.settings import EXECUTION, ExecutionSettings, TrainSettings
-from nas.training.step import TrainingStep, make_step
+from nas.training.step import TrainingStep, make_step, memory_format_name, precision_name
 
 logger = logging.getLogger(__name__)
 
 EAGER = "eager"  # timed without CUDA graphs, for those of candidate and reference do not fit side by side
 PART_STEPS = 5  # steps whose parts are timed
+BLOCK_WARM_UP = 1  # steps of each network before a block is timed, besides those that come before a capture
 
 Batch = tuple[Tensor, Tensor]  # images (N, C, H, W), labels (N,)
 Clock = Callable[[], float]  # seconds
-Training = tuple[TrainSettings, ExecutionSettings]
+Executions = tuple[ExecutionSettings, ExecutionSettings]  # the candidate's, the reference network's
 
 
 class StepOutOfMemory(Exception):
@@ -106,94 +109,143 @@ def step_time(
         disturbed: names what disturbs the device at the moment; default: what NVML tells of a GPU.
     Raises: StepOutOfMemory if not even the smallest micro-batches fit. ValueError for a clock that the device has not.
     """
-    shape = (settings.batch_size or batch_size, in_channels, *(settings.image_size or image_size,) * 2)
+    size = settings.image_size or image_size
+    shape = (settings.batch_size or batch_size, in_channels, size, size)
+    their_shape = (*shape[:2], *(reference_image_size or size,) * 2)
     clock_name, chosen_clock = choose_clock(settings.clock, device)
-    clock, disturbed = clock or chosen_clock, disturbed or watch(device)
+    # A learning rate of nothing: random labels must not drive weights to infinity, or gradients to numbers so small
+    # that a CPU computes with them slowly.
+    train_settings = replace(train_settings, learning_rate=1e-9, schedule="constant")
+    bench = _Bench(candidate, reference, train_settings, shape, their_shape, num_classes, device, clock or chosen_clock)
     with alone(device, settings), _out_of_memory_named("the candidate beside the reference network"):
-        batch = their_batch = make_batch(shape, num_classes, execution, device)
-        if reference_image_size is not None:
-            their_batch = make_batch((*shape[:2], *(reference_image_size,) * 2), num_classes, execution, device)
-        steps = _prepare(
-            candidate, reference, (train_settings, execution), settings.warmup, (batch, their_batch), clock
-        )
-        time_candidate = partial(seconds_of, partial(steps.candidate, *batch), device, clock)
-        time_reference = partial(seconds_of, partial(steps.reference, *their_batch), device, clock)
-        pairs = take_pairs(time_candidate, time_reference, settings, disturbed)
-    result = _record(pairs, steps, batch, clock_name, settings)
-    del steps, time_candidate, time_reference
-    if device.type == "cuda":
-        torch.cuda.empty_cache()  # captured graphs keep their memory from everyone else
-    return result
+        seen = _look(bench, execution, settings.warmup)
+        pairs, seen = _take(bench, seen, settings, disturbed or watch(device))
+    give_back_memory(device)  # captured graphs keep theirs from everyone else
+    return _record(pairs, seen, bench, clock_name, settings)
 
 
 @dataclass(frozen=True)
-class _Steps:
-    """Both steps, ready to be timed, and what was learnt of the candidate's meanwhile."""
+class _Bench:
+    """What is timed, on what."""
 
-    candidate: TrainingStep
-    reference: TrainingStep
-    parts: tuple[float, float, float]  # forward, backward, update: seconds
+    candidate: nn.Module
+    reference: nn.Module
+    settings: TrainSettings
+    shape: tuple[int, ...]  # of the candidate's batches
+    their_shape: tuple[int, ...]  # of the reference network's
+    num_classes: int
+    device: torch.device
+    clock: Clock
+
+    def batches(self, execution: ExecutionSettings) -> tuple[Batch, Batch]:
+        """Allocate a batch for each network; the same one if they take images of one size."""
+        mine = make_batch(self.shape, self.num_classes, execution, self.device)
+        if self.their_shape == self.shape:
+            return mine, mine
+        return mine, make_batch(self.their_shape, self.num_classes, execution, self.device)
+
+    def step(self, network: nn.Module, execution: ExecutionSettings) -> TrainingStep:
+        """Allocate a copy of a network, ready to be trained."""
+        network = copy.deepcopy(network)
+        return make_step(network, self.settings, device=self.device, total_steps=1, execution=execution)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was learnt of the steps before any is timed."""
+
+    executions: Executions  # with the micro-batches that fit, and without graphs where two do not
+    parts: tuple[float, float, float]  # forward, backward, update of the candidate's: seconds
     peak_memory_mb: float
     marks: frozenset[str] = frozenset()
 
 
-def _prepare(
-    candidate: nn.Module,
-    reference: nn.Module,
-    training: Training,
-    warmup: int,
-    batches: tuple[Batch, Batch],
-    clock: Clock,
-) -> _Steps:
-    """Both steps, captured where they can be; the batches are the candidate's and the reference network's."""
-    # A learning rate of nothing: random labels must not drive weights to infinity, or gradients to numbers so small
-    # that a CPU computes with them slowly.
-    settings, execution = replace(training[0], learning_rate=1e-9, schedule="constant"), training[1]
-    eager = settings, replace(execution, cuda_graph="off")
-    if batches[0][0].device.type == "cpu" or execution.cuda_graph == "off":
-        return _warmed_up(candidate, reference, eager, warmup, batches, clock)
+def _look(bench: _Bench, execution: ExecutionSettings, warmup: int) -> _Seen:
+    """Find out what fits: both steps captured where they can be, the whole batch at once where it can be."""
+    eager = replace(execution, cuda_graph="off")
+    if bench.device.type == "cpu" or execution.cuda_graph == "off":
+        return _warmed_up(bench, eager, warmup)
     try:
-        steps = _warmed_up(candidate, reference, (settings, execution), warmup, batches, clock)
-        both = steps.candidate, steps.reference
-        if not any(step.no_room or step.micro_batch != execution.micro_batch for step in both):
-            return steps
-        del both
-        del steps
+        seen = _warmed_up(bench, execution, warmup)
+        if set(seen.executions) == {execution}:
+            return seen
     except StepOutOfMemory:
         pass
     # Graphs keep their memory, where eager steps take turns; so smaller micro-batches may not be the candidate's fault.
     # Without graphs they are. Nor is one captured step to be compared with one that had no room for it.
     logger.info("no room for two captured steps: timing eager ones")
-    torch.cuda.empty_cache()
-    return replace(_warmed_up(candidate, reference, eager, warmup, batches, clock), marks=frozenset({EAGER}))
+    give_back_memory(bench.device)
+    return replace(_warmed_up(bench, eager, warmup), marks=frozenset({EAGER}))
 
 
-def _warmed_up(
-    candidate: nn.Module,
-    reference: nn.Module,
-    training: Training,
-    warmup: int,
-    batches: tuple[Batch, Batch],
-    clock: Clock,
-) -> _Steps:
-    batch, their_batch = batches
+def _warmed_up(bench: _Bench, execution: ExecutionSettings, warmup: int) -> _Seen:
+    batch, their_batch = bench.batches(execution)
     with _out_of_memory_named("the candidate"):
-        mine = _first_steps(candidate, training, warmup, batch)
-        parts, peak = _look_inside(mine, batch, clock)  # eager steps, while nothing is captured yet
+        mine = bench.step(bench.candidate, execution)
+        for _ in range(warmup):  # any of them may find that a smaller micro-batch is needed
+            mine(*batch)
+        parts, peak = _look_inside(mine, batch, bench.clock)  # eager steps, while nothing is captured yet
     with _out_of_memory_named("the reference network"):
-        theirs = _first_steps(reference, training, warmup, their_batch)
-    for _ in range(1 if training[1].cuda_graph == "off" else 1 + WARM_UP_STEPS):
-        mine(*batch)
-        theirs(*their_batch)
-    return _Steps(mine, theirs, parts, peak)
+        theirs = bench.step(bench.reference, execution)
+        for _ in range(warmup):
+            theirs(*their_batch)
+    _do((mine, batch), (theirs, their_batch), _before_timing(execution))
+    return _Seen(_executions(mine, theirs), parts, peak)
 
 
-def _first_steps(network: nn.Module, training: Training, n: int, batch: Batch) -> TrainingStep:
-    settings, execution = training
-    step = make_step(copy.deepcopy(network), settings, device=batch[0].device, total_steps=1, execution=execution)
-    for _ in range(n):  # any of them may find that a smaller micro-batch is needed
-        step(*batch)
-    return step
+def _take(
+    bench: _Bench, seen: _Seen, settings: StepTimeSettings, disturbed: Callable[[], frozenset[str]]
+) -> tuple[Pairs, _Seen]:
+    """Take the pairs, all executed alike: where a later block has less room, anew with what fits there."""
+    while True:
+        found: list[Executions] = []
+        pairs = take_pairs(partial(_block, bench, seen.executions, found), settings, disturbed)
+        if set(found) == {seen.executions}:
+            return pairs, seen
+        logger.info("a later block had less room: timing all of them anew")
+        mine, theirs = (min(each, key=lambda one: one.micro_batch or math.inf) for each in zip(*found, strict=True))
+        marks = seen.marks
+        if seen.executions[0].cuda_graph != "off" and any(one.cuda_graph == "off" for each in found for one in each):
+            mine, theirs = replace(mine, cuda_graph="off"), replace(theirs, cuda_graph="off")
+            marks |= {EAGER}
+        seen = replace(seen, executions=(mine, theirs), marks=marks)
+
+
+@contextmanager
+def _block(bench: _Bench, executions: Executions, found: list[Executions]) -> Iterator[Timers]:
+    """Build both steps and their batches, to be timed; add to `found` what they turn out to need."""
+    give_back_memory(bench.device)
+    batch, their_batch = bench.batches(executions[0])
+    mine, theirs = bench.step(bench.candidate, executions[0]), bench.step(bench.reference, executions[1])
+    _do((mine, batch), (theirs, their_batch), _before_timing(executions[0]))
+    yield (
+        partial(seconds_of, partial(mine, *batch), bench.device, bench.clock),
+        partial(seconds_of, partial(theirs, *their_batch), bench.device, bench.clock),
+    )
+    found.append(_executions(mine, theirs))
+
+
+def _before_timing(execution: ExecutionSettings) -> int:
+    return BLOCK_WARM_UP + (0 if execution.cuda_graph == "off" else WARM_UP_STEPS)
+
+
+def _do(mine: tuple[TrainingStep, Batch], theirs: tuple[TrainingStep, Batch], times: int) -> None:
+    for _ in range(times):
+        for step, batch in (mine, theirs):
+            step(*batch)
+
+
+def _executions(mine: TrainingStep, theirs: TrainingStep) -> Executions:
+    """How the steps are executed by now: `micro_batch` may have become smaller, a graph may have found no room."""
+    first, second = (
+        replace(
+            step.execution,
+            micro_batch=step.micro_batch,
+            cuda_graph="off" if step.no_room else step.execution.cuda_graph,
+        )
+        for step in (mine, theirs)
+    )
+    return first, second
 
 
 def _look_inside(step: TrainingStep, batch: Batch, clock: Clock) -> tuple[tuple[float, float, float], float]:
@@ -240,12 +292,12 @@ def _parts(step: TrainingStep, batch: Batch, clock: Clock) -> tuple[float, float
     return seconds["forward"], seconds["backward"], seconds["update"]
 
 
-def _record(pairs: Pairs, steps: _Steps, batch: Batch, clock_name: str, settings: StepTimeSettings) -> StepTime:
-    ratio = centre(pairs.ratios, settings.confidence)
+def _record(pairs: Pairs, seen: _Seen, bench: _Bench, clock_name: str, settings: StepTimeSettings) -> StepTime:
+    ratio = pairs.centre(settings.confidence)
     ratio_p10, ratio_p90 = quantiles(pairs.ratios, 0.1, 0.9)
     p10_s, median_s, p90_s = quantiles(pairs.candidate_s, 0.1, 0.5, 0.9)
-    forward_s, backward_s, update_s = (median_s * part / sum(steps.parts) for part in steps.parts)
-    images, step = batch[0], steps.candidate
+    forward_s, backward_s, update_s = (median_s * part / sum(seen.parts) for part in seen.parts)
+    execution = seen.executions[0]
     return StepTime(
         ratio=ratio.ratio,
         ratio_low=ratio.low,
@@ -260,14 +312,14 @@ def _record(pairs: Pairs, steps: _Steps, batch: Batch, clock_name: str, settings
         forward_s=forward_s,
         backward_s=backward_s,
         update_s=update_s,
-        peak_memory_mb=steps.peak_memory_mb,
-        batch_size=len(images),
-        micro_batch=step.micro_batch or len(images),
-        image_size=images.shape[-1],
-        precision=step.precision,
-        memory_format=step.memory_format,
-        device_name=device_name(images.device),
+        peak_memory_mb=seen.peak_memory_mb,
+        batch_size=bench.shape[0],
+        micro_batch=execution.micro_batch or bench.shape[0],
+        image_size=bench.shape[-1],
+        precision=precision_name(execution, bench.device),
+        memory_format=memory_format_name(execution),
+        device_name=device_name(bench.device),
         clock=clock_name,
         converged=pairs.converged,
-        marks=tuple(sorted(pairs.marks | steps.marks)),
+        marks=tuple(sorted(pairs.marks | seen.marks)),
     )

@@ -88,6 +88,14 @@ def _keep_freed_memory() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
+def give_back_memory(device: torch.device) -> None:
+    """Give memory that is kept but not in use back to the device, so that what is allocated next lies elsewhere."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until the device has done what was asked of it."""
     if device.type == "cuda":

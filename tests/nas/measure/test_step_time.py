@@ -85,6 +85,29 @@ def test_ratio_is_exact_under_drift_and_times_are_in_seconds():
     )
 
 
+class Placed(Costing):
+    """A network whose copies differ in speed, as where their tensors lie makes them."""
+
+    def __init__(self, time, seconds, factors):
+        super().__init__(time, seconds)
+        self.factors = factors
+
+    def __deepcopy__(self, memo):
+        return Placed(self.time, self.seconds * next(self.factors), self.factors)
+
+
+def test_networks_are_built_anew_for_every_block_and_the_interval_shows_it():
+    """Copies that are 3 % faster and slower by turns: S lies between them, and the interval reaches both."""
+    time, factors = Time(), itertools.cycle([0.97, 1.03])
+    settings = replace(QUICK, min_pairs=16, max_pairs=16, block_pairs=4)
+    candidate, reference = Placed(time, 0.3, factors), Costing(time, 0.2)
+    measured = step_time(candidate, reference, settings, TrainSettings(), clock=time, **SHAPE)
+    assert measured.ratio == pytest.approx(1.5, rel=1e-3)
+    assert measured.ratio_low < 1.5 * 0.97
+    assert measured.ratio_high > 1.5 * 1.03
+    assert not measured.converged
+
+
 def test_all_of_a_forward_is_forward():
     """Time spent in the network's forward is told apart from backward and update, and the parts make up the step."""
     time = Time()
