@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,11 +50,10 @@ def profile(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     batch_size: int = 32,
     image_size: int | None = None,
+    threads: int = 1,
     say: Callable[[str], None] = logger.info,
 ) -> list[Profiled]:
     """Count and measure architectures, each beside the reference: params, MACs, step time, memory, and their parts.
-
-    On a CPU steps run on one thread: more threads than free cores make a step slower and its time meaningless.
 
     Args:
         architectures: Architectures, or names that `find_architecture` takes.
@@ -62,34 +62,33 @@ def profile(
         precision: of the step; auto is what the device is good for.
         batch_size: images per step, >= 1.
         image_size: pixels; default: of each what it trains at, is evaluated at, was searched at, or 224.
+        threads: of a CPU; more than there are free cores make a step slower and its time meaningless.
         say: told of each that was measured, which may take minutes; default: the log.
     Returns: one record each, in their order.
     Raises: ValueError for an unknown architecture, a device that is not there, or sizes below 1; StepOutOfMemory if
         not even one image fits.
     """
-    for name, value in (("batch_size", batch_size), ("image_size", image_size)):
+    for name, value in (("batch_size", batch_size), ("image_size", image_size), ("threads", threads)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be >= 1, got {value}")
     found, unit = [find(each) for each in architectures], find(reference).architecture
     from nas.measure.profile import profile as measure
-    from nas.training.device import limit_threads, resolve_device
+    from nas.training.device import resolve_device, threads_limited
 
-    on = resolve_device(device)
-    if on.type == "cpu":
-        limit_threads(1)
-    profiled = []
-    for each in found:
-        size = image_size or _image_size(each)
-        costs = measure(
-            each.architecture,
-            reference=unit,
-            device=on,
-            image_size=size,
-            batch_size=batch_size,
-            precision=precision,
-        )
-        say(f"measured {each.name} at {size} px: {costs.step_time.ratio:.3f} of the reference's step")
-        profiled.append(Profiled(each.name, costs))
+    on, profiled = resolve_device(device), []
+    with threads_limited(threads) if on.type == "cpu" else nullcontext():
+        for each in found:
+            size = image_size or _image_size(each)
+            costs = measure(
+                each.architecture,
+                reference=unit,
+                device=on,
+                image_size=size,
+                batch_size=batch_size,
+                precision=precision,
+            )
+            say(f"measured {each.name} at {size} px: {costs.step_time.ratio:.3f} of the reference's step")
+            profiled.append(Profiled(each.name, costs))
     return profiled
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import ray
 
 from nas.cluster import ENVIRONMENT
+from nas.cpus import available_cpus
 
 
 def connect(address: str | None) -> dict[str, float]:
@@ -26,7 +27,7 @@ def connect(address: str | None) -> dict[str, float]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     try:
         if address is None:  # `local` never follows the traces of an earlier cluster
-            ray.init(address="local", include_dashboard=False, **quiet)
+            ray.init(address="local", num_cpus=available_cpus(), include_dashboard=False, **quiet)
         else:
             ray.init(address=address, runtime_env={"env_vars": ENVIRONMENT}, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:

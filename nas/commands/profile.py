@@ -49,6 +49,7 @@ def add(commands: Any) -> None:
     sub.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="default: auto")
     sub.add_argument("--batch", type=count, default=32, metavar="N", help="images per step (default: 32)")
     sub.add_argument("--image-size", type=count, metavar="PX", help="default: the architecture's, or 224")
+    sub.add_argument("--threads", type=count, default=1, metavar="N", help="of a CPU (default: 1)")
     add_format(sub)
 
 
@@ -63,6 +64,7 @@ def run(a: argparse.Namespace) -> int:
         precision=a.precision,
         batch_size=a.batch,
         image_size=a.image_size,
+        threads=a.threads,
     )
     rows = [each.row() | {"name": _short_name(each)} for each in profiled]
     if a.format != "table":

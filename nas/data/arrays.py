@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from nas.cpus import available_cpus
 from nas.data.decode import Decoding, decode, is_grey
 from nas.data.findings import about_levels
 from nas.data.progress import track
@@ -141,17 +141,13 @@ def _decode_part(
 def _decode(
     images: Images, array: NDArray[np.uint8], starts: list[int], how: Decoding, what: str, progress: bool
 ) -> Iterator[_Chunk]:
-    pool = ThreadPoolExecutor(_processors())
+    pool = ThreadPoolExecutor(available_cpus())
     try:
         chunks = pool.map(lambda start: _decode_chunk(images, array, start, how), starts)
         done = ((min(CHUNK, len(array) - start), chunk) for start, chunk in zip(starts, chunks, strict=True))
         yield from track(done, min(len(array), CHUNK * len(starts)), what, progress)
     finally:
         pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C the chunks not begun are not decoded
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _decode_chunk(images: Images, array: NDArray[np.uint8], start: int, how: Decoding) -> _Chunk:

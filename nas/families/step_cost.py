@@ -123,11 +123,11 @@ def measured(
 
     device = resolve_device(measuring.device)
     set_up(device)
-    if device.type == "cpu":
-        limit_threads(1)  # more threads than free cores make a step slower and its time meaningless
     recipe, execution = split_training(training)
     settings = section("training", TrainSettings, recipe)
     executed = section("execution", ExecutionSettings, execution)
+    if device.type == "cpu":
+        limit_threads(executed.threads or 1)  # more threads than free cores make a step's time meaningless
     settings = replace(settings, batch_size=measuring.batch or settings.batch_size)
     known: dict[str, StepCost] = {}
 

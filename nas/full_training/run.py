@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from nas.config.train import Stage, TrainConfig, training_stages
+from nas.cpus import available_cpus
 from nas.data.batches import Batches
 from nas.data.prepare import Prepared, SplitName
 from nas.data.settings import AugmentSettings
@@ -33,7 +34,7 @@ from nas.full_training.metrics import Metrics, whole_lines
 from nas.runs.folder import provenance
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd, TrainingInfo
 from nas.training.checkpoint import TrainingState, load_checkpoint
-from nas.training.device import device_name, limit_threads, resolve_device
+from nas.training.device import device_name, resolve_device, threads_limited
 from nas.training.evaluate import evaluate
 from nas.training.objective import make_objective
 from nas.training.progressive import Strengths, at
@@ -59,11 +60,31 @@ def train_alone(
     origin = origin_of(kept)
     info = training_info(folder, config, prepared, kept, origin, device_name(device))
 
+    threads = threads_of(config, listeners, gpu=device.type == "cuda", workers=1)
+
     def work() -> TrainingEnd:
-        result = train_in(folder, config, prepared, test, device, kept, origin, listener=listeners)
+        with threads_limited(threads):
+            result = train_in(folder, config, prepared, test, device, kept, origin, listener=listeners)
         return training_end(folder, result.status, result.error, result.curve)
 
     return told(listeners, info, work)
+
+
+def threads_of(config: TrainConfig, listeners: Callbacks, *, gpu: bool, workers: int, here: bool = True) -> int:
+    """Give the CPU threads of each worker, and say so where there could be more.
+
+    On a CPU it is one unless the configuration says otherwise, as for a candidate: more threads than free cores wait
+    for each other, and a training is many times slower on a busy machine. On a GPU they only bring the images.
+
+    Args:
+        here: whether the workers are on this machine; what others have is not known.
+    """
+    there = max(1, available_cpus() // workers) if here else 1
+    if config.execution.threads is not None:
+        return config.execution.threads
+    if there > 1 and not gpu:
+        listeners.on_message(f"training on one CPU thread; {there} could work: execution.threads says how many")
+    return there if gpu else 1
 
 
 def told(listeners: Callbacks, info: TrainingInfo, work: Callable[[], TrainingEnd]) -> TrainingEnd:
@@ -149,8 +170,6 @@ def train_in(
         workers: those that train together: each calls this.
         listener: is told of every step and epoch.
     """
-    if config.execution.threads is not None:
-        limit_threads(config.execution.threads)
     first = workers.rank == 0
     state, about = kept or (None, {})
     if state is None and first:

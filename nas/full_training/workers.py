@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ from nas.config.train import TrainConfig, largest_image_size, parse_training
 from nas.data.prepare import Prepared, prepare
 from nas.full_training.folder import METRICS, Weights, kept_state
 from nas.full_training.metrics import Metrics, whole_lines
-from nas.full_training.run import origin_of, told, train_in, training_end, training_info
+from nas.full_training.run import origin_of, threads_of, told, train_in, training_end, training_info
 from nas.runs.folder import locked, noise_to
 from nas.trackers.callback import Callbacks, TrainingEnd
 from nas.training.result import TrainResult
@@ -59,7 +58,7 @@ def train_together(
             device = f"{count} workers, each on {'a GPU' if gpu else 'CPU'}"
             info = training_info(folder, config, prepared, kept, origin, device)
             del kept  # its tensors
-            threads = max(1, (os.cpu_count() or 1) // count) if address is None else 1
+            threads = threads_of(config, listeners, gpu=gpu, workers=count, here=address is None)
             work = functools.partial(_work, folder.resolve(), info.config, test, origin)
 
             def run() -> TrainingEnd:

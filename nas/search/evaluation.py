@@ -13,6 +13,7 @@ from nas.runs.trial import Trial
 from nas.search.checks import check_data
 from nas.search.given import Given, config_of
 from nas.search.task import task_of
+from nas.training.device import threads_limited
 from nas.trials.answer import answer, find_evaluator, so_far
 from search_space.architecture import Architecture
 
@@ -43,8 +44,5 @@ def evaluate(
         return on_epoch(so_far(architecture, fields)) is not False
 
     evaluator = find_evaluator(config.search.evaluator)
-    threads = torch.get_num_threads()
-    try:
+    with threads_limited(torch.get_num_threads()):  # a trial limits them further, for itself
         return replace(answer(architecture, chosen, task_of(config), evaluator, report), seed=chosen)
-    finally:
-        torch.set_num_threads(threads)  # a trial limits them, for itself

@@ -6,6 +6,8 @@ import ctypes
 import os
 import platform
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -54,6 +56,20 @@ def limit_threads(n: int) -> None:
         raise ValueError(f"threads must be >= 1, got {n!r}")
     os.environ["OMP_NUM_THREADS"] = str(n)  # for libraries that are loaded, and processes that are started, later
     torch.set_num_threads(n)
+
+
+@contextmanager
+def threads_limited(n: int) -> Iterator[None]:
+    """Compute on `n` CPU threads within the block, and on as many as before after it. Raises ValueError if n < 1."""
+    before, said = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    limit_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        os.environ.pop("OMP_NUM_THREADS")
+        if said is not None:
+            os.environ["OMP_NUM_THREADS"] = said
 
 
 def set_up(device: torch.device) -> None:

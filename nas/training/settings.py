@@ -128,7 +128,7 @@ class ExecutionSettings:
     micro_batch: int | None = None  # at most so many images per forward; None = batch_size, halved if memory runs out
     time_limit_s: float | None = may_change(None)  # decides who may finish, but changes no number
     cuda_graph: Literal["auto", "on", "off"] = may_change("auto")  # auto: where the step can be captured, else eager
-    threads: int | None = may_change(None)  # of the CPU; None = as who starts the training decides
+    threads: int | None = may_change(None)  # of the CPU; None = a trial's whole CPUs, otherwise one
 
     def __post_init__(self) -> None:
         for name in ("micro_batch", "threads"):

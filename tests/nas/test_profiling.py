@@ -28,6 +28,29 @@ def test_architectures_are_measured_beside_a_reference(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_profile_has_the_threads_it_is_told_and_gives_them_back(monkeypatch):
+    """One by default; afterwards the process has as many as before."""
+    import nas.measure.profile
+
+    before, seen = torch.get_num_threads(), []
+
+    def measured(architecture, **settings):
+        seen.append(torch.get_num_threads())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(nas.measure.profile, "profile", measured)
+    torch.set_num_threads(3)
+    try:
+        for given in ({}, {"threads": 2}):
+            with pytest.raises(KeyboardInterrupt):
+                profile(BLOCKS, device="cpu", image_size=16, **given)
+        assert (seen, torch.get_num_threads()) == ([1, 2], 3)
+    finally:
+        torch.set_num_threads(before)
+    with pytest.raises(ValueError, match="threads must be >= 1, got 0"):
+        profile(BLOCKS, device="cpu", image_size=16, threads=0)
+
+
 def test_a_run_is_profiled_at_the_size_it_searched_at(run, monkeypatch):
     """Where winner and name say no image size the run does, else it is 224."""
     import nas.measure.profile

@@ -2,17 +2,20 @@
 
 import json
 import logging
+import os
 import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from nas.config.train import parse_training
+from nas.full_training.run import threads_of
 from nas.full_training.schedule import schedule
 from nas.full_training.train import train
-from nas.trackers.callback import Callback
+from nas.trackers.callback import Callback, Callbacks
 from nas.training.checkpoint import load_checkpoint
 from search_space import yaml_text
 from search_space.block_strings import from_block_strings
@@ -59,6 +62,49 @@ class Heard(Callback):
     def on_train_end(self, training, result):
         self.end = result
         self.heard.append("end")
+
+
+class Threads(Callback):
+    """Writes down on how many threads it was trained, and what was said."""
+
+    def __init__(self) -> None:
+        self.seen, self.said = set(), []
+
+    def on_step(self):
+        self.seen.add((torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]))
+
+    def on_message(self, text):
+        self.said.append(text)
+
+
+@pytest.mark.parametrize(("threads", "seen"), [(None, 1), (2, 2)])
+def test_a_training_limits_its_threads(recipe, tmp_path, monkeypatch, threads, seen):
+    """One on a CPU, said in a line where more are there; or as many as told. Afterwards all is as before."""
+    monkeypatch.setattr("nas.full_training.run.available_cpus", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    before, listener = torch.get_num_threads(), Threads()
+    torch.set_num_threads(3)
+    try:
+        recipe = recipe | {"execution": {"threads": threads}, "training": {"epochs": 1, "batch_size": 64}}
+        train(ARCH, recipe, folder=tmp_path / "run", callbacks=[listener], progress=False)
+        assert listener.seen == {(seen, str(seen))}
+        assert (torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]) == (3, "3")
+    finally:
+        torch.set_num_threads(before)
+    said = ["training on one CPU thread; 8 could work: execution.threads says how many"]
+    assert listener.said == ([] if threads else said)
+
+
+@pytest.mark.parametrize(
+    ("given", "gpu", "workers", "here", "threads"),
+    [(None, False, 2, True, 1), (None, True, 2, True, 4), (None, True, 16, True, 1), (None, True, 2, False, 1)]
+    + [(3, gpu, 2, here, 3) for gpu in (False, True) for here in (False, True)],
+)
+def test_the_threads_of_workers(recipe, monkeypatch, given, gpu, workers, here, threads):
+    """On a CPU one each; on GPUs they share this machine's eight CPUs; what the configuration says goes first."""
+    monkeypatch.setattr("nas.full_training.run.available_cpus", lambda: 8)
+    config = parse_training(recipe | {"execution": {"threads": given}}, from_block_strings(ARCH.split(",")))
+    assert threads_of(config, Callbacks([]), gpu=gpu, workers=workers, here=here) == threads
 
 
 def test_a_call_trains_silently_and_says_what_came_out(recipe, tmp_path, capfd):
