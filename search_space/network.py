@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, get_args
 
-import torch
 from torch import Tensor, nn
 
 from search_space.architecture import Architecture, Stage
 from search_space.cost import stage_blocks
 from search_space.ops import find_op
-from search_space.ops.layers import DropPath, conv_bn
+from search_space.ops.layers import DropPath, conv_bn, pad_same
+
+Padding = Literal["symmetric", "same"]
+PADDINGS: tuple[Padding, ...] = get_args(Padding)
 
 
 class Network(nn.Module):
@@ -19,6 +21,8 @@ class Network(nn.Module):
 
     Submodules are named as in timm's EfficientNet: `blocks` is stages, each of them blocks.
     """
+
+    padding: Padding = "symmetric"
 
     def __init__(self, architecture: Architecture, num_classes: int, in_channels: int, drop_path: float) -> None:
         super().__init__()
@@ -62,7 +66,12 @@ class Network(nn.Module):
 
 
 def build_network(
-    architecture: Architecture, num_classes: int = 1000, in_channels: int = 3, *, drop_path: float = 0.2
+    architecture: Architecture,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    *,
+    drop_path: float = 0.2,
+    padding: Padding = "symmetric",
 ) -> Network:
     """Build the network of an architecture, initialised for training.
 
@@ -71,13 +80,20 @@ def build_network(
         in_channels: channels of the images, >= 1.
         drop_path: rate of the last block; it grows linearly from 0 with the block's index. Dropout is the
             architecture's; `set_regularisation` changes both.
+        padding: of strided convolutions: symmetric, as PyTorch's, or same, as TensorFlow's: one pixel less above
+            and to the left where a side is even. Shapes, costs and names are equal; weights are for one of them alone.
     Raises: ValueError if an argument is out of range.
     """
     if num_classes < 1 or in_channels < 1:
         raise ValueError(f"num_classes and in_channels must be >= 1, got {num_classes} and {in_channels}")
     if not 0 <= drop_path < 1:
         raise ValueError(f"drop_path must be in [0, 1), got {drop_path!r}")
+    if padding not in PADDINGS:
+        raise ValueError(f"padding must be {' or '.join(PADDINGS)}, got {padding!r}")
     network = Network(architecture, num_classes, in_channels, drop_path)
+    if padding == "same":
+        pad_same(network)
+        network.padding = padding
     network.apply(_initialise)
     return network
 
@@ -132,6 +148,5 @@ def _initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.Linear):
-        with torch.no_grad():
-            module.bias.zero_()
+    elif isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

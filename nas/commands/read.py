@@ -229,10 +229,11 @@ def show_ranking(trials: Sequence[Trial], n: int = 10) -> None:
     _show([{**trial.to_dict(), **trial.metrics} for trial in best[:n]], "table")
 
 
-def show_winner(trial: Trial, run: Path) -> None:
-    """Print a run's best trial: its numbers, then stage by stage; what it does not say of its images, the run does."""
+def show_winner(trial: Trial, run: Path | None = None) -> None:
+    """Print a best trial: its numbers, then stage by stage; what it does not say of its images, its run does."""
     architecture = trial.architecture
-    found = Found(architecture, trial.arch_id, run, config_if_run(run.parent if run.suffix == ".jsonl" else run))
+    config = None if run is None else config_if_run(run.parent if run.suffix == ".jsonl" else run)
+    found = Found(architecture, trial.arch_id, run, config)
     size = trial.image_size or found.image_size or architecture.image_size or 224
     cost = count_cost(architecture, size, *found.classes)
     rows = []

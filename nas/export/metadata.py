@@ -35,6 +35,7 @@ def model_metadata(
         "num_classes": network.classifier.out_features,
         "in_channels": network.conv_stem.in_channels,
         "image_size": image_size,
+        "padding": network.padding,  # of strided convolutions; same = TensorFlow's
         "recipe": dict(recipe),
         "provenance": dict(provenance),
         "torch_version": str(torch.__version__),

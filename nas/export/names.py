@@ -1,11 +1,13 @@
 """The names that timm's and torchvision's EfficientNet give to the weights of an architecture, and renaming by them.
 
 Weights taken over from either give equal logits; where the other's batch norm has another epsilon than the published
-1e-3, the running variance takes up the difference, which is exact in evaluation.
+1e-3, the running variance takes up the difference, which is exact in evaluation. Weights that come from TensorFlow
+(timm's `tf_...`) are for a network of padding `same`: `build_network(published("efficientnetv2_s"), padding="same")`.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor
@@ -17,6 +19,8 @@ from search_space.families import round_channels
 from search_space.network import Network
 from search_space.ops import Block, find_op
 from search_space.ops.layers import BN_EPS
+
+logger = logging.getLogger(__name__)
 
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 _BIASED = ("weight", "bias")
@@ -84,13 +88,22 @@ def export_weights(network: Network, dialect: str, *, bn_eps: float = BN_EPS) ->
 
     Args:
         bn_eps: epsilon of the batch norms that will load them; see `import_weights`.
-    Raises: ValueError where the dialect cannot be the network's architecture.
+    Raises: ValueError where the dialect cannot be the network's architecture, or its padding.
     """
+    if dialect == "torchvision" and network.padding != "symmetric":
+        raise ValueError(f"torchvision's EfficientNet has padding symmetric, the network {network.padding}")
     state = network.state_dict()
     return {theirs: _shifted(ours, state[ours], BN_EPS - bn_eps) for ours, theirs in _names(network, dialect).items()}
 
 
-def import_weights(network: Network, state: Mapping[str, Tensor], dialect: str, *, bn_eps: float = BN_EPS) -> None:
+def import_weights(
+    network: Network,
+    state: Mapping[str, Tensor],
+    dialect: str,
+    *,
+    bn_eps: float = BN_EPS,
+    padding: str | None = None,
+) -> None:
     """Load weights that carry the other's names, strictly.
 
     Args:
@@ -98,8 +111,14 @@ def import_weights(network: Network, state: Mapping[str, Tensor], dialect: str, 
         dialect: `timm` or `torchvision`.
         bn_eps: epsilon of the batch norms the weights were trained with: 1e-3 for every EfficientNetV2 and what comes
             from TensorFlow; 1e-5 for torchvision's B0 to B4 and for what timm trained itself.
-    Raises: ValueError that names a weight missing, superfluous or of another shape, or for an unknown dialect.
+        padding: of the convolutions the weights were trained with: same for what comes from TensorFlow, symmetric for
+            what PyTorch trained; None = not known. The weights themselves do not say it, but those from TensorFlow have
+            counted no batches: there is a warning where such go into a network with symmetric padding, for their logits
+            would be off by some 6 %.
+    Raises: ValueError that names a weight missing, superfluous or of another shape, for an unknown dialect, or for
+        weights of another padding than the network's.
     """
+    _check_padding(network, state, padding)
     names, own = _names(network, dialect), network.state_dict()
     counters = {theirs for theirs in names.values() if theirs.endswith("num_batches_tracked")}
     missing = [theirs for theirs in names.values() if theirs not in state and theirs not in counters]
@@ -114,6 +133,21 @@ def import_weights(network: Network, state: Mapping[str, Tensor], dialect: str, 
             raise ValueError(f"{theirs!r} has shape {tuple(value.shape)}, the architecture {tuple(own[ours].shape)}")
         loaded[ours] = _shifted(ours, value, bn_eps - BN_EPS)
     network.load_state_dict(loaded)
+
+
+def _check_padding(network: Network, state: Mapping[str, Tensor], padding: str | None) -> None:
+    own = network.padding
+    if padding is not None and padding != own:
+        raise ValueError(
+            f"weights trained with padding {padding!r} are not for a network with {own!r}, which would be off by some "
+            f"6 %: build_network(..., padding={padding!r})"
+        )
+    counters = [value for name, value in state.items() if name.endswith("num_batches_tracked")]
+    if padding is None and own == "symmetric" and not any(bool(value.any()) for value in counters):
+        logger.warning(
+            "the weights have counted no batches, as those from TensorFlow have not, which need a network with padding "
+            "'same': say padding='same' or 'symmetric'"
+        )
 
 
 def _shifted(name: str, value: Tensor, difference: float) -> Tensor:

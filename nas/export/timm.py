@@ -72,6 +72,7 @@ def export_timm(network: Network, path: Path, metadata: Mapping[str, Any]) -> li
         "num_classes": network.classifier.out_features,
         "in_chans": network.conv_stem.in_channels,
         "drop_path_rate": _drop_path(network),
+        **({"pad_type": "same"} if network.padding == "same" else {}),
     }
     state = {name: value.detach().cpu().clone() for name, value in export_weights(network, "timm").items()}
     torch.save({"state_dict": state, **definition, "metadata": dict(metadata)}, path)

@@ -18,6 +18,57 @@ def conv_bn(
     return conv, nn.BatchNorm2d(channels, eps=BN_EPS)
 
 
+class SameConv2d(nn.Conv2d):
+    """A convolution padded as TensorFlow's `SAME`: as much in all as its windows need, the odd pixel below and right.
+
+    (N, C, H, W) -> (N, channels, ceil(H / stride), ceil(W / stride)). With a stride of 2 and an odd kernel, that is one
+    pixel less above and to the left than PyTorch's padding where a side is even, and the same where it is odd.
+    Source: tensorflow.org/api_docs/python/tf/nn, "Notes on padding".
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, channels, ceil(H / stride), ceil(W / stride))."""
+        return super().forward(_padded_in_traces(x, list(self.kernel_size), list(self.stride)))
+
+
+def _padded(x: Tensor, kernel_size: list[int], stride: list[int]) -> Tensor:
+    """Add rows and columns of zeros: (N, C, H, W) -> (N, C, H', W')."""
+    height, width = x.shape[2], x.shape[3]
+    rows = max((-(-height // stride[0]) - 1) * stride[0] + kernel_size[0] - height, 0)
+    columns = max((-(-width // stride[1]) - 1) * stride[1] + kernel_size[1] - width, 0)
+    return nn.functional.pad(x, [columns // 2, columns - columns // 2, rows // 2, rows - rows // 2])
+
+
+# Or a trace would hold for images of its own size alone.
+_padded_in_traces = torch.jit.script_if_tracing(_padded)  # type: ignore[no-untyped-call]
+
+
+def pad_same(network: nn.Module) -> None:
+    """Let the strided convolutions of a network, those of ops from outside included, pad as TensorFlow does.
+
+    Those that keep every pixel need nothing: with an odd kernel both ways are the same. Weights and their names stay.
+    """
+    for module in list(network.modules()):
+        for name, conv in list(module.named_children()):
+            if type(conv) is nn.Conv2d and max(conv.stride) > 1 and _is_symmetric(conv):
+                setattr(module, name, _as_same(conv))
+
+
+def _is_symmetric(conv: nn.Conv2d) -> bool:
+    return max(conv.dilation) == 1 and conv.padding == tuple(size // 2 for size in conv.kernel_size)
+
+
+def _as_same(conv: nn.Conv2d) -> SameConv2d:
+    with torch.device("meta"):  # draws nothing
+        same = SameConv2d(
+            *(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride),  # type: ignore[arg-type]
+            groups=conv.groups,
+            bias=conv.bias is not None,
+        )
+    same.weight, same.bias = conv.weight, conv.bias
+    return same
+
+
 class SqueezeExcite(nn.Module):
     """Scale each channel by a gate computed from all channels' means. Shape kept: (N, C, H, W).
 
