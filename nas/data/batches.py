@@ -85,7 +85,7 @@ class Batches:
         Yields: images (N, C, H, W) float32, normalised by the data set's mean and deviation; labels (N,) int64, or
             (N, classes) float32 where `augment` mixes.
         """
-        generator = torch.Generator(self.device).manual_seed(_seed(self.seed, number, self.share[0]))
+        generator = torch.Generator().manual_seed(_seed(self.seed, number, self.share[0]))
         order = torch.arange(len(self._labels))
         if self.shuffle:
             order = torch.from_numpy(np.random.default_rng(_seed(self.seed, number)).permutation(len(order)))

@@ -19,10 +19,9 @@ def look_up(images: Tensor, tables: Tensor) -> Tensor:
     return tables.reshape(-1).index_select(0, _places(images)).view(images.shape)
 
 
-def identity_tables(images: Tensor) -> Tensor:
+def identity_tables(n: int, channels: int) -> Tensor:
     """(N, C, 256) uint8 tables that change nothing."""
-    levels = torch.arange(256, dtype=torch.uint8, device=images.device)
-    return levels.repeat(images.shape[0], images.shape[3], 1)
+    return torch.arange(256, dtype=torch.uint8).repeat(n, channels, 1)
 
 
 # ---- tables (N, 1, 256) that depend on an argument (N,) alone

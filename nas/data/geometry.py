@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data.drawn import on_drawn
+from nas.data.drawn import on_all, on_drawn, sent
 
 _ONE = 1 << 16  # Pillow's fixed-point unit of coordinates
 
@@ -22,6 +23,10 @@ def crop(images: Tensor, padding: int, top: Tensor, left: Tensor) -> Tensor:
         top, left: (N,) int64, of the cut in the padded image, 0..2 * padding.
     Returns: (N, H, W, C).
     """
+    return on_all(torch.empty_like(images), partial(_padded_crop, padding), images, top, left)
+
+
+def _padded_crop(padding: int, images: Tensor, top: Tensor, left: Tensor) -> Tensor:
     n, height, width, channels = images.shape
     padded = functional.pad(images, (0, 0, padding, padding, padding, padding))
     tall, wide = height + 2 * padding, width + 2 * padding
@@ -33,7 +38,7 @@ def crop(images: Tensor, padding: int, top: Tensor, left: Tensor) -> Tensor:
 
 
 def flip(images: Tensor, mirrored: Tensor) -> Tensor:
-    """Mirror those images (N, H, W, C) left-right that `mirrored` (N,) says."""
+    """Mirror those images (N, H, W, C) left-right that `mirrored` (N,), on the host, says."""
     return on_drawn(images.clone(), mirrored, lambda image: image.flip(2), images)
 
 
@@ -91,40 +96,61 @@ def matrices(angle: Tensor, shear_x: Tensor, shear_y: Tensor, move_x: Tensor, mo
 
 
 def resized_crop(images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, size: int) -> Tensor:
-    """Cut a rectangle out of each image and resize it to a square, as Pillow's antialiased bilinear `resize(box=)`.
+    """Cut a rectangle out of each image and resize it to a square: Pillow's `crop`, then antialiased bilinear `resize`.
 
-    Rows, then columns are mixed by one matrix an image, so that a batch is two batched matrix products.
+    A CPU takes one image after the other, which is ten times quicker there than a GPU's way: rows, then columns are
+    mixed by one matrix an image, so that many images are two batched matrix products.
 
     Args:
         images: (N, H, W, C) uint8.
-        top, left, height, width: (N,) of the rectangle, in pixels, fractions allowed.
+        top, left, height, width: (N,) int64, on the host, of the rectangle, in pixels, inside the image.
         size: height and width wanted.
     Returns: (N, size, size, C) uint8.
     """
+    done = images.new_empty(len(images), size, size, images.shape[3])
+    if images.device.type != "cpu":
+        boxes = sent(torch.stack([top, left, height, width], 1).to(torch.float32), images.device)
+        return on_all(done, partial(_resized_by_matrices, size), images, boxes)
+    boxes = torch.stack([top, top + height, left, left + width], 1)
+    for image, target, (first, last, start, stop) in zip(images, done, boxes.tolist(), strict=True):
+        part = image[first:last, start:stop].permute(2, 0, 1)[None]
+        target.copy_(functional.interpolate(part, (size, size), mode="bilinear", antialias=True)[0].permute(1, 2, 0))
+    return done
+
+
+def _resized_by_matrices(size: int, images: Tensor, boxes: Tensor) -> Tensor:
     n, rows, columns, channels = images.shape
+    top, left, height, width = boxes.unbind(1)
     across = bilinear_weights(left, width, columns, size)  # (N, size, W)
     down = bilinear_weights(top, height, rows, size)  # (N, size, H)
     planes = images.permute(0, 3, 1, 2).reshape(n, channels * rows, columns).to(torch.float32)
     mixed = torch.bmm(planes, across.transpose(1, 2)).view(n, channels, rows, size)
     mixed = torch.matmul(down[:, None], mixed)  # (N, C, size, size)
-    return mixed.add_(0.5).clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    return mixed.add_(0.5).clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def bilinear_weights(start: Tensor, length: Tensor, count: int, size: int) -> Tensor:
     """(N, size, count) float32: what each of `count` pixels gives to each of `size` that cover start..start+length.
 
-    A triangle as wide as two output pixels, or two input pixels if those are larger; each row sums to 1.
+    A triangle as wide as two output pixels, or two input pixels if those are larger, of the pixels inside alone; each
+    row sums to 1.
     """
     step = length / size
     reach = step.clamp(min=1.0)
     centre = start[:, None] + (torch.arange(size, device=start.device) + 0.5) * step[:, None]  # (N, size)
     pixels = torch.arange(count, device=start.device) + 0.5
     weights = (1 - (pixels - centre[:, :, None]).abs() / reach[:, None, None]).clamp_(min=0.0)
+    inside = (pixels > start[:, None]) & (pixels < (start + length)[:, None])  # (N, count)
+    weights.mul_(inside[:, None])
     return weights / weights.sum(2, keepdim=True)
 
 
 def resize(images: Tensor, size: int) -> Tensor:
     """Resize (N, H, W, C) uint8 squares to (N, size, size, C), bilinear and antialiased."""
+    return on_all(images.new_empty(len(images), size, size, images.shape[3]), partial(_resized, size), images)
+
+
+def _resized(size: int, images: Tensor) -> Tensor:
     planes = images.permute(0, 3, 1, 2).to(torch.float32)
     small = functional.interpolate(planes, (size, size), mode="bilinear", antialias=True)
-    return small.add_(0.5).clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    return small.add_(0.5).clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data.drawn import on_drawn
+from nas.data.drawn import on_all, on_drawn, sent
 
 ERASED_AREA = (0.02, 0.4)  # share of the image
 ERASED_RATIO = (0.3, 1 / 0.3)  # height over width
+# SplitMix64's step and factors, as numbers of 64 bits with a sign: 0x9E37..., 0xBF58..., 0x94D0...
+_STEP, _FACTORS = -0x61C8864680B583EB, ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15))
 
 
 class Rectangles(NamedTuple):
@@ -61,10 +63,9 @@ def mixup(images: Tensor, labels: Tensor, alpha: float, generator: torch.Generat
     Returns: the same shapes, float32.
     Source: Zhang et al. 2018 (arXiv:1710.09412), with a share for each image as in EfficientNetV2's official code.
     """
-    share = beta(len(images), alpha, generator, images.device)
-    share = torch.maximum(share, 1 - share)
-    everyone = torch.ones(len(images), dtype=torch.bool, device=images.device)
-    blended = on_drawn(torch.empty_like(images, dtype=torch.float32), everyone, _blend, images, images.flip(0), share)
+    share = beta(len(images), alpha, generator)
+    share = sent(torch.maximum(share, 1 - share), images.device)
+    blended = on_all(torch.empty_like(images, dtype=torch.float32), _blend, images, images.flip(0), share)
     return blended, torch.lerp(labels.flip(0), labels, share[:, None])
 
 
@@ -83,11 +84,13 @@ def cutmix(images: Tensor, labels: Tensor, alpha: float, generator: torch.Genera
     Source: Yun et al. 2019 (arXiv:1905.04899), with a rectangle for each image.
     """
     n, height, width, _ = images.shape
-    side = torch.sqrt(1 - beta(n, alpha, generator, images.device))
-    centre = torch.rand(2, n, generator=generator, device=images.device)
-    cut = rectangles(height, width, centre[0] * height, centre[1] * width, side * height, side * width)
+    side = torch.sqrt(1 - beta(n, alpha, generator))
+    centre = torch.rand(2, n, generator=generator)
+    box = torch.stack([centre[0] * height, centre[1] * width, side * height, side * width])
+    cut = rectangles(height, width, *sent(box, images.device))
     share = 1 - cut.rows.to(torch.float32).mean(1) * cut.columns.to(torch.float32).mean(1)
-    return paste(images, images.flip(0), *cut), torch.lerp(labels.flip(0), labels, share[:, None])
+    pasted = on_all(torch.empty_like(images), paste, images, images.flip(0), *cut)
+    return pasted, torch.lerp(labels.flip(0), labels, share[:, None])
 
 
 def erase(images: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
@@ -100,18 +103,20 @@ def erase(images: Tensor, share: float, generator: torch.Generator | None) -> Te
         the paper draws again.
     """
     n, height, width, _ = images.shape
-    drawn, area, ratio, y, x = torch.rand(5, n, generator=generator, device=images.device)
+    drawn, area, ratio, y, x = torch.rand(5, n, generator=generator)
+    seeds = torch.empty(n, dtype=torch.int64).random_(-(2**63), None, generator=generator)
     area = ERASED_AREA[0] + (ERASED_AREA[1] - ERASED_AREA[0]) * area
     low, high = (math.log(bound) for bound in ERASED_RATIO)
     ratio = torch.exp(low + (high - low) * ratio)
     tall = (height * torch.sqrt(area * ratio)).clamp(max=height)
     wide = (width * torch.sqrt(area / ratio)).clamp(max=width)
-    cut = rectangles(height, width, tall / 2 + y * (height - tall), wide / 2 + x * (width - wide), tall, wide)
+    box = torch.stack([tall / 2 + y * (height - tall), wide / 2 + x * (width - wide), tall, wide])
+    cut = rectangles(height, width, *sent(box, images.device))
 
-    def fill(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        return paste(image, noise_like(image, generator), rows, columns)
+    def fill(image: Tensor, seed: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        return paste(image, noise_like(image, seed), rows, columns)
 
-    return on_drawn(images.clone(), drawn < share, fill, images, *cut)
+    return on_drawn(images.clone(), drawn < share, fill, images, sent(seeds, images.device), *cut)
 
 
 def rectangles(height: int, width: int, y: Tensor, x: Tensor, tall: Tensor, wide: Tensor) -> Rectangles:
@@ -128,19 +133,33 @@ def paste(images: Tensor, others: Tensor, rows: Tensor, columns: Tensor) -> Tens
     return images ^ ((images ^ others) & inside)
 
 
-def noise_like(images: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Uniform uint8 noise, drawn eight levels at a time."""
-    words = torch.empty(-(-images.numel() // 8), dtype=torch.int64, device=images.device)
-    words.random_(-(2**63), None, generator=generator)
-    return words.view(torch.uint8)[: images.numel()].view(images.shape)
+def noise_like(images: Tensor, seeds: Tensor) -> Tensor:
+    """Uniform uint8 noise, eight levels at a time, the same on every device: each image's is made of its seed alone.
+
+    Args:
+        images: (N, H, W, C), whose shape and device count.
+        seeds: (N,) int64.
+    Source: Steele et al. 2014, SplitMix64: a counter in steps of an odd number, its bits mixed.
+    """
+    values = images[:1].numel()
+    words = seeds[:, None] + torch.arange(-(-values // 8), device=images.device) * _STEP
+    for shift, factor in _FACTORS:
+        words.bitwise_xor_(_shifted(words, shift)).mul_(factor)
+    words.bitwise_xor_(_shifted(words, 31))
+    return words.view(torch.uint8)[:, :values].reshape(images.shape)
 
 
-def beta(n: int, alpha: float, generator: torch.Generator | None, device: torch.device) -> Tensor:
-    """Draw (n,) float32 numbers from Beta(alpha, alpha).
+def _shifted(words: Tensor, bits: int) -> Tensor:
+    """Shift right, zeros from the left."""
+    return (words >> bits).bitwise_and_((1 << (64 - bits)) - 1)
+
+
+def beta(n: int, alpha: float, generator: torch.Generator | None) -> Tensor:
+    """Draw (n,) float32 numbers from Beta(alpha, alpha), on the host.
 
     As the ratio of two gamma draws, in logarithms because both underflow to 0 for a small alpha.
     """
-    shape = torch.full((2, n), alpha + 1.0, device=device)
-    boost = torch.rand(2, n, generator=generator, device=device).clamp_(min=1e-30).log() / alpha
+    shape = torch.full((2, n), alpha + 1.0)
+    boost = torch.rand(2, n, generator=generator).clamp_(min=1e-30).log() / alpha
     first, second = torch._standard_gamma(shape, generator=generator).log() + boost
     return torch.sigmoid(first - second)

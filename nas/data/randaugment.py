@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nas.data import colour, geometry
-from nas.data.drawn import on_drawn
+from nas.data.drawn import on_drawn, sent
 from nas.data.mixing import paste, rectangles
 from nas.data.policies import POLICIES, argument
 
@@ -46,60 +46,68 @@ def randaugment(
         layers: operations an image gets, one after the other.
         magnitude: how strong, >= 0; 10 = AutoAugment's full range.
         policy: a key of POLICIES.
-        generator: of every draw.
+        generator: of every draw, on the host.
     Returns: (N, H, W, C) uint8.
     """
-    names, size = [name for name in OPERATIONS if name in POLICIES[policy]], images.shape[2]
-    place = torch.arange(len(images), device=images.device)
+    names, device = [name for name in OPERATIONS if name in POLICIES[policy]], images.device
+    each = ((argument(policy, name, magnitude, sign, images.shape[2]) for sign in (-1, 1)) for name in names)
+    arguments = torch.tensor([list(pair) for pair in each], dtype=torch.float64)
+    place = torch.arange(len(images))
     for _ in range(layers):
-        draws = torch.rand(2, len(images), generator=generator, device=images.device)
-        # Images that drew the same become neighbours, which a CPU can work on without picking them out.
+        draws = torch.rand(2, len(images), generator=generator)
+        # Images that drew the same become neighbours, which are worked on without picking them out.
         chosen, order = (draws[0] * len(names)).to(torch.int64).sort()
-        images, place = images.index_select(0, order), place.index_select(0, order)
+        images, place = images.index_select(0, sent(order, device)), place[order]
         drawn = {name: chosen == i for i, name in enumerate(names)}
-        low, high = ({name: argument(policy, name, magnitude, sign, size) for name in names} for sign in (-1, 1))
-        values = {name: torch.where(draws[1] < 0.5, low[name], high[name]) for name in names}
-        images = apply(images, drawn, values, generator)
-    return images.index_select(0, place.argsort())
+        images = apply(images, drawn, arguments[chosen, (draws[1] < 0.5).to(torch.int64)], generator)
+    return images.index_select(0, sent(place.argsort(), device))
 
 
 def apply(
-    images: Tensor, drawn: Mapping[str, Tensor], values: Mapping[str, Tensor], generator: torch.Generator | None
+    images: Tensor, drawn: Mapping[str, Tensor], values: Tensor, generator: torch.Generator | None = None
 ) -> Tensor:
     """Apply to each image the operation that it drew.
 
     Args:
-        images: (N, H, W, C) uint8; changed in place on a CPU.
-        drawn: operation -> (N,) bool, at most one of them true for an image.
-        values: operation -> (N,) its argument.
+        images: (N, H, W, C) uint8; changed in place.
+        drawn: operation -> (N,) bool, on the host, at most one of them true for an image.
+        values: (N,) float64, on the host, of each image's operation its argument.
     """
-    moved = _any(drawn, GEOMETRIC)
-    images = on_drawn(images, moved, partial(geometry.warp, fill=FILL), images, _matrices(images, drawn, values))
-    tables = colour.identity_tables(images)
-    for name, table in TABLES.items():
-        tables = on_drawn(tables, drawn[name], table, values[name])
-    for name, image_table in IMAGE_TABLES.items():
-        tables = on_drawn(tables, drawn[name], image_table, images, values[name])
-    images = on_drawn(images, _any(drawn, (*TABLES, *IMAGE_TABLES)), colour.look_up, images, tables)
+    moves, factors = sent(_matrices(drawn, values, images.shape[2]), images.device), values.to(torch.float32)
+    on_drawn(images, _any(drawn, GEOMETRIC), partial(geometry.warp, fill=FILL), images, moves)
+    _map_levels(images, drawn, factors)
+    arguments = sent(factors, images.device)
     for name, change in PIXELS.items():
-        images = on_drawn(images, drawn[name], change, images, values[name])
+        on_drawn(images, drawn[name], change, images, arguments)
     if "cutout" in drawn:
-        images = cutout(images, drawn["cutout"], values["cutout"], generator)
+        cutout(images, drawn["cutout"], factors, generator)
     return images
 
 
 def cutout(images: Tensor, drawn: Tensor, side: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Fill one square of each drawn image, `side` (N,) its share of the width, centred anywhere."""
+    """Fill one square of each drawn image, in place; `side` (N,) its share of the width, centred anywhere."""
     n, height, width, _ = images.shape
-    centre = torch.rand(2, n, generator=generator, device=images.device)
-    hole = rectangles(height, width, centre[0] * height, centre[1] * width, side * height, side * width)
+    centre = torch.rand(2, n, generator=generator)
+    box = torch.stack([centre[0] * height, centre[1] * width, side * height, side * width])
+    hole = rectangles(height, width, *sent(box, images.device))
     blank = images.new_full((1, height, width, images.shape[3]), FILL)
     return on_drawn(images, drawn, lambda image, *where: paste(image, blank, *where), images, *hole)
 
 
-def _matrices(images: Tensor, drawn: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> Tensor:
-    size = images.shape[2]
-    angle, shear_x, shear_y, move_x, move_y = (torch.where(drawn[name], values[name], 0.0) for name in GEOMETRIC)
+def _map_levels(images: Tensor, drawn: Mapping[str, Tensor], values: Tensor) -> None:
+    """Do all operations that are tables: those of the argument alone are made on the host."""
+    n, channels, device = images.shape[0], images.shape[3], images.device
+    tables = colour.identity_tables(n, channels)
+    for name, table in TABLES.items():
+        on_drawn(tables, drawn[name], table, values)
+    tables, values = sent(tables, device), sent(values, device)
+    for name, image_table in IMAGE_TABLES.items():
+        on_drawn(tables, drawn[name], image_table, images, values)
+    on_drawn(images, _any(drawn, (*TABLES, *IMAGE_TABLES)), colour.look_up, images, tables)
+
+
+def _matrices(drawn: Mapping[str, Tensor], values: Tensor, size: int) -> Tensor:
+    angle, shear_x, shear_y, move_x, move_y = (torch.where(drawn[name], values, 0.0) for name in GEOMETRIC)
     return geometry.matrices(angle, shear_x, shear_y, move_x * size, move_y * size, size)
 
 

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from nas.data import augment as augmentation
+from nas.data import drawn
 from nas.data.augment import augment
 from nas.data.settings import AugmentSettings
 
@@ -60,7 +63,7 @@ def test_shapes_labels_and_seeds(name: str, channels: int) -> None:
 
 @pytest.mark.parametrize("name", EACH)
 def test_nothing_waits_for_the_host(name: str) -> None:
-    """Shapes never depend on what was drawn, so a GPU needs no host in between and a CUDA graph can hold it all.
+    """The host knows what was drawn without asking the GPU.
 
     Tensors without data stand for the GPU's: they take the same branch and refuse whatever would have to read values.
     """
@@ -69,6 +72,64 @@ def test_nothing_waits_for_the_host(name: str) -> None:
     assert done.shape == images.shape
     assert done.device.type == "meta"
     assert soft.shape == ((24, 5) if EACH[name].mixes else (24,))
+
+
+class Counted(TorchDispatchMode):
+    """Counts what a GPU would compute: operations on tensors without data that give new ones or change them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels, self.values, self.largest_bytes = 0, 0, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        given = func(*args, **(kwargs or {}))
+        made = [t for t in tree_leaves(given) if isinstance(t, torch.Tensor) and t.device.type == "meta"]
+        is_view = any(each.alias_info is not None and not each.alias_info.is_write for each in func._schema.returns)
+        if made and not is_view:
+            self.kernels += not func.overloadpacket.__name__.startswith("empty")
+            self.values += sum(t.numel() for t in made)
+            self.largest_bytes = max(self.largest_bytes, *(t.numel() * t.element_size() for t in made))
+        return given
+
+
+def counted(settings: AugmentSettings, n: int, size: int) -> Counted:
+    images = torch.empty(n, size, size, 3, dtype=torch.uint8, device="meta").permute(0, 3, 1, 2)
+    labels = torch.empty(n, dtype=torch.int64, device="meta")
+    with Counted() as count:
+        augment(images, labels, settings, torch.Generator().manual_seed(0), 10)
+    return count
+
+
+@pytest.mark.parametrize("policy", ["increasing", "official"])
+def test_each_operation_runs_on_its_own_images_alone(policy: str) -> None:
+    """Two of 16 operations an image cost a GPU some 20 values for each value of the batch, not over a hundred."""
+    count = counted(AugmentSettings(randaugment_magnitude=9.0, randaugment_policy=policy), 256, 64)
+    assert count.values < 25 * 256 * 64 * 64 * 3
+    assert count.kernels < 450
+
+
+def test_what_is_made_on_the_way_is_bounded() -> None:
+    """Of a batch of any size a portion at a time is worked on: nothing is larger than the batch or a portion's words.
+
+    Mixup is left out, which gives float32.
+    """
+    settings = replace(ALL, crop="resized", mixup_alpha=0.0)
+    for n in (512, 4096):
+        largest = counted(settings, n, 160).largest_bytes
+        assert largest <= max(n * 160 * 160 * 3, 8 * drawn.GPU_VALUES)
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_portions_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same draws give the same images, whether they are worked on one by one or all at once."""
+    images, labels = batch()
+    results = []
+    for values in (1, 5000, 1 << 30):
+        monkeypatch.setattr(drawn, "CPU_VALUES", values)
+        results.append(augment(images, labels, EACH[name], torch.Generator().manual_seed(0), 5))
+    for done, soft in results[1:]:
+        assert torch.equal(done, results[0][0])
+        assert torch.equal(soft, results[0][1])
 
 
 def test_flip_mirrors_half_of_the_images() -> None:
@@ -96,12 +157,12 @@ def test_resized_crop_keeps_the_asked_share() -> None:
     """Parts are uniform in area over the asked range, keep the asked ratios and lie inside the image."""
     settings = AugmentSettings(crop="resized", crop_scale=(0.1, 0.6), crop_ratio=(0.5, 2.0))
     generator = torch.Generator().manual_seed(0)
-    height, width, top, left = augmentation._rectangle(20_000, 32, settings, generator, torch.device("cpu"))
-    share, ratio = height * width / 32**2, width / height
+    top, left, height, width = augmentation._rectangle(20_000, 10_000, settings, generator)
+    share, ratio = height * width / 10_000**2, width / height
     assert top.min() >= 0
     assert left.min() >= 0
-    assert (top + height).max() <= 32 + 1e-3
-    assert (left + width).max() <= 32 + 1e-3
+    assert (top + height).max() <= 10_000
+    assert (left + width).max() <= 10_000
     assert 0.1 - 1e-3 < share.min() < 0.11
     assert 0.58 < share.max() < 0.6 + 1e-3
     assert 0.5 - 1e-3 < ratio.min() < 0.55

@@ -146,30 +146,13 @@ def test_wait_is_counted(digits: Prepared, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("augment", [None, AUGMENT])
 @pytest.mark.parametrize("resident", [True, False])
-def test_gpu_batches_are_the_cpus(digits: Prepared, resident: bool) -> None:
-    """Resident or streamed, a GPU gets the same images in the same order as a CPU."""
-    on_gpu = make(digits, device=torch.device("cuda", 0), resident=resident)
-    for (images, labels), (wanted, wanted_labels) in zip(on_gpu.epoch(1), make(digits).epoch(1), strict=True):
-        assert torch.allclose(images.cpu(), wanted, atol=1e-5)
-        assert torch.equal(labels.cpu(), wanted_labels)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_augmentation_in_a_cuda_graph(digits: Prepared) -> None:
-    """The whole augmentation can be captured, and each replay draws anew."""
-    from nas.data.augment import augment
-
-    images = torch.randint(0, 256, (64, 16, 16, 3), dtype=torch.uint8, device="cuda").permute(0, 3, 1, 2)
-    labels = torch.arange(64, device="cuda") % 10
-    for _ in range(2):
-        augment(images, labels, AUGMENT, None, 10)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        done, _ = augment(images, labels, AUGMENT, None, 10)
-    results = []
-    for _ in range(2):
-        graph.replay()
-        results.append(done.clone())
-    assert not torch.equal(*results)
+def test_gpu_batches_are_the_cpus(digits: Prepared, resident: bool, augment: AugmentSettings | None) -> None:
+    """Resident or streamed, augmented or not, a GPU gets the same images in the same order as a CPU."""
+    on_gpu = make(digits, device=torch.device("cuda", 0), resident=resident, augment=augment)
+    for (images, labels), (wanted, wanted_labels) in zip(
+        on_gpu.epoch(1), make(digits, augment=augment).epoch(1), strict=True
+    ):
+        assert (images.cpu() - wanted).abs().max() < (1e-5 if augment is None else 0.02)  # a level, if it rounds so
+        assert torch.allclose(labels.cpu(), wanted_labels)

@@ -1,4 +1,4 @@
-"""Both ways of treating the drawn images, by rows and all at once, give the same."""
+"""An operation runs on the images that drew it alone, in portions that change nothing."""
 
 from functools import partial
 
@@ -25,29 +25,28 @@ OPERATIONS = {
 
 
 @pytest.mark.parametrize("neighbours", [False, True])
-@pytest.mark.parametrize("cache", [1, 700, 1 << 18])
+@pytest.mark.parametrize("values", [1, 700, 1 << 18])
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_rows_and_all_agree(name: str, cache: int, neighbours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU, which computes every image and selects, gets what a CPU gets from the drawn images in any portions."""
-    monkeypatch.setattr(drawn, "CACHE_VALUES", cache)
+def test_only_those_who_drew_it_in_any_portions(
+    name: str, values: int, neighbours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawn images become what the operation makes of the whole batch, however large portions are; others stay."""
+    monkeypatch.setattr(drawn, "CPU_VALUES", values)
     change, inputs = OPERATIONS[name]
     chosen = torch.tensor([0, 0, 1, 1, 1, 1, 0, 0, 0] if neighbours else [1, 0, 1, 1, 0, 0, 1, 0, 1]).bool()
-    everywhere = change(*inputs)
-    by_rows = drawn._rows(IMAGES.clone(), chosen, change, inputs)
-    at_once = drawn._all(IMAGES.clone(), chosen, change, inputs)
-    assert torch.equal(by_rows, at_once)
-    assert torch.equal(by_rows[chosen], everywhere[chosen])
-    assert torch.equal(by_rows[~chosen], IMAGES[~chosen])
+    done = drawn.on_drawn(IMAGES.clone(), chosen, change, *inputs)
+    assert torch.equal(done[chosen], change(*inputs)[chosen])
+    assert torch.equal(done[~chosen], IMAGES[~chosen])
+    assert torch.equal(drawn.on_all(IMAGES.clone(), change, *inputs), change(*inputs))
 
 
 def test_one_row_for_all_of_an_images_rows() -> None:
-    """A change may give one row where the target has several, on every path."""
+    """A change may give one row where the target has several, wherever the drawn images are."""
     target, values = torch.zeros(4, 3, 8), torch.tensor([1.0, 2.0, 3.0, 4.0])
     for chosen in (torch.tensor([True, False, True, False]), torch.tensor([False, True, True, False])):
         wanted = torch.where(chosen, values, 0.0)[:, None, None].expand(4, 3, 8)
-        for way in (drawn._rows, drawn._all):
-            done = way(target.clone(), chosen, lambda value: value[:, None, None].expand(-1, 1, 8), (values,))
-            assert torch.equal(done, wanted)
+        done = drawn.on_drawn(target.clone(), chosen, lambda value: value[:, None, None].expand(-1, 1, 8), values)
+        assert torch.equal(done, wanted)
 
 
 @pytest.mark.parametrize("size", [5, 8])

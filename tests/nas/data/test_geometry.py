@@ -86,7 +86,7 @@ def test_shears_and_moves_are_pillows(which: str, value: float, matrix: tuple[fl
 
 
 def test_no_argument_is_no_change() -> None:
-    """With every argument 0 a warp returns the very pixels, which the GPU's path relies on."""
+    """With every argument 0 a warp returns the very pixels."""
     images = noise(3, 32)
     zero = torch.zeros(3)
     assert torch.equal(geometry.warp(images, geometry.matrices(zero, zero, zero, zero, zero, 32), 128), images)
@@ -115,16 +115,21 @@ def test_flip_is_pillows(channels: int) -> None:
         assert torch.equal(ours, tensor(theirs, channels))
 
 
-@pytest.mark.parametrize("size", [16, 32, 48])
-def test_resized_crop_is_pillows(size: int) -> None:
-    """Cutting a part out and resizing it equals Pillow's antialiased bilinear resize with a box, to one level."""
-    images = smooth(4, 32)
-    top, left = torch.tensor([0.0, 3.5, 10.25, 1.0]), torch.tensor([0.0, 7.0, 2.75, 9.5])
-    height, width = torch.tensor([32.0, 20.5, 13.0, 31.0]), torch.tensor([32.0, 12.0, 25.5, 22.5])
-    done = geometry.resized_crop(images, top, left, height, width, size)
+@pytest.mark.parametrize("by_matrices", [False, True])
+@pytest.mark.parametrize("size", [9, 16, 32, 48])
+def test_resized_crop_is_pillows(size: int, by_matrices: bool) -> None:
+    """Cutting a part out and resizing it equals Pillow's crop and antialiased bilinear resize to one level, a GPU's
+    way, too; nothing outside of the part is looked at."""
+    images = torch.cat([smooth(2, 32), noise(2, 32)])
+    top, left = torch.tensor([0, 3, 10, 1]), torch.tensor([0, 7, 2, 9])
+    height, width = torch.tensor([32, 20, 13, 31]), torch.tensor([32, 12, 25, 22])
+    if by_matrices:
+        done = geometry._resized_by_matrices(size, images, torch.stack([top, left, height, width], 1).float())
+    else:
+        done = geometry.resized_crop(images, top, left, height, width, size)
     for i in range(4):
-        box = (left[i].item(), top[i].item(), (left + width)[i].item(), (top + height)[i].item())
-        theirs = tensor(pillow(images[i]).resize((size, size), Image.Resampling.BILINEAR, box=box), 3)
+        part = images[i, top[i] : top[i] + height[i], left[i] : left[i] + width[i]]
+        theirs = tensor(pillow(part).resize((size, size), Image.Resampling.BILINEAR), 3)
         assert (done[i].int() - theirs.int()).abs().max() <= 1
 
 
@@ -140,11 +145,11 @@ def test_resize_is_antialiased() -> None:
         assert (ours.int() - theirs.int()).abs().max() <= 1
 
 
-@given(st.floats(0, 20), st.floats(0.5, 12), st.integers(1, 40))
+@given(st.integers(0, 20), st.integers(1, 12), st.integers(1, 40))
 @settings(max_examples=60, deadline=None)
-def test_weights_sum_to_one(start: float, length: float, size: int) -> None:
+def test_weights_sum_to_one(start: int, length: int, size: int) -> None:
     """However small or large the part, no pixel of a resize is brighter or darker than the image."""
-    weights = geometry.bilinear_weights(torch.tensor([start]), torch.tensor([length]), 33, size)
+    weights = geometry.bilinear_weights(torch.tensor([float(start)]), torch.tensor([float(length)]), 33, size)
     assert weights.shape == (1, size, 33)
     assert math.isclose(weights.sum(2).min().item(), 1, abs_tol=1e-5)
     assert math.isclose(weights.sum(2).max().item(), 1, abs_tol=1e-5)

@@ -63,7 +63,7 @@ def test_cutmix_pastes_rectangles() -> None:
 @pytest.mark.parametrize("alpha", [0.01, 0.2, 1.0, 5.0])
 def test_beta_is_beta(alpha: float) -> None:
     """Shares follow Beta(alpha, alpha): its mean and variance, never NaN, for small alphas too."""
-    draws = mixing.beta(40_000, alpha, torch.Generator().manual_seed(0), torch.device("cpu")).double()
+    draws = mixing.beta(40_000, alpha, torch.Generator().manual_seed(0)).double()
     variance = 1 / (4 * (2 * alpha + 1))
     assert draws.isfinite().all()
     assert abs(draws.mean() - 0.5) < 5 * (variance / 40_000) ** 0.5
@@ -84,6 +84,20 @@ def test_erasing_fills_a_rectangle_with_noise() -> None:
     values = erased[hole].float()
     assert abs(values.mean() - 127.5) < 2
     assert values.std() > 70
+
+
+def test_noise_is_uniform_and_each_images_own() -> None:
+    """Every level is as likely, neighbours and images have nothing to do with each other; a seed makes its noise."""
+    images = torch.empty(64, 33, 31, 3, dtype=torch.uint8)
+    seeds = torch.arange(64)
+    noise = mixing.noise_like(images, seeds)
+    counts = torch.bincount(noise.flatten().int(), minlength=256)
+    expected = noise.numel() / 256
+    assert ((counts - expected) ** 2 / expected).sum() < 255 + 5 * (2 * 255) ** 0.5  # chi-square
+    flat = noise.flatten(1).double() - 127.5
+    for a, b in ((flat[:, 1:], flat[:, :-1]), (flat[:, 8:], flat[:, :-8]), (flat[1:], flat[:-1])):
+        assert abs((a * b).mean() / flat.var()) < 5 / a.numel() ** 0.5
+    assert torch.equal(mixing.noise_like(images[:1], seeds[7:8]), noise[7:8])
 
 
 @pytest.mark.parametrize("channels", [1, 3])
