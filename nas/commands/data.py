@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.commands.arguments import command
 from nas.commands.terminal import console
+
+if TYPE_CHECKING:
+    from nas.data.prepare import Found, Prepared
 
 
 def add(commands: Any) -> None:
@@ -18,17 +22,26 @@ def add(commands: Any) -> None:
 
 
 def run(a: argparse.Namespace) -> int:
-    """Prepare a configuration's data set and say what it holds."""
+    """Prepare a configuration's data set and say what it holds, what was left out and what is odd."""
     from nas.config.search import load_config
-    from nas.data.prepare import prepare
+    from nas.data.prepare import found, prepare
 
     config = load_config(a.config)
-    prepared = prepare(config.data, config.image_size, progress=True)
-    counts = f"train {prepared.train:,}, minival {prepared.minival:,}, test {prepared.test:,}"
-    console().print(f"{prepared.folder}", soft_wrap=True)
-    console().print(
-        f"{counts}; {prepared.num_classes} classes, {prepared.channels} channels, {prepared.image_size} px, "
-        f"fingerprint {prepared.fingerprint}",
-        soft_wrap=True,
-    )
+    prepared = prepare(config.data, config.image_size, progress=True, say=lambda line: None)  # all of it is said below
+    for heading, text in _facts(prepared, found(prepared)):
+        console().print(f"{heading:<12} {text}", soft_wrap=True, markup=False)
     return 0
+
+
+def _facts(prepared: Prepared, found: Found) -> Iterator[tuple[str, str]]:
+    black, white = found.value_range or (0, 255)
+    colours = "grey" if prepared.channels == 1 else "RGB"
+    names = prepared.class_names or tuple(str(number) for number in range(prepared.num_classes))
+    yield "images", f"train {prepared.train:,}, minival {prepared.minival:,}, test {prepared.test:,}"
+    yield "classes", f"{prepared.num_classes}: {', '.join(names[:8])}{', ...' * (len(names) > 8)}"
+    yield "pixels", f"{prepared.image_size} px, {colours}, black {black:g}, white {white:g}"
+    yield from (("left out", line) for line in found.left_out)
+    yield from (("copies", line) for line in found.copies)
+    yield from (("warning", line) for line in found.warnings)
+    yield "fingerprint", prepared.fingerprint
+    yield "folder", prepared.folder

@@ -17,6 +17,10 @@ from nas.data.wide import WIDE_GREY_MODES, Held, Range, held, narrowed, raw_mode
 GREY_MODES = WIDE_GREY_MODES | {"1", "L", "LA", "La"}
 
 
+class Refused(ValueError):
+    """An image that can be read, but not with these settings."""
+
+
 @dataclass(frozen=True)
 class Decoding:
     """How the images of a data set become pixels."""
@@ -33,7 +37,7 @@ def decode(data: Encoded, how: Decoding) -> tuple[NDArray[np.uint8] | None, Held
 
     Returns: pixels (image_size, image_size, channels), None for an image that has more than 8 bits a value while their
         range is not known; and what the values of such an image lie between, None for one of 8 bits.
-    Raises: ValueError for colour where it is refused; what Pillow raises if it cannot read the image.
+    Raises: Refused for colour where it is refused; what Pillow raises if it cannot read the image.
     """
     if isinstance(data, np.ndarray) and data.dtype.itemsize > 1:
         return _from_values(data, how, is_grey(data), None)
@@ -78,6 +82,8 @@ def pixels(image: Image.Image, image_size: int, channels: int) -> NDArray[np.uin
     # A JPEG decoder can halve a large photograph while reading it; twice the size is left for the resize to average.
     image.draft(None, (2 * image_size, 2 * image_size))
     ImageOps.exif_transpose(image, in_place=True)
+    if isinstance(image.info.get("transparency"), bytes):
+        image = image.convert("RGBA")  # Pillow would warn of each such palette
     image = image.convert("L" if channels == 1 else "RGB")
     if image.size != (image_size, image_size):
         image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BICUBIC)
@@ -100,4 +106,4 @@ def _is_grey(image: Image.Image) -> bool:
 
 def _check_colour(grey: bool, how: Decoding) -> None:
     if how.grey_only and not grey:
-        raise ValueError("is in colour, while the images looked at first are grey: set channels to 3 or 1")
+        raise Refused("is in colour, while the images looked at first are grey: set channels to 3 or 1")

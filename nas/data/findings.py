@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.data.sources.records import some
 from nas.data.wide import Held, Range
 
+NAMED = 8  # images that are there more than once
 FEW_LEVELS = 32  # or fewer, of 256, hint at a range that is not the images'
 
 
@@ -36,3 +38,61 @@ def about_levels(
         yield f"only test images have more than 8 bits: they were scaled by themselves{scaled}"
     elif value_range and test and (test.low < value_range[0] or test.high > value_range[1]):
         yield f"test images hold {test.low:g}..{test.high:g}, cut off at what the training images hold{scaled}"
+
+
+def about_unreadable(part: str, reasons: list[str]) -> str:
+    """Say which images of a part were left out because they cannot be read; nothing if none were."""
+    return f"{part}: {len(reasons)} images that cannot be read: {some(reasons)}" if reasons else ""
+
+
+def about_classes(
+    train: NDArray[np.int64], others: Mapping[str, NDArray[np.int64]], num_classes: int, names: Sequence[str] | None
+) -> Iterator[str]:
+    """Say which classes have no image to be learnt from.
+
+    Args:
+        train: labels of the images that are trained on.
+        others: labels of those that are judged by.
+    """
+    without = np.flatnonzero(np.bincount(train, minlength=num_classes) == 0)
+    if len(without) == 0:
+        return
+    shown = some([names[int(i)] if names else str(i) for i in without])
+    counts = {part: int(np.isin(labels, without).sum()) for part, labels in others.items()}
+    judged = " and ".join(f"{count} of {len(others[part])} {part} images" for part, count in counts.items() if count)
+    never = f"; {judged} can never be right" if judged else ""
+    yield f"{len(without)} of {num_classes} classes have no training image: {shown}{never}"
+
+
+def about_copies(hashes: Mapping[str, NDArray[np.uint64]]) -> Iterator[str]:
+    """Say how many images of one split are, pixel by pixel, also in another that is trained on or judged by.
+
+    Args:
+        hashes: of the images of each split, in the order train, minival, test.
+    """
+    splits = list(hashes)
+    for i, judged in enumerate(splits):
+        for learnt in splits[:i]:
+            count = int(np.isin(hashes[judged], hashes[learnt]).sum())
+            if count:
+                yield f"{count} of {len(hashes[judged])} {judged} images are also in {learnt}, pixel by pixel"
+
+
+def same_images(hashes: Mapping[str, NDArray[np.uint64]], name: Callable[[str, int], str]) -> Iterator[str]:
+    """Name some images that are there more than once, in a part or in two.
+
+    Args:
+        hashes: of the images of each part.
+        name: gives a part's i-th image's.
+    """
+    every = np.concatenate(list(hashes.values()))
+    ends = np.cumsum([len(each) for each in hashes.values()])
+
+    def name_of(place: int) -> str:
+        part = int(np.searchsorted(ends, place, side="right"))
+        return name(list(hashes)[part], place - (int(ends[part - 1]) if part else 0))
+
+    _, first, counts = np.unique(every, return_index=True, return_counts=True)
+    for place in np.sort(first[counts > 1])[:NAMED]:
+        same = np.flatnonzero(every == every[place])
+        yield " = ".join(name_of(int(i)) for i in same[:2]) + " = ..." * (len(same) > 2)

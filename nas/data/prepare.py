@@ -7,7 +7,7 @@ import json
 import logging
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,13 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from nas.data.arrays import ArraysInfo, load_info, save_info, write_arrays
+from nas.data.findings import about_classes, about_copies
 from nas.data.settings import DataSettings
 from nas.data.source import read_source, reader
 from nas.data.splits import split_train
 
 logger = logging.getLogger(__name__)
-FORMAT = 2  # of the arrays and of how images are decoded; a change makes every cache entry new
+FORMAT = 3  # of the arrays and of how images are decoded; a change makes every cache entry new
 SplitName = Literal["train", "minival", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "minival", "test")
 
@@ -54,7 +55,22 @@ class Split(NamedTuple):
     indices: NDArray[np.int64]  # (M,)
 
 
-def prepare(settings: DataSettings, image_size: int, progress: bool = False) -> Prepared:
+class Found(NamedTuple):
+    """What preparing a data set found besides its images."""
+
+    value_range: tuple[float, float] | None  # of black and white, where they were not 0 and 255
+    left_out: tuple[str, ...]  # what lies there and is not used, a line a kind
+    copies: tuple[str, ...]  # some of the images that are there more than once, pixel by pixel
+    warnings: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """What is to be said, each in one line."""
+        return ([f"left out: {'; '.join(self.left_out)}"] if self.left_out else []) + list(self.warnings)
+
+
+def prepare(
+    settings: DataSettings, image_size: int, progress: bool = False, say: Callable[[str], None] = logger.warning
+) -> Prepared:
     """Decode a data set at `image_size` unless that was done before, and split it.
 
     Any number of processes may call this at the same moment: one decodes, the others wait for it. A process killed
@@ -63,26 +79,34 @@ def prepare(settings: DataSettings, image_size: int, progress: bool = False) -> 
     Args:
         settings: which data set, how split.
         image_size: height and width, pixels.
-        progress: whether somebody looks on: a bar is drawn on a terminal, and warnings about the data are said again.
+        progress: whether somebody looks on: a bar is drawn on a terminal, and what was found is said every time.
+        say: is told what was found, a line each: `Found.lines`; when these splits are made, or somebody looks on.
     Raises: ValueError if the source is missing or wrong, an image cannot be read, or a split would be empty.
     """
     if image_size < 1:
         raise ValueError(f"image_size must be at least 1, got {image_size}")
     images = {"format": FORMAT, "source": settings.source, "size": image_size, "channels": settings.channels}
-    images |= {"value_range": settings.value_range}
+    images |= {"value_range": settings.value_range, "unreadable": settings.unreadable}
     key = _key(images | reader(settings).identity(settings))
     root = settings.cache
     root.mkdir(parents=True, exist_ok=True)
     folder = root / key
-    built = False
     if not folder.is_dir():
         with _alone(root, key):
-            if built := not folder.is_dir():
+            if not folder.is_dir():
                 _build(settings, image_size, folder, progress)
-    info = load_info(folder)
-    for line in info.warnings if built or progress else ():
-        logger.warning("%s", line)
-    return _split(settings, folder, info)
+    prepared, is_new = _split(settings, folder, load_info(folder))
+    if is_new or progress:
+        for line in found(prepared).lines():
+            say(line)
+    return prepared
+
+
+def found(prepared: Prepared) -> Found:
+    """Give what preparing a data set found that its user should know."""
+    info = load_info(Path(prepared.folder))
+    of_splits = json.loads(Path(prepared.splits).with_suffix(".json").read_text())
+    return Found(info.value_range, info.left_out, info.copies, info.warnings + tuple(of_splits))
 
 
 def load_split(prepared: Prepared, name: SplitName) -> Split:
@@ -115,8 +139,7 @@ def _build(settings: DataSettings, image_size: int, folder: Path, progress: bool
         scratch.mkdir()
         source = read_source(settings, scratch, progress)
         logger.info("decoding %s images into %s", settings.source, folder)
-        info = write_arrays(source, image_size, settings.channels, work, progress, settings.value_range)
-        save_info(info, work)
+        save_info(write_arrays(source, settings, image_size, work, progress), work)
         shutil.rmtree(scratch)
         work.rename(folder)
     except BaseException:
@@ -150,23 +173,40 @@ def _remove_leftovers(root: Path) -> None:
             continue
 
 
-def _split(settings: DataSettings, folder: Path, info: ArraysInfo) -> Prepared:
+def _split(settings: DataSettings, folder: Path, info: ArraysInfo) -> tuple[Prepared, bool]:
+    """Give the splits, and whether they are new."""
     labels = np.load(folder / "train_labels.npy")
     train, minival = split_train(labels, settings.minival, settings.subset, settings.seed)
     drawn = hashlib.blake2b(train.tobytes() + minival.tobytes(), digest_size=16).hexdigest()
     file = folder / f"splits-{drawn}.npz"
-    if not file.exists():
-        _write_splits(file, train, minival)
-    return Prepared(
+    if is_new := not file.exists():
+        lines = _about_splits(folder, info, {"train": train, "minival": minival})
+        _write_splits(file, train, minival, lines)
+    prepared = Prepared(
         folder=str(folder), splits=str(file), image_size=info.image_size, channels=info.channels,
         num_classes=info.num_classes, class_names=info.class_names, mean=info.mean, std=info.std,
         train=len(train), minival=len(minival), test=info.test,
         fingerprint=_key({"pixels": info.digest, "splits": drawn}),
     )  # fmt: skip
+    return prepared, is_new
 
 
-def _write_splits(file: Path, train: NDArray[np.int64], minival: NDArray[np.int64]) -> None:
+def _about_splits(folder: Path, info: ArraysInfo, drawn: Mapping[str, NDArray[np.int64]]) -> list[str]:
+    def of_splits(what: str) -> dict[str, NDArray[Any]]:
+        train = np.load(folder / f"train_{what}.npy")
+        test = {"test": np.load(folder / f"test_{what}.npy")} if info.test else {}
+        return {name: train[indices] for name, indices in drawn.items()} | test
+
+    labels = of_splits("labels")
+    classes = about_classes(labels.pop("train"), labels, info.num_classes, info.class_names)
+    return [*classes, *about_copies(of_splits("hashes"))]
+
+
+def _write_splits(file: Path, train: NDArray[np.int64], minival: NDArray[np.int64], lines: list[str]) -> None:
+    """Write the indices and, before them, what is to be said of them."""
     unfinished = file.with_name(f"{uuid.uuid4().hex}.npz")
+    unfinished.with_suffix(".json").write_text(json.dumps(lines))
+    unfinished.with_suffix(".json").replace(file.with_suffix(".json"))
     np.savez(unfinished, train=train, minival=minival)
     unfinished.replace(file)
 

@@ -61,6 +61,9 @@ class DataSettings:
     # The values of black and white in every image. None = 0 and 255; where images have more than 8 bits, 0 and the
     # largest number of 8, 10, 12, 14 or 16 bits, whichever are the fewest that hold all training images.
     value_range: tuple[float, float] | None = None
+    unreadable: Literal["refuse", "leave_out"] = (
+        "refuse"  # images that are broken; a disk that fails is always an error
+    )
     minival: float = 0.1  # held out of train, stratified: a share below 1, or a number of images; 0 = none
     seed: int = 0  # of the split
     # What a source of your own wants to be told besides.
@@ -80,6 +83,7 @@ class DataSettings:
             raise ValueError(f"source hf names its test split by test_split, not test_path ({self.test_path!r})")
         if self.channels not in (None, 1, 3):
             raise ValueError(f"channels must be 1, 3 or null, got {self.channels!r}")
+        _one_of("unreadable", self.unreadable, ("refuse", "leave_out"))
         if self.value_range is not None:
             _ascending("value_range", self.value_range)
         if self.subset is not None and self.subset < 1:

@@ -39,6 +39,34 @@ def test_minival_does_not_depend_on_the_subset(labels: np.ndarray, seed: int) ->
     assert len(fewer) == max(1, len(train) // 2)
 
 
+sizes = st.lists(st.integers(1, 30), min_size=2, max_size=12)
+
+
+@given(sizes, st.floats(0, 1), st.floats(0, 1), st.integers(0, 9))
+def test_every_class_keeps_a_training_image(sizes: list[int], held: float, kept: float, seed: int) -> None:
+    """However small: minival takes no class's last image, a subset drops no class, as far as there are images."""
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    minival = round(held * (len(labels) - 1))
+    train, out = split_train(labels, minival, None, seed)
+    assert len(out) == minival
+    assert len(np.unique(labels[train])) == min(len(sizes), len(train))
+    subset = max(1, round(kept * len(train)))
+    fewer, _ = split_train(labels, minival, subset, seed)
+    assert len(fewer) == subset
+    assert len(np.unique(labels[fewer])) == min(len(sizes), subset)
+
+
+@given(st.lists(st.integers(20, 60), min_size=2, max_size=12), st.integers(0, 9))
+def test_splits_of_healthy_classes_stay(sizes: list[int], seed: int) -> None:
+    """Where each class has images enough the draws are the plain ones, as they were: runs go on."""
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    train, minival = split_train(labels, 0.1, len(labels) // 2, seed)
+    held = round(0.1 * len(labels))
+    rest = np.setdiff1d(np.arange(len(labels)), stratified(labels, held, seed))
+    assert np.array_equal(minival, stratified(labels, held, seed))
+    assert np.array_equal(train, rest[stratified(labels[rest], len(labels) // 2, seed + 1_000_003)])
+
+
 def test_seed_decides() -> None:
     """The same seed draws the same images and another seed others."""
     labels = np.arange(1000) % 10
