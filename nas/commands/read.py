@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nas.architectures import Found
 from nas.commands.arguments import add_format, command, count, numbers, setting
-from nas.commands.terminal import Column, console, show, table
-from nas.runs.columns import column
-from nas.runs.folder import config_if_run
+from nas.commands.terminal import Column, console, show
+from nas.commands.trial_table import show_trials, show_winner, trial_columns
 from nas.runs.ranking import ranked
 from nas.runs.status import status as status_of
-from nas.runs.text import duration, fixed, short
-from nas.runs.trial import Trial, is_metric
-from search_space.cost import count as count_cost
-from search_space.cost import stage_cost, stage_inputs
+from nas.runs.text import duration, fixed
 
-_SHOWN = ("trial_id", "arch_id", "status", "reward", "accuracy", "s_normalised", "step_time_ms", "params", "macs")
+if TYPE_CHECKING:
+    from nas.analysis.run import Run
 
-
-def _columns(names: Iterable[str]) -> tuple[Column, ...]:
-    """Lay out columns of trials as the table of columns has them."""
-    lines = ((name, column(name)) for name in names)
-    return tuple(Column(name, line.heading or name, line.write) for name, line in lines)
-
-
-_LAST = ("wall_s", "proposed_by")
 _HYPERVOLUME = (
     Column("trials", "trials"),
     Column("trial_id", "trial"),
@@ -39,19 +27,6 @@ _HYPERVOLUME = (
     Column("front", "front"),
     Column("hypervolume", "hypervolume", "{:.4g}".format),
     Column("share", "of final", "{:.1%}".format),
-)
-_STAGES = (
-    Column("stage", "stage"),
-    Column("op", "op"),
-    Column("layers", "layers"),
-    Column("kernel_size", "kernel"),
-    Column("expansion", "exp"),
-    Column("channels", "channels"),
-    Column("stride", "stride"),
-    Column("se_ratio", "SE", fixed(2)),
-    Column("params", "params", short),
-    Column("macs", "MACs", short),
-    Column("input", "input"),
 )
 
 
@@ -167,12 +142,12 @@ def trials(run: Path, *, form: str, sort: str, descending: bool, limit: int | No
         console().print(f"{len(frame)} trials written to {out}")
         return 0
     if frame.empty:
-        _show([], form)
+        show_trials([], form)
         return 0
     if sort not in frame.columns:
         raise ValueError(f"cannot sort by {sort!r}; columns: {', '.join(frame.columns)}")
     frame = frame.sort_values(sort, ascending=not descending, kind="stable")
-    _show(records(frame.head(limit) if limit else frame), form)
+    show_trials(records(frame.head(limit) if limit else frame), form)
     return 0
 
 
@@ -183,11 +158,25 @@ def best(run: Path, *, form: str, n: int, reward: str | None, settings: Mapping[
 
     opened = Run(run)
     rows = records(opened.best(n, reward=reward, settings=settings))
-    _show(rows, form)
+    show_trials(rows, form, winner=rows[0]["trial_id"] if rows else None)
     if form == "table" and rows:
+        _show_repeated(opened, reward, settings)
+        if said := opened.verdict(reward=reward, settings=settings):
+            console().print(said, soft_wrap=not console().is_terminal)
         chosen = {trial.trial_id: trial for trial in opened.trials}[rows[0]["trial_id"]]
-        show_winner(replace(chosen, reward=rows[0]["reward"]), run)
+        row = rows[0]
+        shown = replace(chosen, reward=row["reward"], accuracy_se=row["accuracy_se"], reward_se=row["reward_se"])
+        show_winner(shown, run)
     return 0
+
+
+def _show_repeated(run: Run, reward: str | None, settings: Mapping[str, float]) -> None:
+    """Show the means of architectures that were trained with several seeds, if there are any."""
+    from nas.analysis import records
+
+    if repeated := [row for row in records(run.estimates(reward=reward, settings=settings)) if row["trials"] > 1]:
+        columns = (Column("arch_id", "arch_id"), Column("trials", "seeds"), *trial_columns(("reward", "accuracy")))
+        show(repeated, "table", columns, title="trained with several seeds, their means")
 
 
 def pareto(run: Path, form: str, columns: Sequence[str]) -> int:
@@ -195,7 +184,10 @@ def pareto(run: Path, form: str, columns: Sequence[str]) -> int:
     from nas.analysis import records
     from nas.analysis.run import Run
 
-    _show(records(Run(run).pareto(columns)), form, objectives=columns)
+    opened = Run(run)
+    first = records(opened.best(1))
+    winner = first[0]["trial_id"] if first else None
+    show_trials(records(opened.pareto(columns)), form, objectives=columns, winner=winner)
     return 0
 
 
@@ -206,7 +198,7 @@ def hypervolume(run: Path, form: str, columns: Sequence[str], reference: Sequenc
     rows = hypervolume_over_time(load(run), columns, reference)
     if form == "table":
         rows = rows[rows["hypervolume"].diff().fillna(1) > 0]
-    _show(records(rows), form, _HYPERVOLUME)
+    show_trials(records(rows), form, _HYPERVOLUME)
     return 0
 
 
@@ -218,60 +210,12 @@ def report(run: Path, out: Path | None) -> int:
     return 0
 
 
-def show_ranking(trials: Sequence[Trial], n: int = 10) -> None:
-    """Print the best of a run's trials, or why none was scored."""
-    best = ranked(trials)
-    if trials and not best:
+def show_result(run: Run) -> None:
+    """Print the best of a run's trials and the winner, or why none was scored."""
+    trials = run.trials
+    if trials and not ranked(trials):
         statuses = ", ".join(f"{status} {n}" for status, n in sorted(Counter(t.status for t in trials).items()))
         last = next((f"; the last error: {t.error}" for t in reversed(trials) if t.error), "")
         console().print(f"no trial was scored: {statuses}{last}", soft_wrap=True)
         return
-    _show([{**trial.to_dict(), **trial.metrics} for trial in best[:n]], "table")
-
-
-def show_winner(trial: Trial, run: Path | None = None) -> None:
-    """Print a best trial: its numbers, then stage by stage; what it does not say of its images, its run does."""
-    architecture = trial.architecture
-    config = None if run is None else config_if_run(run.parent if run.suffix == ".jsonl" else run)
-    found = Found(architecture, trial.arch_id, run, config)
-    size = trial.image_size or found.image_size or architecture.image_size or 224
-    cost = count_cost(architecture, size, *found.classes)
-    rows = []
-    for number, (stage, channels, height) in enumerate(stage_inputs(architecture, size), start=1):
-        one = stage_cost(stage, channels, height)
-        shape = {"stage": number, **vars(stage), "op": stage.label, "input": f"{channels} x {height} x {height}"}
-        rows.append(shape | {"params": one.params, "macs": one.macs})
-    numbers = f"reward {trial.reward:.4f}" if trial.reward is not None else "no reward"
-    if trial.accuracy is not None:
-        numbers += f", accuracy {trial.accuracy:.4f}"
-    if trial.step_time_ms is not None:
-        low, high = trial.step_time_p10_ms, trial.step_time_p90_ms
-        spread = f" (p10 {low:.2f}, p90 {high:.2f})" if low is not None and high is not None else ""
-        numbers += f", step time {trial.step_time_ms:.2f} ms{spread}"
-    if trial.s_normalised is not None:
-        numbers += f" = {trial.s_normalised:.3f} of the reference's"
-    console().print(f"winner: trial {trial.trial_id}, {trial.arch_id}: {numbers}", soft_wrap=not console().is_terminal)
-    console().print(
-        f"stem {architecture.stem_channels} channels, stride {architecture.stem_stride}; "
-        f"head {architecture.head_channels}; "
-        f"{short(trial.params or cost.params)} params, {short(trial.macs or cost.macs)} MACs at {size} px"
-    )
-    console().print(table(rows, _STAGES))
-
-
-def _show(
-    rows: Sequence[Mapping[str, Any]],
-    form: str,
-    columns: Sequence[Column] | None = None,
-    objectives: Sequence[str] = (),
-) -> None:
-    """Show rows; of trials the usual columns, objectives that are not among them, and metrics."""
-    if form == "table" and not rows:
-        console().print("no trials yet")
-        return
-    if columns is None:
-        further = [name.lstrip("+-") for name in objectives] + [
-            name for row in rows[:1] for name in row if is_metric(name)
-        ]
-        columns = _columns(dict.fromkeys((*_SHOWN, *further, *_LAST)))
-    show(rows, form, columns)
+    best(run.folder, form="table", n=10, reward=None, settings={})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.commands.arguments import command, count
-from nas.commands.read import show_ranking, show_winner
+from nas.commands.read import show_result
 from nas.commands.terminal import console
 from nas.runs.ranking import ranked
 
@@ -83,11 +83,8 @@ def search(
         return STOPPED_BY_SIGNAL + (ended.signum or 0)
     if ended.state == "out of time":
         display.on_message(f"the time is up; {len(found)} trials are in {folder}. The same command goes on from there")
-    show_ranking(found)
-    if best := ranked(found)[:1]:
-        show_winner(best[0], folder)
-        return 0
-    return 1 if found else 0
+    show_result(run)
+    return 1 if found and not ranked(found) else 0
 
 
 def describe(path: Path, trials: int | None, workers: int | None) -> int:

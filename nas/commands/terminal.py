@@ -19,11 +19,12 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: the row's key, the heading, and how a value is written."""
+    """A column of a table: the row's key, the heading, how a value is written, and the key of its standard error."""
 
     key: str
     heading: str
     write: Callable[[Any], str] = str
+    error: str = ""  # is written behind the value, 0.9826±.0077; empty = has none
 
 
 def show(rows: Sequence[Row], form: str, columns: Sequence[Column], title: str | None = None) -> None:
@@ -64,10 +65,19 @@ def _laid_out(rows: Sequence[Row], columns: Sequence[Column], title: str | None)
     for column in columns:
         numeric = any(isinstance(row.get(column.key), int | float) for row in rows)
         laid_out.add_column(column.heading, justify="right" if numeric else "left", no_wrap=True)
-    for row in rows:
-        cells = ((row.get(column.key), column.write) for column in columns)
-        laid_out.add_row(*("-" if _missing(value) else write(value) for value, write in cells))
+    errors = [_errors(rows, column) for column in columns]
+    for number, row in enumerate(rows):
+        cells = ("-" if _missing(row.get(column.key)) else column.write(row[column.key]) for column in columns)
+        laid_out.add_row(*(cell + error[number] for cell, error in zip(cells, errors, strict=True)))
     return laid_out
+
+
+def _errors(rows: Sequence[Row], column: Column) -> list[str]:
+    """What stands behind a column's values: ±.0077, or as many blanks where that is not known."""
+    values = [row.get(column.error) for row in rows]
+    texts = ["" if _missing(value) else f"±{column.write(value).removeprefix('0')}" for value in values]
+    width = max(map(len, texts), default=0)
+    return [text.ljust(width) for text in texts]
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -14,7 +14,7 @@ from nas.algorithms import ALGORITHMS
 from nas.algorithms.features import Features
 from nas.analysis import load
 from nas.analysis.frame import decision_columns
-from nas.commands.read import show_winner
+from nas.commands.trial_table import show_winner
 from nas.export.export import export_network
 from nas.export.names import DIALECTS
 from nas.measure.estimate import fit, named_costs
