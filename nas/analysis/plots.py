@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 def progress(frame: pd.DataFrame) -> Figure:
-    """Reward of each trial in the order they finished, and the best so far."""
+    """Reward of each trial in the order they finished, with its standard error, and the best so far."""
     figure, axes = _figure("trial, in the order finished", "reward")
     ok = frame[frame["status"] == "ok"].reset_index(drop=True)
+    _errors(axes, ok.index + 1, ok, "reward")
     axes.plot(ok.index + 1, ok["reward"], "o", color="tab:blue", markersize=4, alpha=0.6, label="trial")
     axes.step(ok.index + 1, ok["reward"].cummax(), where="post", color="tab:orange", label="best so far")
     axes.legend(frameon=False)
@@ -28,11 +29,12 @@ def progress(frame: pd.DataFrame) -> Figure:
 
 
 def trade_off(frame: pd.DataFrame) -> Figure:
-    """Accuracy over step time, parameters as colour; a ring marks the Pareto front of the three."""
+    """Accuracy, with its standard error, over step time, parameters as colour; rings mark the front of the three."""
     figure, axes = _figure("training step time, reference = 1", "accuracy")
     ok = frame[frame["status"] == "ok"].dropna(subset=["accuracy", "s_normalised", "params"])
     if ok.empty:
         return _empty(figure, axes)
+    _errors(axes, ok["s_normalised"], ok, "accuracy")
     points = axes.scatter(ok["s_normalised"], ok["accuracy"], c=ok["params"] / 1e6, s=24, cmap="viridis")
     front = pareto(frame)
     axes.scatter(
@@ -163,6 +165,13 @@ def as_base64(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _errors(axes: Axes, x: Sequence[float] | pd.Series[float] | pd.Index[int], frame: pd.DataFrame, name: str) -> None:
+    """Draw the standard errors of a column, where they are known."""
+    error = frame.get(f"{name}_se")
+    if error is not None and error.notna().any():
+        axes.errorbar(x, frame[name], yerr=error.astype("float64"), fmt="none", ecolor="0.75", elinewidth=1, zorder=0)
 
 
 def _empty(figure: Figure, axes: Axes) -> Figure:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nas.analysis import plots
+from nas.analysis.certainty import confidence_of, estimates, verdict
 from nas.analysis.frame import best, load, load_epochs, metric_columns, pareto
 from nas.runs.columns import column
 from nas.runs.folder import read_config, read_run
@@ -19,6 +20,7 @@ from search_space.block_strings import to_block_strings
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_LEGEND = "±: standard error; *: the winner, ≈: not told apart from the winner (95%)."
 _COLUMNS = ("trial_id", "arch_id", "reward", "accuracy", "s_normalised", "step_time_ms", "params", "macs", "wall_s")
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}
 h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem}table{border-collapse:collapse;font-size:13px}
@@ -35,14 +37,17 @@ def report(run: str | Path) -> str:
     if not len(ranked):
         raise ValueError(f"{run} has no finished trial yet")
     winner = Architecture.from_json(ranked.iloc[0]["architecture"])
-    front = pareto(frame)
+    front, first = pareto(frame), ranked.iloc[0]["trial_id"]
+    own = dict(config["reward"])
+    said = verdict(frame, own.pop("name"), own, confidence_of(config))
     parts = [
         f"<h1>{html.escape(run.resolve().name)}</h1>",
         _facts(frame, config, about),
-        f"<h2>Best</h2>{_table(ranked)}<p>Winner, stage by stage:</p>",
+        f"<h2>Best</h2>{_table(ranked, winner=first)}<p>{_LEGEND}{html.escape(f' {said}.' if said else '')}</p>",
+        f"{_means(frame)}<p>Winner, stage by stage:</p>",
         f"<pre>{html.escape(chr(10).join(to_block_strings(winner)))}</pre>",
         f'<div class="pair">{_picture(plots.progress(frame))}{_picture(plots.trade_off(frame))}</div>',
-        f"<h2>Pareto front of accuracy, step time and parameters</h2>{_table(front)}",
+        f"<h2>Pareto front of accuracy, step time and parameters</h2>{_table(front, winner=first)}",
         f"<p>How it grew: the volume it dominates, seen from the worst of the run.</p>"
         f"{_picture(plots.front_growth(frame))}",
         "<h2>Decisions</h2><p>Mean reward of the trials with each choice, less the mean of all; bars: standard error. "
@@ -73,12 +78,32 @@ def _facts(frame: pd.DataFrame, config: Mapping[str, Any], about: Mapping[str, A
     return f"<p>{html.escape('; '.join(sentences))}.</p>"
 
 
-def _table(frame: pd.DataFrame, columns: Sequence[str] = _COLUMNS) -> str:
+def _table(frame: pd.DataFrame, columns: Sequence[str] = _COLUMNS, *, winner: int | None = None) -> str:
     known = [name for name in columns if name in frame.columns]
-    present = known + ([] if "error" in columns else metric_columns(frame))
+    present = known + ([] if columns is not _COLUMNS else metric_columns(frame))
     head = "".join(f'<th title="{html.escape(_meaning(name))}">{html.escape(_heading(name))}</th>' for name in present)
-    rows = ("".join(f"<td>{html.escape(_text(row[name]))}</td>" for name in present) for _, row in frame.iterrows())
+    rows = (
+        "".join(f"<td>{html.escape(_cell(row, name, winner))}</td>" for name in present) for _, row in frame.iterrows()
+    )
     return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
+def _means(frame: pd.DataFrame) -> str:
+    """The means of architectures that were trained with several seeds, if there are any."""
+    found = estimates(frame)
+    repeated = found[found["trials"] > 1]
+    columns = ("arch_id", "trials", "reward", "accuracy")
+    return f"<p>Trained with several seeds, their means:</p>{_table(repeated, columns)}" if len(repeated) else ""
+
+
+def _cell(row: pd.Series[Any], name: str, winner: int | None) -> str:
+    """A value, with its standard error where that is known; a reward is marked beside the winner's."""
+    text, error = _text(row[name]), row.get(f"{name}_se")
+    if error is not None and not pd.isna(error):
+        text = f"{row[name]:.4f} ± {error:.4f}"
+    if name != "reward" or row.get("told_apart") is not False:
+        return text
+    return f"{text} {'*' if row.get('trial_id') == winner else '≈'}"
 
 
 def _heading(name: str) -> str:

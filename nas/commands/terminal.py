@@ -73,11 +73,12 @@ def _laid_out(rows: Sequence[Row], columns: Sequence[Column], title: str | None)
 
 
 def _errors(rows: Sequence[Row], column: Column) -> list[str]:
-    """What stands behind a column's values: ±.0077, or as many blanks where that is not known."""
+    """What stands behind a column's values: ±.0077, or ±? and as many blanks where one among them is not known."""
     values = [row.get(column.error) for row in rows]
     texts = ["" if _missing(value) else f"±{column.write(value).removeprefix('0')}" for value in values]
     width = max(map(len, texts), default=0)
-    return [text.ljust(width) for text in texts]
+    known = (not _missing(row.get(column.key)) for row in rows)
+    return [text or ("±?".rjust(width) if width and value else "") for text, value in zip(texts, known, strict=True)]
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.architectures import Found
 from nas.commands.terminal import Column, console, show, table
-from nas.runs.columns import column
+from nas.runs.columns import COLUMNS, column
 from nas.runs.folder import config_if_run
 from nas.runs.text import fixed, short
 from nas.runs.trial import Trial, is_metric
@@ -40,7 +40,15 @@ def trial_columns(names: Iterable[str]) -> tuple[Column, ...]:
     """Lay out columns of trials as the table of columns has them."""
     lines = ((name, column(name)) for name in names)
     errors = {name: f"{name}_se" for name in ("accuracy", "reward")}
-    return tuple(Column(name, line.heading or name, line.write, errors.get(name, "")) for name, line in lines)
+    return tuple(
+        Column(name, line.heading or name, line.write if name in COLUMNS else _four_digits, errors.get(name, ""))
+        for name, line in lines
+    )
+
+
+def _four_digits(value: Any) -> str:
+    """Write what nobody declared in COLUMNS: of a float four digits that count."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def show_trials(

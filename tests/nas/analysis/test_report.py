@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+import nas
 from nas.analysis import best, load
 from nas.analysis.report import report
 
@@ -60,3 +61,22 @@ def test_a_run_without_step_times_has_a_report(run):
     page.feed(report(run))
     assert not page.open
     assert best(load(run), 1).iloc[0]["arch_id"] in page.text
+
+
+def test_the_report_says_how_sure_it_is(run):
+    """Errors stand behind accuracy and reward, what is not told apart from the winner is marked, and a line sums up."""
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    for record in lines:
+        if record["status"] == "ok":
+            record |= {"accuracy_se": 0.0123, "reward_se": 0.02, "minival_images": 500}
+    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in lines))
+    page = Page()
+    page.feed(report(run))
+    assert not page.open
+    best = nas.open_run(run).best()
+    assert f"{best.iloc[0]['accuracy']:.4f} ± 0.0123" in page.text
+    assert f"{best.iloc[0]['reward']:.4f} ± 0.0200 *" in page.text
+    marked = best["told_apart"].tolist().count(False) - 1
+    assert 0 < marked < 9
+    assert page.text.split("Pareto front of")[0].count(" ≈") == marked + 1, "the rest is the legend's"
+    assert f"minival of 500 images: accuracy is known to ±0.0123 (standard error); {marked} of 9 others" in page.text

@@ -284,3 +284,44 @@ def test_status_says_whether_anything_runs(run, capsys):
     config["search"]["trials"] = 99
     (run / "config.yaml").write_text(yaml_text.dump(config))
     assert state() == "stopped"
+
+
+def test_errors_and_marks_stand_in_the_tables(run, capsys):
+    """0.9826±.0123, `*` the winner, `≈` not told apart from it, a line that sums up; in 110 columns; JSON has all."""
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    for record in lines:
+        if record["status"] == "ok":
+            record |= {"accuracy_se": 0.0123, "reward_se": 0.02, "minival_images": 500}
+    lines[0] |= {"accuracy_se": None, "metrics": {"joules": 1.23456789}}
+    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in lines))
+    _, out, _ = nas(capsys, "best", run)
+    rows = json.loads(nas(capsys, "best", run, "--format", "json")[1])
+    table = out.split("±: standard error")[0].splitlines()
+    assert max(map(len, table)) <= 110
+    assert f"{rows[0]['reward']:.4f}±.0200  *  {rows[0]['accuracy']:.4f}±.0123" in table[2]
+    assert ["≈" in line for line in table[3:]] == [row["told_apart"] is False for row in rows[1:]]
+    assert {row["told_apart"] for row in rows} == {True, False}
+    assert len({line.index(f"{row['accuracy']:.4f}") for line, row in zip(table[2:], rows, strict=True)}) == 1, (
+        "aligned"
+    )
+    assert "minival of 500 images: accuracy is known to ±0.0123" in out
+    assert f"winner: trial {rows[0]['trial_id']}, {rows[0]['arch_id']}: reward {rows[0]['reward']:.4f} ± 0.0200" in out
+    front = nas(capsys, "pareto", run)[1]
+    assert "±.0123" in front
+    assert "*: the winner, ≈: not told apart" in front
+    assert "1.235" in nas(capsys, "trials", run)[1], "four digits of a metric that nobody declared"
+
+
+def test_means_over_seeds_are_shown(run, capsys):
+    """An architecture that the log has several times, with other seeds, is shown with the error of its mean."""
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    first = next(record for record in lines if record["status"] == "ok")
+    known = {"accuracy_se": 0.001, "reward_se": 0.001, "minival_images": 50_000}
+    lines = [record | known if record["status"] == "ok" else record for record in lines]
+    again = first | known | {"trial_id": 99, "seed": 99, "accuracy": 0.9, "reward": first["reward"] - 0.02}
+    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in [*lines, again]))
+    _, out, _ = nas(capsys, "best", run)
+    assert "trained with several seeds, their means" in out
+    mean, error = first["reward"] - 0.01, (0.02**2 / 2 / 2 + 0.001**2) ** 0.5
+    assert f"{mean:.4f}±{f'{error:.4f}'[1:]}" in out
+    assert "seeds not counted" not in out
