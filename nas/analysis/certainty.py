@@ -163,11 +163,11 @@ def verdict(frame: pd.DataFrame, name: str, settings: Mapping[str, Any], confide
     best = frame[scored(frame)].drop_duplicates("arch_id").set_index("arch_id").loc[found["arch_id"].head(2)]
     images = float(best["minival_images"].iloc[0])
     lead = "" if math.isnan(images) else f"minival of {images:,.0f} images: "
-    lead += f"accuracy is known to ±{found['accuracy_se'].iloc[0]:.4f} (standard error); "
+    lead += f"accuracy is known to ±{found['accuracy_se'].iloc[0]:.4f}; "
     apart = list(found["told_apart"].iloc[1:])
     if apart.count(None) == len(apart):
         return f"{lead}the error of the reward is not known, so nothing is told apart from the winner"
-    seeds = "" if (found["trials"] > 1).any() else ", seeds not counted: no architecture was trained twice"
+    seeds = "" if (found["trials"] > 1).any() else ", not counting what other seeds would do"
     alike = "are" if apart.count(False) != 1 else "is"
     said = f"{lead}{apart.count(False)} of {len(apart)} others {alike} not told apart from the winner "
     said += f"({CONFIDENCE:.0%}{seeds})"

@@ -119,6 +119,7 @@ def status(run: Path, form: str) -> int:
         **found.statuses,
         "in_flight": found.in_flight,
         "best_reward": found.best.reward if found.best else None,
+        "best_reward_se": found.best.reward_se if found.best else None,
         "best_trial": found.best.trial_id if found.best else None,
         "device_h": found.device_h,
         "last_trial_s_ago": found.last_trial_s_ago,

@@ -161,8 +161,8 @@ ACCURACY = ("weighted_product", {"w": 0.0, "v": 0.0}, 0.95)  # a reward that is 
 def test_a_minival_too_small_is_said_with_the_size_that_would_do():
     """0.92 and 0.90 on 500 images, three candidates: the gap must be 1.96 errors of it, which 1,607 images do."""
     said = verdict(table([[0.92], [0.90], [0.5]], seeds=(0,), images=500), *ACCURACY)
-    assert said.startswith("minival of 500 images: accuracy is known to ±0.0123 (standard error); ")
-    assert "1 of 2 others is not told apart from the winner (95%, seeds not counted" in said
+    assert said.startswith("minival of 500 images: accuracy is known to ±0.0123; ")
+    assert "1 of 2 others is not told apart from the winner (95%, not counting what other seeds would do)" in said
     needed = 500 * (1.96 / 0.02) ** 2 * (accuracy_error(0.92, 500) ** 2 + accuracy_error(0.90, 500) ** 2)
     assert f"about {needed / 1000:.3g}k images would tell the first from the second" in said
 

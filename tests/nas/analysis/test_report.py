@@ -79,4 +79,4 @@ def test_the_report_says_how_sure_it_is(run):
     marked = best["told_apart"].tolist().count(False) - 1
     assert 0 < marked < 9
     assert page.text.split("Pareto front of")[0].count(" ≈") == marked + 1, "the rest is the legend's"
-    assert f"minival of 500 images: accuracy is known to ±0.0123 (standard error); {marked} of 9 others" in page.text
+    assert f"minival of 500 images: accuracy is known to ±0.0123; {marked} of 9 others" in page.text

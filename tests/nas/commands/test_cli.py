@@ -324,4 +324,4 @@ def test_means_over_seeds_are_shown(run, capsys):
     assert "trained with several seeds, their means" in out
     mean, error = first["reward"] - 0.01, (0.02**2 / 2 / 2 + 0.001**2) ** 0.5
     assert f"{mean:.4f}±{f'{error:.4f}'[1:]}" in out
-    assert "seeds not counted" not in out
+    assert "other seeds" not in out
