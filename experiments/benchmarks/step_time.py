@@ -1,15 +1,19 @@
-"""How far step times can be trusted: plain timing and ours against a long reference measurement.
+"""How far step times and their intervals can be trusted: plain timing and ours against a long reference measurement.
 
 Networks of nearly equal MACs are timed in three conditions: on the device as it is (`idle`), while other processes
 train on it without asking (`loaded`), and beside three trainers that share the device lock (`together`). Goals: rms
-error at most 2 % idle and 3 % loaded with at most 30 pairs, Kendall's tau at least 0.97 and 0.92.
+error at most 2 % idle and 3 % loaded with at most 30 pairs, Kendall's tau at least 0.97 and 0.92, and intervals of
+95 % that hold the truth in at least 90 % of the measurements, at no more than 1.5 times the time of pairs in one block.
 
 The truth is measured apart from the method that is judged: all networks take turns in random order, the reference
 thrice, each with a few steps in a row of which the fastest counts, for many rounds, half of them before and half after
-everything else. Plain timing is 30 steps of a network in a row after 3 to warm up, in wall time; as it knows no unit of
-its own, its mean error is taken off first.
+everything else; every few rounds everything is built and allocated anew. It is that of the same condition, for what
+competes for caches and memory moves the ratios themselves; that of `together` is that of `idle`, whose place the lock
+promises. Plain timing is 30 steps of a network in a row after 3 to warm up, in wall time; as it knows no unit of its
+own, its mean error is taken off first. `one block` is ours without building anew, with the interval that the pairs'
+own scatter gives.
 
-    python -m experiments.benchmarks.step_time --device cpu --out experiments/results     # about half an hour
+    python -m experiments.benchmarks.step_time --device cpu --out experiments/results     # three quarters of an hour
 """
 
 from __future__ import annotations
@@ -34,10 +38,17 @@ from experiments.benchmarks.results import write
 from experiments.benchmarks.step_time_report import GOALS, judged, kendall_tau, markdown
 from nas.measure.clock import choose_clock
 from nas.measure.device_lock import DeviceLock
-from nas.measure.pairs import centre
+from nas.measure.location import pseudo_median
 from nas.measure.settings import StepTimeSettings
 from nas.measure.step_time import make_batch, step_time
-from nas.training.device import device_name, limit_threads, resolve_device, set_up, synchronize
+from nas.training.device import (
+    device_name,
+    give_back_memory,
+    limit_threads,
+    resolve_device,
+    set_up,
+    synchronize,
+)
 from nas.training.settings import EXECUTION, TrainSettings
 from nas.training.step import TrainingStep, make_step
 from search_space.architecture import Architecture
@@ -50,6 +61,7 @@ PLAIN_STEPS = 30
 LOAD = {"cpu": 3, "cuda": 1}  # processes that compete in the condition `loaded`
 TRAINING = TrainSettings()
 TIMING = StepTimeSettings()
+ROUNDS_OF_A_BUILD = 6  # of the long reference measurement
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,10 @@ def candidates(chosen: Set, n: int) -> tuple[list[Architecture], Architecture]:
     return [space.decode(codes[i]) for i in nearest], reference
 
 
+def noise(chosen: Set, device: torch.device) -> Any:
+    return make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, EXECUTION, device)
+
+
 def prepared(architecture: Architecture, device: torch.device) -> TrainingStep:
     network = build_network(architecture, CLASSES, drop_path=TRAINING.drop_path)
     return make_step(network, TRAINING, device=device, total_steps=10**6)
@@ -98,17 +114,25 @@ def block_s(step: TrainingStep, batch: tuple[torch.Tensor, torch.Tensor], clock:
     return times
 
 
-def long_reference(steps: list[TrainingStep], batch: Any, rounds: int, seed: int) -> np.ndarray:
+def long_reference(
+    networks: list[Architecture], chosen: Set, device: torch.device, rounds: int, seed: int
+) -> np.ndarray:
     """Give the logarithms of each network's time over the last one's in the same round: (rounds, networks - 1)."""
-    clock, rng = choose_clock("auto", steps[0].device)[1], np.random.default_rng(seed)
-    for step in steps:
-        block_s(step, batch, clock, 5)
-    turns = [*range(len(steps)), len(steps) - 1, len(steps) - 1]  # the reference's errors are in every ratio
+    clock, rng = choose_clock("auto", device)[1], np.random.default_rng(seed)
+    turns = [*range(len(networks)), len(networks) - 1, len(networks) - 1]  # the reference's errors are in every ratio
     logs = np.zeros((rounds, len(turns)))
-    for row in logs:
+    steps: list[TrainingStep] = []
+    for number, row in enumerate(logs):
+        if number % ROUNDS_OF_A_BUILD == 0:
+            steps.clear()
+            give_back_memory(device)
+            batch = noise(chosen, device)
+            steps += [prepared(each, device) for each in networks]
+            for step in steps:
+                block_s(step, batch, clock, 2)
         for turn in rng.permutation(len(turns)):
             row[turn] = math.log(min(block_s(steps[turns[turn]], batch, clock, 4)[1:]))
-    return logs[:, : len(steps) - 1] - logs[:, len(steps) - 1 :].mean(axis=1, keepdims=True)
+    return logs[:, : len(networks) - 1] - logs[:, len(networks) - 1 :].mean(axis=1, keepdims=True)
 
 
 # ---- what competes for the device
@@ -119,7 +143,7 @@ def train_for_ever(architecture: Architecture, chosen: Set, device_text: str, lo
     device = resolve_device(device_text)
     step = prepared(architecture, device)
     lock = DeviceLock(device) if locked else None  # having one would make this process one of ours
-    batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, EXECUTION, device)
+    batch = noise(chosen, device)
     parent = multiprocessing.parent_process()
     while parent is not None and parent.is_alive():
         with lock.training() if lock else nullcontext():
@@ -155,36 +179,61 @@ def plain(architecture: Architecture, batch: Any, device: torch.device) -> dict[
     return {"plain wall median": math.log(median(times)), "plain wall minimum": math.log(min(times))}
 
 
+def one_block(candidate: Architecture, reference: Architecture, chosen: Set, device: torch.device) -> dict[str, Any]:
+    """Time in pairs without ever building anew, until the signed-rank interval of the pairs is narrow enough."""
+    began, batch, clock = time.perf_counter(), noise(chosen, device), choose_clock(TIMING.clock, device)[1]
+    steps = [prepared(each, device) for each in (candidate, reference)]
+    for step in steps:
+        block_s(step, batch, clock, TIMING.warmup + 6)  # as many more as ours takes to look at the parts and the memory
+    logs: list[float] = []
+    low, high = -math.inf, math.inf
+    while len(logs) < TIMING.max_pairs and (len(logs) < TIMING.min_pairs or high - low > 2 * TIMING.interval):
+        turns = {which: min(block_s(steps[which], batch, clock, TIMING.turn)) for which in order(len(logs))}
+        logs.append(math.log(turns[0] / turns[1]))
+        centre, low, high = pseudo_median(logs, TIMING.confidence)
+    return {
+        "log_ratio": centre,
+        "low": low,
+        "high": high,
+        "n": len(logs),
+        "converged": high - low <= 2 * TIMING.interval,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def order(pairs: int) -> tuple[int, int]:
+    return (0, 1) if pairs % 2 == 0 else (1, 0)
+
+
 def ours(candidate: Architecture, reference: Architecture, chosen: Set, device: torch.device) -> dict[str, Any]:
-    """Time in pairs, once; the wall time of the same pairs is noted beside the clock that is used."""
-    walls: list[float] = []
-    name, clock = choose_clock(TIMING.clock, device)
-
-    def noted() -> float:
-        walls.append(time.perf_counter())
-        return clock()
-
+    """Time as a trial does."""
     networks = (build_network(each, CLASSES, drop_path=TRAINING.drop_path) for each in (candidate, reference))
     shape = {"image_size": chosen.image_size, "in_channels": 3, "num_classes": CLASSES}
-    measured = step_time(*networks, TIMING, TRAINING, **shape, batch_size=chosen.batch_size, device=device, clock=noted)
-    result = {f"pairs, {name} clock": math.log(measured.ratio), "measured": asdict(measured)}
-    if name != "wall" and "retaken" not in measured.marks:
-        moments = np.reshape(walls[-4 * TIMING.turn * measured.n :], (-1, 2, TIMING.turn, 2))
-        times = (moments[..., 1] - moments[..., 0]).min(axis=2)
-        times[1::2] = times[1::2, ::-1]  # every second pair began with the reference
-        result["pairs, wall clock"] = math.log(centre(times[:, 0] / times[:, 1], TIMING.confidence).ratio)
-    return result
+    began = time.perf_counter()
+    measured = step_time(*networks, TIMING, TRAINING, **shape, batch_size=chosen.batch_size, device=device)
+    return {
+        "log_ratio": math.log(measured.ratio),
+        "low": math.log(measured.ratio_low) if measured.ratio_low else -math.inf,
+        "high": math.log(measured.ratio_high),
+        "n": measured.n,
+        "converged": measured.converged,
+        "seconds": time.perf_counter() - began,
+        "measured": asdict(measured),
+    }
 
 
 def one_pass(
     architectures: list[Architecture], reference: Architecture, chosen: Set, device: torch.device, seed: int
 ) -> list[dict[str, Any]]:
     """Time every network once with every method, in random order."""
-    batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, EXECUTION, device)
+    batch = noise(chosen, device)
     results: list[dict[str, Any]] = [{} for _ in architectures]
-    for index in np.random.default_rng(seed).permutation(len(architectures)):
+    rng = np.random.default_rng(seed)
+    for index in rng.permutation(len(architectures)):
         results[index] = plain(architectures[index], batch, device)
-        results[index] |= ours(architectures[index], reference, chosen, device)
+        methods = [("pairs in blocks", ours), ("pairs, one block", one_block)]
+        for name, method in [methods[i] for i in rng.permutation(2)]:
+            results[index][name] = method(architectures[index], reference, chosen, device)
     return results
 
 
@@ -197,21 +246,25 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     set_up(device)
     chosen = SETS[device.type]
     architectures, reference = candidates(chosen, arguments.networks)
-    steps = [prepared(each, device) for each in (*architectures, reference)]
-    batch = make_batch((chosen.batch_size, 3, chosen.image_size, chosen.image_size), CLASSES, EXECUTION, device)
+    networks = [*architectures, reference]
     began, load = datetime.now(UTC), os.getloadavg()
-    logs = [long_reference(steps, batch, arguments.rounds, 0)]
+    truths: dict[str, np.ndarray] = {}  # (rounds, networks) of each condition, first half before, second half after
     passes: dict[str, list[list[dict[str, Any]]]] = {}
     for condition in arguments.conditions:
         with others(condition, architectures, chosen, device):
+            own_truth = condition != "together" or "idle" not in arguments.conditions
+            halves = [long_reference(networks, chosen, device, arguments.rounds, 0)] if own_truth else []
             passes[condition] = [
                 one_pass(architectures, reference, chosen, device, seed) for seed in range(arguments.repeats)
             ]
+            halves += [long_reference(networks, chosen, device, arguments.rounds, 1)] if own_truth else []
+        truths[condition] = np.concatenate(halves) if own_truth else truths["idle"]
         print(f"{condition}: done after {(datetime.now(UTC) - began).total_seconds():.0f} s", flush=True)
-    logs.append(long_reference(steps, batch, arguments.rounds, 1))
-    halves = [np.median(half, axis=0) for half in logs]
-    truth = np.log([centre(np.exp(column), 0.95).ratio for column in np.concatenate(logs).T])
     costs = [count(each, chosen.image_size, CLASSES) for each in architectures]
+    true = {
+        name: np.array([pseudo_median(list(column), 0.95)[0] for column in logs.T]) for name, logs in truths.items()
+    }
+    first = true[arguments.conditions[0]]
     return {
         "date": began.isoformat(timespec="seconds"),
         "device": device_name(device),
@@ -220,24 +273,30 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "load_average_at_start": load,
         "set": asdict(chosen),
         "networks": [
-            {"arch_id": each.arch_id, "macs": cost.macs, "params": cost.params, "true_ratio": math.exp(true)}
-            for each, cost, true in zip(architectures, costs, truth, strict=True)
+            {"arch_id": each.arch_id, "macs": cost.macs, "params": cost.params}
+            | {"true_ratio": {name: math.exp(logs[i]) for name, logs in true.items()}}
+            for i, (each, cost) in enumerate(zip(architectures, costs, strict=True))
         ],
-        "truth_halves_rms_difference": float(np.sqrt(np.mean((halves[0] - halves[1]) ** 2))),
-        "tau_of_macs": kendall_tau([cost.macs for cost in costs], truth),
-        "tau_of_params": kendall_tau([cost.params for cost in costs], truth),
+        "truth_halves_rms_difference": {name: halves_differ(logs) for name, logs in truths.items()},
+        "tau_of_macs": kendall_tau([cost.macs for cost in costs], first),
+        "tau_of_params": kendall_tau([cost.params for cost in costs], first),
         "rounds": 2 * arguments.rounds,
         "repeats": arguments.repeats,
-        "conditions": {condition: judged(passes[condition], truth) for condition in passes},
+        "conditions": {condition: judged(passes[condition], true[condition]) for condition in passes},
         "measurements": passes,
     }
+
+
+def halves_differ(logs: np.ndarray) -> float:
+    before, after = (np.median(half, axis=0) for half in np.split(logs, 2))
+    return float(np.sqrt(np.mean((before - after) ** 2)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--networks", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=3, help="measurements of each network in each condition")
+    parser.add_argument("--repeats", type=int, default=6, help="measurements of each network in each condition")
     parser.add_argument("--rounds", type=int, default=120, help="rounds of each half of the long reference measurement")
     parser.add_argument("--conditions", nargs="+", default=list(GOALS), choices=list(GOALS))
     parser.add_argument("--out", type=Path, help="folder for the results; default: print only")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from statistics import mean
 from typing import Any
 
@@ -19,34 +18,44 @@ def kendall_tau(a: Any, b: Any) -> float:
 
 
 def judged(passes: list[list[dict[str, Any]]], truth: np.ndarray) -> dict[str, dict[str, float]]:
-    """Give rms and largest error and the mean tau of each method, and what the pairs say of themselves."""
+    """Give each method's rms and largest error and mean tau, and what its intervals are worth where it has any."""
     table = {}
-    for method in [name for name in passes[0][0] if name != "measured"]:
-        found = np.array([[result[method] for result in one] for one in passes])
+    for method, first in passes[0][0].items():
+        records = [[network[method] for network in one] for one in passes]
+        intervals = isinstance(first, dict)
+        found = np.array([[each["log_ratio"] if intervals else each for each in one] for one in records])
         errors = found - truth
-        if method.startswith("plain"):
+        if not intervals:
             errors -= errors.mean(1, keepdims=True)
         table[method] = {
             "rms_error": float(np.sqrt(np.mean(errors**2))),
             "largest_error": float(np.abs(errors).max()),
             "mean_error": float(errors.mean()),
             "kendall_tau": mean(kendall_tau(one, truth) for one in found),
-        }
-    records = [(result["measured"], true) for one in passes for result, true in zip(one, truth, strict=True)]
-    table["the pairs"] = {
-        "mean_n": mean(record["n"] for record, _ in records),
-        "converged": mean(record["converged"] for record, _ in records),
-        "half_width": mean((record["ratio_high"] - record["ratio_low"]) / 2 / record["ratio"] for record, _ in records),
-        "interval_holds_truth": mean(
-            record["ratio_low"] <= math.exp(true) <= record["ratio_high"] for record, true in records
-        ),
-    }
+        } | (_intervals(records, truth) if intervals else {})
     return table
 
 
+def _intervals(records: list[list[dict[str, Any]]], truth: np.ndarray) -> dict[str, float]:
+    """What measurements say of themselves, and how often they are right."""
+    pairs = [(record, true) for one in records for record, true in zip(one, truth, strict=True)]
+    holds = [record["low"] <= true <= record["high"] for record, true in pairs]
+    sure = [held for held, (record, _) in zip(holds, pairs, strict=True) if record["converged"]]
+    return {
+        "mean_n": mean(record["n"] for record, _ in pairs),
+        "seconds": mean(record["seconds"] for record, _ in pairs),
+        "converged": mean(record["converged"] for record, _ in pairs),
+        "half_width": mean((record["high"] - record["low"]) / 2 for record, _ in pairs),
+        "holds_truth": mean(holds),
+        "holds_truth_if_converged": mean(sure) if sure else float("nan"),
+    }
+
+
 def markdown(result: dict[str, Any]) -> str:
+    """Write the result as a page."""
     chosen, nets = result["set"], result["networks"]
-    ratios = [network["true_ratio"] for network in nets]
+    ratios = [next(iter(network["true_ratio"].values())) for network in nets]
+    halves = ", ".join(f"{value:.1%} ({name})" for name, value in result["truth_halves_rms_difference"].items())
     lines = [
         f"# Step time on {result['device']}, {result['date'][:10]}",
         "",
@@ -56,29 +65,32 @@ def markdown(result: dict[str, Any]) -> str:
         f"{result['repeats']} times in each condition.",
         "The head of the script says what the conditions, the methods and the truth are.",
         "",
-        f"True ratios: {min(ratios):.2f} to {max(ratios):.2f}; the two halves of the truth differ by "
-        f"{result['truth_halves_rms_difference']:.1%} rms.",
+        f"True ratios: {min(ratios):.2f} to {max(ratios):.2f}; the two halves of the truth ({result['rounds']} rounds) "
+        f"differ by {halves} rms.",
         f"MACs order the networks at tau {result['tau_of_macs']:.2f}, parameters at {result['tau_of_params']:.2f}.",
         "",
         "| condition | method | rms error | largest | mean | Kendall tau | goal |",
         "|---|---|---|---|---|---|---|",
     ]
-    for condition, table in result["conditions"].items():
-        for method, row in table.items():
-            if method == "the pairs":
-                continue
-            rms, tau = GOALS[condition]
-            goal = f"{rms:.0%}, {tau}" if method.startswith("pairs") else ""
-            lines.append(
-                f"| {condition} | {method} | {row['rms_error']:.1%} | {row['largest_error']:.1%} "
-                f"| {row['mean_error']:+.1%} | {row['kendall_tau']:.2f} | {goal} |"
-            )
-    lines += ["", "| condition | pairs (mean) | converged | half width of the interval | interval holds the truth |"]
-    lines += ["|---|---|---|---|---|"]
-    for condition, table in result["conditions"].items():
-        row = table["the pairs"]
+    rows = [
+        (condition, method, row) for condition, table in result["conditions"].items() for method, row in table.items()
+    ]
+    for condition, method, row in rows:
+        rms, tau = GOALS[condition]
+        goal = f"{rms:.0%}, {tau}" if method == "pairs in blocks" else ""
         lines.append(
-            f"| {condition} | {row['mean_n']:.1f} | {row['converged']:.0%} | {row['half_width']:.1%} "
-            f"| {row['interval_holds_truth']:.0%} |"
+            f"| {condition} | {method} | {row['rms_error']:.1%} | {row['largest_error']:.1%} "
+            f"| {row['mean_error']:+.1%} | {row['kendall_tau']:.2f} | {goal} |"
         )
+    lines += [
+        "",
+        "| condition | method | pairs | seconds | half width | holds the truth | converged | and then holds it |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for condition, method, row in rows:
+        if "holds_truth" in row:
+            lines.append(
+                f"| {condition} | {method} | {row['mean_n']:.1f} | {row['seconds']:.1f} | {row['half_width']:.1%} "
+                f"| {row['holds_truth']:.0%} | {row['converged']:.0%} | {row['holds_truth_if_converged']:.0%} |"
+            )
     return "\n".join(lines) + "\n"
