@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from nas.data.chunks import Part, decode_part, guess_channels
 from nas.data.decode import Decoding
-from nas.data.findings import about_levels, about_unreadable, same_images
+from nas.data.findings import about_left_out, about_levels, same_images
 from nas.data.settings import DataSettings
 from nas.data.sources.records import Images, Source
 from nas.data.wide import Range
@@ -83,14 +84,14 @@ def _info(
     value_range = how.given_range or how.found_range
     wide = {name: part.wide for name, part in parts.items()}
     mean, std = _moments(train.levels)
-    unreadable = tuple(about_unreadable(name, list(part.unreadable.values())) for name, part in parts.items())
+    left_out = (about_left_out(name, list(part.unreadable.values()), part.several) for name, part in parts.items())
     hashes = {name: part.hashes for name, part in parts.items()}
     copies = same_images(hashes, lambda name, i: sources[name].name(int(parts[name].numbers[i])))
     return ArraysInfo(
         image_size=how.image_size, channels=how.channels, num_classes=source.num_classes,
         class_names=source.class_names, mean=mean, std=std, train=len(train.labels),
         test=0 if test is None else len(test.labels), digest=digest, value_range=value_range,
-        left_out=source.left_out + tuple(filter(None, unreadable)), copies=tuple(copies),
+        left_out=(*source.left_out, *chain.from_iterable(left_out)), copies=tuple(copies),
         warnings=tuple(about_levels(train.levels, wide, value_range)),
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ class Part:
     digests: tuple[bytes, ...]  # of the pixels of each chunk
     wide: Held | None  # what the images of more than 8 bits hold
     unreadable: dict[int, str]  # images left out, by their number in the source -> name and reason
+    several: int  # images of more than one frame, of which the first is used
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,9 @@ class _Chunk:
     hashes: NDArray[np.uint64]
     levels: NDArray[np.int64]
     digest: bytes
-    wide: Held | None
-    unreadable: dict[int, str]
+    wide: Held | None = None
+    unreadable: dict[int, str] = field(default_factory=dict)
+    several: int = 0
 
 
 def decode_part(
@@ -76,9 +78,20 @@ def decode_part(
     if len(unreadable) == len(labels):
         raise ValueError(_refusal(list(unreadable.values())))
     numbers = np.delete(np.arange(len(labels)), list(unreadable))
+    several = sum(chunk.several for chunk in chunks.values())
     if unreadable:
         chunks = _close_ranks(array, chunks, numbers)
-    return _part(labels, numbers, list(chunks.values()), wide, unreadable), how
+    part = Part(
+        labels=labels[numbers],
+        numbers=numbers,
+        hashes=np.concatenate([chunk.hashes for chunk in chunks.values()]),
+        levels=np.sum([chunk.levels for chunk in chunks.values()], axis=0),
+        digests=tuple(chunk.digest for chunk in chunks.values()),
+        wide=wide,
+        unreadable=unreadable,
+        several=several,
+    )
+    return part, how
 
 
 def guess_channels(images: Images) -> int:
@@ -89,24 +102,6 @@ def guess_channels(images: Images) -> int:
                 if not is_grey(images.read(int(i), int(i) + 1)[0]):
                     return 3
     return 1
-
-
-def _part(
-    labels: NDArray[np.int64],
-    numbers: NDArray[np.int64],
-    chunks: Sequence[_Chunk],
-    wide: Held | None,
-    unreadable: dict[int, str],
-) -> Part:
-    return Part(
-        labels[numbers],
-        numbers,
-        np.concatenate([chunk.hashes for chunk in chunks]),
-        np.sum([chunk.levels for chunk in chunks], axis=0),
-        tuple(chunk.digest for chunk in chunks),
-        wide,
-        unreadable,
-    )
 
 
 def _decode(
@@ -148,19 +143,21 @@ def _decode_chunk(images: Images, array: NDArray[np.uint8], start: int, how: Dec
     stop = min(start + CHUNK, len(array))
     wide: list[Held | None] = []
     unreadable: dict[int, str] = {}
+    several = 0
     for i, data in enumerate(images.read(start, stop), start):
         try:
-            decoded, between = decode(data, how)
+            decoded = decode(data, how)
         except Exception as error:  # Pillow raises a dozen kinds for a broken file
             reason = f"{images.name(i)}: {(str(error) or type(error).__name__).splitlines()[0]}"
             if not _is_the_images(error):
                 raise ValueError(f"cannot read {reason}") from error
             unreadable[i] = reason
             continue
-        wide.append(between)
-        if decoded is not None:
-            array[i] = decoded
-    return _measured(array[start:stop], all_of(wide), unreadable)
+        wide.append(decoded.wide)
+        several += decoded.first_of_several
+        if decoded.pixels is not None:
+            array[i] = decoded.pixels
+    return replace(_measured(array[start:stop]), wide=all_of(wide), unreadable=unreadable, several=several)
 
 
 def _is_the_images(error: Exception) -> bool:
@@ -170,11 +167,11 @@ def _is_the_images(error: Exception) -> bool:
     return not isinstance(error, MemoryError | Refused)
 
 
-def _measured(block: NDArray[np.uint8], wide: Held | None, unreadable: dict[int, str]) -> _Chunk:
+def _measured(block: NDArray[np.uint8]) -> _Chunk:
     hashes = [hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in block]
     levels = np.stack([np.bincount(block[..., c].ravel(), minlength=256) for c in range(block.shape[3])])
     digest = hashlib.blake2b(np.ascontiguousarray(block).data, digest_size=16).digest()
-    return _Chunk(np.frombuffer(b"".join(hashes), np.uint64), levels, digest, wide, unreadable)
+    return _Chunk(np.frombuffer(b"".join(hashes), np.uint64), levels, digest)
 
 
 def _close_ranks(array: NDArray[np.uint8], chunks: dict[int, _Chunk], kept: NDArray[np.int64]) -> dict[int, _Chunk]:
@@ -182,7 +179,7 @@ def _close_ranks(array: NDArray[np.uint8], chunks: dict[int, _Chunk], kept: NDAr
     for start in range(0, len(kept), CHUNK):
         if (whole := kept[start : start + CHUNK])[-1] != start + len(whole) - 1 or start + CHUNK > len(kept):
             array[start : start + len(whole)] = array[whole]
-            chunks[start] = _measured(array[start : start + len(whole)], None, {})
+            chunks[start] = _measured(array[start : start + len(whole)])
     return {start: chunk for start, chunk in chunks.items() if start < len(kept)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,24 +32,32 @@ class Decoding:
     found_range: Range | None = None  # of images of more than 8 bits; None = not known yet: they are measured
 
 
-def decode(data: Encoded, how: Decoding) -> tuple[NDArray[np.uint8] | None, Held | None]:
+class Decoded(NamedTuple):
+    """What came of one image."""
+
+    pixels: NDArray[np.uint8] | None  # (image_size, image_size, channels); None: wide, while the range is not known
+    wide: Held | None = None  # what the values of an image of more than 8 bits lie between
+    first_of_several: bool = False  # whether its file has more frames
+
+
+def decode(data: Encoded, how: Decoding) -> Decoded:
     """Decode one image.
 
-    Returns: pixels (image_size, image_size, channels), None for an image that has more than 8 bits a value while their
-        range is not known; and what the values of such an image lie between, None for one of 8 bits.
     Raises: Refused for colour where it is refused; what Pillow raises if it cannot read the image.
     """
     if isinstance(data, np.ndarray) and data.dtype.itemsize > 1:
         return _from_values(data, how, is_grey(data), None)
     with open_image(data) as image:
         grey = _is_grey(image)
+        # Telephones keep a second picture, a depth map say, in an MPO: it is no frame.
+        several = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
         values = wide_values(data, image)
         if values is None and how.given_range is None:
             _check_colour(grey, how)
-            return pixels(image, how.image_size, how.channels), None
+            return Decoded(pixels(image, how.image_size, how.channels), first_of_several=several)
         if values is None:
             values = np.asarray(ImageOps.exif_transpose(image).convert("L" if grey else "RGB"))
-        return _from_values(values, how, grey, image)
+        return _from_values(values, how, grey, image)._replace(first_of_several=several)
 
 
 def is_grey(data: Encoded) -> bool:
@@ -90,14 +98,12 @@ def pixels(image: Image.Image, image_size: int, channels: int) -> NDArray[np.uin
     return np.asarray(image).reshape(image_size, image_size, channels)
 
 
-def _from_values(
-    values: NDArray[Any], how: Decoding, grey: bool, image: Image.Image | None
-) -> tuple[NDArray[np.uint8] | None, Held]:
+def _from_values(values: NDArray[Any], how: Decoding, grey: bool, image: Image.Image | None) -> Decoded:
     _check_colour(grey, how)
     between = held(values)
     if (value_range := how.given_range or how.found_range) is None:
-        return None, between
-    return pixels(narrowed(values, value_range, image), how.image_size, how.channels), between
+        return Decoded(None, between)
+    return Decoded(pixels(narrowed(values, value_range, image), how.image_size, how.channels), between)
 
 
 def _is_grey(image: Image.Image) -> bool:

@@ -40,9 +40,17 @@ def about_levels(
         yield f"test images hold {test.low:g}..{test.high:g}, cut off at what the training images hold{scaled}"
 
 
-def about_unreadable(part: str, reasons: list[str]) -> str:
-    """Say which images of a part were left out because they cannot be read; nothing if none were."""
-    return f"{part}: {len(reasons)} images that cannot be read: {some(reasons)}" if reasons else ""
+def about_left_out(part: str, unreadable: list[str], several: int) -> Iterator[str]:
+    """Say what of a part's images is not used.
+
+    Args:
+        unreadable: names and reasons of those that cannot be read.
+        several: how many have more frames than the first.
+    """
+    if unreadable:
+        yield f"{part}: {len(unreadable)} images that cannot be read: {some(unreadable)}"
+    if several:
+        yield f"{part}: all frames but the first of {several} images"
 
 
 def about_classes(

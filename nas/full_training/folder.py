@@ -114,16 +114,24 @@ def keep(folder: Path, state: TrainingState, about: Mapping[str, Any], every: in
     save_checkpoint(folder / LAST, state, about)
 
 
-def start_from(network: Network, path: Path) -> dict[str, Any]:
+def start_from(network: Network, path: Path, class_names: Sequence[str] | None = None) -> dict[str, Any]:
     """Load a checkpoint's weights (the averaged ones if it has them), but for the head where the classes differ.
 
+    Args:
+        class_names: of the network's classes, if they have names: as many, but other classes need a head of their own,
+            and the same ones in another order their own rows of it.
     Returns: what the weights are, for the provenance.
     Raises: ValueError that names the first weight that is missing or has another shape.
     """
     state, about = load_checkpoint(path)
     own, given = network.state_dict(), dict(state.weights)
-    if given.get("classifier.weight", own["classifier.weight"]).shape != own["classifier.weight"].shape:
-        given |= {name: own[name] for name in ("classifier.weight", "classifier.bias")}
+    head = {name: weight for name, weight in own.items() if name in ("classifier.weight", "classifier.bias")}
+    rows = _rows_of(about["data"].get("class_names"), class_names)
+    new_head = rows is None or any(given[name].shape != weight.shape for name, weight in head.items() if name in given)
+    if new_head:
+        given |= head
+    elif rows:
+        given |= {name: given[name][rows] for name in head if name in given}
     for name in (*own, *given):
         if name not in own or name not in given or own[name].shape != given[name].shape:
             shapes = [tuple(weights[name].shape) if name in weights else "missing" for weights in (given, own)]
@@ -133,9 +141,21 @@ def start_from(network: Network, path: Path) -> dict[str, Any]:
         "checkpoint": str(path),
         "epochs": len(state.curve),
         "accuracy": state.curve[-1]["accuracy"],
-        "new_head": given["classifier.weight"] is own["classifier.weight"],
+        "new_head": new_head,
         "run_id": about["provenance"]["run_id"],
     }
+
+
+def _rows_of(theirs: Sequence[str] | None, ours: Sequence[str] | None) -> list[int] | None:
+    """Say which of their classes each of ours is; None where they are other classes, nothing where they are in order.
+
+    Classes without names are taken for the same: there is no telling.
+    """
+    if not theirs or not ours or list(theirs) == list(ours):
+        return []
+    if sorted(theirs) != sorted(ours):
+        return None
+    return [list(theirs).index(name) for name in ours]
 
 
 def network_of(path: Path) -> tuple[Network, TrainingState, dict[str, Any]]:

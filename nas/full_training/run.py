@@ -183,7 +183,7 @@ def train_in(
         config.architecture, prepared.num_classes, prepared.channels, drop_path=config.training.drop_path
     )
     if state is None and config.start_from:
-        about["started_from"] = start_from(network, Path(config.start_from))
+        about["started_from"] = start_from(network, Path(config.start_from), prepared.class_names)
     batches = partial(_batches, config, prepared, device, workers)
     with closing(Metrics(folder / METRICS, state.curve if state else ())) if first else nullcontext() as metrics:
 

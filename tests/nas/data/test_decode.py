@@ -61,7 +61,7 @@ def test_sixteen_bits_keep_their_range() -> None:
     levels = np.linspace(0, 65535, 144).astype(np.uint16).reshape(12, 12)
     data = encoded(Image.fromarray(levels))
     for channels in (1, 3):
-        decoded, _ = decode(data, Decoding(12, channels, found_range=(0, 65535)))
+        decoded = decode(data, Decoding(12, channels, found_range=(0, 65535))).pixels
         assert decoded is not None
         assert np.array_equal(decoded[..., -1], levels >> 8)
 

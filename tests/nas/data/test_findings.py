@@ -163,6 +163,20 @@ def test_a_palette_with_transparency_gives_no_warning(mine: Mine, pictures: Pict
     assert np.array_equal(train.images[1], np.asarray(pictures(4)[1].quantize(4).convert("RGB")))
 
 
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "PNG"])
+def test_further_frames_are_left_out_and_counted(mine: Mine, pictures: Pictures, kind: str) -> None:
+    """Of a film or a stack the first picture is used, and it is said."""
+    frames = pictures(6)
+    buffer = io.BytesIO()
+    frames[4].save(
+        buffer, kind, save_all=True, append_images=frames[5:], **({"lossless": True} if kind == "WEBP" else {})
+    )
+    prepared = prepare(mine([*files(frames[:4]), buffer.getvalue()], [0, 1, 0, 1, 0]), 8)
+    assert found(prepared).left_out == ("train: all frames but the first of 1 images",)
+    if kind != "GIF":  # which has 256 colours
+        assert np.array_equal(load_split(prepared, "train").images[4], np.asarray(frames[4]))
+
+
 def test_copies_in_two_splits_are_counted(mine: Mine, pictures: Pictures, caplog: pytest.LogCaptureFixture) -> None:
     """Images that are trained on and judged by are said, each pair of splits in one line, with some names."""
     images = files(pictures(20))

@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from nas.config.train import parse_training
+from nas.full_training.folder import start_from
 from nas.full_training.run import threads_of
 from nas.full_training.schedule import schedule
 from nas.full_training.train import train
@@ -19,6 +20,7 @@ from nas.trackers.callback import Callback, Callbacks
 from nas.training.checkpoint import load_checkpoint
 from search_space import yaml_text
 from search_space.block_strings import from_block_strings
+from search_space.network import build_network
 
 ARCH = "r1_k3_s1_e1_i8_o8_c1,r1_k3_s2_e2_i8_o16_se0.25"
 
@@ -269,3 +271,39 @@ def test_a_schedule_is_data(recipe):
     assert planned.courses["dropout"] == (0.1, 0.1, 0.2, 0.2)
     assert planned.courses["learning_rate"][1:] == pytest.approx([0.2 * 64 / 256] * 3), "after the warm-up"
     assert [stage.first_epoch for stage in planned.stages] == [0, 2]
+
+
+def test_as_many_but_other_classes_take_a_new_head(recipe, tmp_path):
+    """What was learnt of ten digits says nothing of ten letters; the same classes in another order keep their own."""
+    train(ARCH, recipe, folder=tmp_path / "first")
+    checkpoint = tmp_path / "first" / "last.pt"
+    weights = load_checkpoint(checkpoint)[0].weights
+    digits = [str(digit) for digit in range(10)]
+    for names, head in (
+        (digits, weights["classifier.weight"]),
+        (None, weights["classifier.weight"]),
+        (digits[::-1], weights["classifier.weight"].flip(0)),
+        (list("abcdefghij"), None),
+        ([*digits[:9], "ten"], None),
+    ):
+        network = build_network(from_block_strings(ARCH.split(",")), 10, 1)
+        drawn = network.state_dict()["classifier.weight"].clone()
+        said = start_from(network, checkpoint, names)
+        state = network.state_dict()
+        assert said["new_head"] is (head is None)
+        assert torch.equal(state["classifier.weight"], drawn if head is None else head)
+        assert torch.equal(state["conv_stem.weight"], weights["conv_stem.weight"])
+
+
+def test_a_run_that_begins_from_a_checkpoint_compares_the_classes(recipe, tmp_path):
+    """The class names stand in every checkpoint; a data set of other ones begins with a head of its own."""
+    train(ARCH, recipe, folder=tmp_path / "first")
+    pixels = load_digits().images.astype("uint8") * 15
+    for i, image in enumerate(pixels[:200]):
+        folder = tmp_path / "letters" / "abcdefghij"[load_digits().target[i]]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{i}.png")
+    data = {"source": "folder", "path": str(tmp_path / "letters"), "cache_dir": recipe["data"]["cache_dir"]}
+    begun = {**recipe, "data": data, "start_from": str(tmp_path / "first" / "last.pt")}
+    train(ARCH, begun, folder=tmp_path / "letters_run")
+    assert load_checkpoint(tmp_path / "letters_run" / "last.pt")[1]["started_from"]["new_head"] is True
