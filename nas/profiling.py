@@ -50,6 +50,8 @@ def profile(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     batch_size: int = 32,
     image_size: int | None = None,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
     threads: int = 1,
     say: Callable[[str], None] = logger.info,
 ) -> list[Profiled]:
@@ -62,13 +64,15 @@ def profile(
         precision: of the step; auto is what the device is good for.
         batch_size: images per step, >= 1.
         image_size: pixels; default: of each what it trains at, is evaluated at, was searched at, or 224.
+        num_classes, in_channels: of the networks, >= 1; default: of each its run's, else 1000 and 3.
         threads: of a CPU; more than there are free cores make a step slower and its time meaningless.
         say: told of each that was measured, which may take minutes; default: the log.
     Returns: one record each, in their order.
     Raises: ValueError for an unknown architecture, a device that is not there, or sizes below 1; StepOutOfMemory if
         not even one image fits.
     """
-    for name, value in (("batch_size", batch_size), ("image_size", image_size), ("threads", threads)):
+    given = {"batch_size": batch_size, "image_size": image_size, "threads": threads}
+    for name, value in (given | {"num_classes": num_classes, "in_channels": in_channels}).items():
         if value is not None and value < 1:
             raise ValueError(f"{name} must be >= 1, got {value}")
     found, unit = [find(each) for each in architectures], find(reference).architecture
@@ -79,12 +83,15 @@ def profile(
     with threads_limited(threads) if on.type == "cpu" else nullcontext():
         for each in found:
             size = image_size or _image_size(each)
+            classes, channels = each.classes
             costs = measure(
                 each.architecture,
                 reference=unit,
                 device=on,
                 image_size=size,
                 batch_size=batch_size,
+                num_classes=num_classes or classes,
+                in_channels=in_channels or channels,
                 precision=precision,
             )
             say(f"measured {each.name} at {size} px: {costs.step_time.ratio:.3f} of the reference's step")

@@ -48,7 +48,9 @@ def add(commands: Any) -> None:
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     sub.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="default: auto")
     sub.add_argument("--batch", type=count, default=32, metavar="N", help="images per step (default: 32)")
-    sub.add_argument("--image-size", type=count, metavar="PX", help="default: the architecture's, or 224")
+    sub.add_argument("--image-size", type=count, metavar="PX", help="default: the architecture's or run's, or 224")
+    sub.add_argument("--num-classes", type=count, metavar="N", help="default: the run's, or 1000")
+    sub.add_argument("--in-channels", type=count, metavar="N", help="of the images (default: the run's, or 3)")
     sub.add_argument("--threads", type=count, default=1, metavar="N", help="of a CPU (default: 1)")
     add_format(sub)
 
@@ -64,6 +66,8 @@ def run(a: argparse.Namespace) -> int:
         precision=a.precision,
         batch_size=a.batch,
         image_size=a.image_size,
+        num_classes=a.num_classes,
+        in_channels=a.in_channels,
         threads=a.threads,
     )
     rows = [each.row() | {"name": _short_name(each)} for each in profiled]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
-import tempfile
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,12 @@ from pathlib import Path
 
 import torch
 
+from nas.measure.holders import described, holders, is_sibling, lock_folder
 from nas.training.device import synchronize
 
+logger = logging.getLogger(__name__)
+
+PATIENCE_S = 1.0  # of waiting before it is said for whom
 CPU_SLOTS = 32  # lock files a host's CPU has at most; with more CPUs than that, neighbours share one
 
 
@@ -23,7 +28,8 @@ class DeviceLock:
     Made of `flock` files, which the operating system releases when their holder dies, however it dies. The device
     has two: `gate` and `use`. A trainer goes through the gate (shared, for microseconds) to the use of the device
     (shared). A timer shuts the gate (exclusive) and then takes the use (exclusive): once it holds the gate no new
-    step starts, so that it waits for the steps that run and no longer. Waiting costs no CPU time.
+    step starts, so that it waits for the steps that run and no longer. Waiting costs no CPU time; who waits long for
+    others than the workers of its own search says for whom, once.
 
     A GPU is known by its UUID. A host's CPU has a pair of files per CPU, of which a process takes those of its affinity
     set: workers lock each other out where their sets overlap, and only there.
@@ -43,6 +49,7 @@ class DeviceLock:
         self._gates = [_open(folder / f"{name}.gate") for name in names]
         self._uses = [_open(folder / f"{name}.use") for name in names]
         weakref.finalize(self, _close, self._gates + self._uses)
+        self._told: set[int] = set()  # processes that were named as those that are waited for
         if device.type == "cuda":
             (folder / f"{names[0]}.pid-{os.getpid()}").touch()
 
@@ -53,8 +60,8 @@ class DeviceLock:
         On a GPU, queued work is finished before the device is released.
         """
         try:
-            _lock(self._gates, fcntl.LOCK_SH)
-            _lock(self._uses, fcntl.LOCK_SH)
+            self._wait(self._gates, fcntl.LOCK_SH)
+            self._wait(self._uses, fcntl.LOCK_SH)
             _lock(self._gates, fcntl.LOCK_UN)
             yield
         finally:
@@ -77,17 +84,37 @@ class DeviceLock:
     def timing(self) -> Iterator[None]:
         """Have the device alone. Within `training()` of the same process it would wait for itself for ever."""
         try:
-            _lock(self._gates + self._uses, fcntl.LOCK_EX)
+            self._wait(self._gates + self._uses, fcntl.LOCK_EX)
             for number in (*self._gates, *self._uses):
                 os.utime(number)  # so that nothing that cleans temporary folders takes them for forgotten
             yield
         finally:
             _lock(self._uses + self._gates, fcntl.LOCK_UN)
 
+    def _wait(self, files: list[int], kind: int) -> None:
+        for number in files:  # always in the same order, so that no two processes wait for each other
+            try:
+                fcntl.flock(number, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                soon = threading.Timer(PATIENCE_S, self._say_for_whom, [number])
+                soon.daemon = True
+                soon.start()
+                try:
+                    fcntl.flock(number, kind)
+                finally:
+                    soon.cancel()
 
-def lock_folder() -> Path:
-    """Give the folder of this user's lock files on this host."""
-    return Path(tempfile.gettempdir()) / f"training-aware-nas-{os.getuid()}"
+    def _say_for_whom(self, file: int) -> None:
+        found = holders([file])
+        others = {process for process in found if not is_sibling(process)} - self._told
+        if os.getpid() in found or (found and not others):  # the wait is over, or is one for the own search
+            return
+        self._told |= others
+        who = ", ".join(map(described, sorted(others))) or "another process"
+        logger.warning("waiting for the %s, to have it alone: %s uses it", _WORDS.get(self.device.type, "device"), who)
+
+
+_WORDS = {"cpu": "CPU", "cuda": "GPU"}
 
 
 def lock_names(device: torch.device) -> list[str]:

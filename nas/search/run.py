@@ -18,6 +18,7 @@ from nas.cluster.searcher import Event
 from nas.cluster.worker import Job
 from nas.config.search import Config, with_numbers, with_plugins
 from nas.data.prepare import prepare
+from nas.measure.holders import described, users_of_locks
 from nas.plugins import load as load_plugins
 from nas.runs.folder import locked, noise_to
 from nas.runs.trial import Trial
@@ -126,6 +127,9 @@ def _run(
         if not known:
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(folder))
+        if address is None and config.step_time.lock and (others := users_of_locks()):
+            who = ", ".join(map(described, sorted(others)))
+            listeners.on_message(f"{who} times or trains on this host, too: timing a candidate may wait for it")
         run_id = open_run(folder, config, fingerprint)  # checked again: another search may have been here meanwhile
         stack.enter_context(noise_to(folder / "ray.log"))
         remember(folder, earlier)

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from nas.cli import main
 from nas.profiling import profile
 from search_space.block_strings import from_block_strings
 from search_space.cost import count
@@ -72,11 +73,30 @@ def test_a_run_is_profiled_at_the_size_it_searched_at(run, monkeypatch):
     assert sizes == [16, 224, 300]
 
 
+def test_a_run_is_profiled_with_its_classes_and_channels(run, monkeypatch):
+    """A winner has those it was searched with; a name has ImageNet's; what is given goes before."""
+    import nas.measure.profile
+
+    shapes = []
+
+    def measured(architecture, **settings):
+        shapes.append((settings["num_classes"], settings["in_channels"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(nas.measure.profile, "profile", measured)
+    for what, given in ((run, {}), (BLOCKS, {}), (run, {"num_classes": 7}), (BLOCKS, {"in_channels": 1})):
+        with pytest.raises(KeyboardInterrupt):
+            profile(what, device="cpu", image_size=16, **given)
+    assert main(["profile", str(run), "--device", "cpu", "--num-classes", "5", "--in-channels", "3"]) == 130
+    assert shapes == [(10, 1), (1000, 3), (7, 1), (1000, 1), (5, 3)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
         ({"image_size": 0}, "image_size must be >= 1, got 0"),
+        ({"num_classes": 0}, "num_classes must be >= 1, got 0"),
         ({"device": "cuda:99"}, "cuda:99"),
         ({"reference": "b0"}, "no architecture 'b0'"),
     ],

@@ -5,13 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
+import nas.measure.holders
+from nas.measure import device_lock
 from nas.measure.device_lock import DeviceLock, lock_names
+from nas.measure.holders import described, users_of_locks
 
 CPU = torch.device("cpu")
 
@@ -195,6 +199,62 @@ def test_trainers_share_and_a_failed_step_releases(tmp_path):
         raise ArithmeticError
     with one.timing():
         pass
+
+
+@pytest.mark.parametrize(
+    ("role", "want"), [("hold_timing", "timing"), ("hold_timing", "training"), ("hold_training", "timing")]
+)
+def test_who_waits_long_says_for_whom(others, tmp_path, caplog, monkeypatch, role, want):
+    """One line with number and command of the process that has the device; none where the wait is short."""
+    monkeypatch.setattr(device_lock, "PATIENCE_S", 0.2)
+    others.start(("holder", role, []))
+    others.wait("holder", "holding")
+    holder = int(others.wait("holder", "ready"))
+    lock = DeviceLock(CPU, tmp_path)
+    killer = threading.Timer(0.8, others.kill, ["holder"])
+    killer.start()
+    with getattr(lock, want)():
+        pass
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"waiting for the CPU, to have it alone: process {holder} ({sys.executable} -c ")
+    assert "\n" not in line
+    with lock.timing():
+        time.sleep(0.4)
+    assert len(caplog.records) == 1
+
+
+def test_workers_of_one_search_wait_for_each_other_without_a_word(others, tmp_path, caplog, monkeypatch):
+    """They take turns by design."""
+    monkeypatch.setattr(device_lock, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(device_lock, "is_sibling", lambda process: True)
+    others.start(("holder", "hold_timing", []))
+    others.wait("holder", "holding")
+    threading.Timer(0.4, others.kill, ["holder"]).start()
+    with DeviceLock(CPU, tmp_path).timing():
+        pass
+    assert not caplog.records
+
+
+def test_where_the_system_does_not_tell_the_wait_is_still_said(others, tmp_path, caplog, monkeypatch):
+    """Another process, then; and a search can see before it starts who times or trains."""
+    others.start(("holder", "hold_timing", []))
+    others.wait("holder", "holding")
+    assert users_of_locks(tmp_path) == {int(others.wait("holder", "ready"))}
+    monkeypatch.setattr(device_lock, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(device_lock, "holders", lambda files: frozenset())
+    threading.Timer(0.4, others.kill, ["holder"]).start()
+    with DeviceLock(CPU, tmp_path).timing():
+        assert users_of_locks(tmp_path) == set(), "oneself is nobody else"
+    assert "another process uses it" in caplog.text
+
+
+def test_a_worker_of_ray_is_named_by_what_started_it(monkeypatch):
+    """`ray::IDLE` tells nobody which search it is of."""
+    commands = {7: "ray::ImplicitFunc.train()", 5: "/x/raylet/raylet --a", 3: "python -m nas.cli search x.yaml"}
+    monkeypatch.setattr(nas.measure.holders, "command", lambda process: commands.get(process, ""))
+    monkeypatch.setattr(nas.measure.holders, "_parent", {7: 5, 5: 3, 3: 2, 2: 1}.get)
+    assert described(7) == "process 7 (python -m nas.cli search x.yaml)"
+    assert described(4) == "process 4"
 
 
 def test_many_cpus_share_a_bounded_number_of_files(monkeypatch):
