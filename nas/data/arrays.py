@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nas.data.chunks import Part, decode_part, guess_channels
 from nas.data.decode import Decoding
-from nas.data.findings import about_left_out, about_levels, same_images
+from nas.data.findings import about_labels, about_left_out, about_levels, same_images
 from nas.data.settings import DataSettings
 from nas.data.sources.records import Images, Source
 from nas.data.wide import Range
@@ -92,7 +92,7 @@ def _info(
         class_names=source.class_names, mean=mean, std=std, train=len(train.labels),
         test=0 if test is None else len(test.labels), digest=digest, value_range=value_range,
         left_out=(*source.left_out, *chain.from_iterable(left_out)), copies=tuple(copies),
-        warnings=tuple(about_levels(train.levels, wide, value_range)),
+        warnings=(*about_levels(train.levels, wide, value_range), *about_labels(train.hashes, train.labels)),
     )  # fmt: skip
 
 

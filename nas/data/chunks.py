@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from nas.cpus import available_cpus
 from nas.data.decode import Decoding, Refused, decode, is_grey
@@ -148,7 +148,7 @@ def _decode_chunk(images: Images, array: NDArray[np.uint8], start: int, how: Dec
         try:
             decoded = decode(data, how)
         except Exception as error:  # Pillow raises a dozen kinds for a broken file
-            reason = f"{images.name(i)}: {(str(error) or type(error).__name__).splitlines()[0]}"
+            reason = f"{images.name(i)}: {_reason(error)}"
             if not _is_the_images(error):
                 raise ValueError(f"cannot read {reason}") from error
             unreadable[i] = reason
@@ -158,6 +158,12 @@ def _decode_chunk(images: Images, array: NDArray[np.uint8], start: int, how: Dec
         if decoded.pixels is not None:
             array[i] = decoded.pixels
     return replace(_measured(array[start:stop]), wide=all_of(wide), unreadable=unreadable, several=several)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "no image of a kind that Pillow reads"  # its own words have an address in memory
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _is_the_images(error: Exception) -> bool:

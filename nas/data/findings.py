@@ -104,3 +104,11 @@ def same_images(hashes: Mapping[str, NDArray[np.uint64]], name: Callable[[str, i
     for place in np.sort(first[counts > 1])[:NAMED]:
         same = np.flatnonzero(every == every[place])
         yield " = ".join(name_of(int(i)) for i in same[:2]) + " = ..." * (len(same) > 2)
+
+
+def about_labels(hashes: NDArray[np.uint64], labels: NDArray[np.int64]) -> Iterator[str]:
+    """Say how many training images are there more than once, under different classes."""
+    pairs = np.unique(np.stack([hashes, labels.astype(np.uint64)]), axis=1)
+    _, classes = np.unique(pairs[0], return_counts=True)
+    if count := int((classes > 1).sum()):
+        yield f"{count} training images are there under several classes, the same pixel by pixel"

@@ -84,7 +84,8 @@ def _listing(path: str, least: int) -> _Listing:
     check_classes(folder, direct, least)
     for name, files in found.files.items():
         if not files:
-            raise ValueError(f"{folder / name} has no image files ({', '.join(sorted(known))})")
+            others = [file for file in found.others if file.startswith(f"{folder / name}{os.sep}")]
+            raise ValueError(f"{folder / name} has no image files{f', but {_kinds(others)}' if others else ''}")
     return _Listing(dict(sorted(found.files.items())), found.beside, found.others, found.leftovers)
 
 
@@ -135,11 +136,14 @@ def _left_out(part: str, listing: _Listing) -> Iterator[str]:
     if listing.beside:
         yield f"{part}: {len(listing.beside)} images beside the folders of classes: {_names(listing.beside)}"
     if listing.others:
-        endings = Counter(Path(file).suffix.lower() or "no ending" for file in listing.others)
-        kinds = ", ".join(f"{count} {printable(ending)}" for ending, count in endings.most_common(8))
-        yield f"{part}: {len(listing.others)} files of other kinds ({kinds}): {_names(listing.others)}"
+        yield f"{part}: {len(listing.others)} files of other kinds ({_kinds(listing.others)}): {_names(listing.others)}"
     if listing.leftovers:
         yield f"{part}: {len(listing.leftovers)} files and folders that tools left: {_names(listing.leftovers)}"
+
+
+def _kinds(files: Sequence[str]) -> str:
+    endings = Counter(Path(file).suffix.lower() or "without an ending" for file in files)
+    return ", ".join(f"{count} {printable(ending)}" for ending, count in endings.most_common(8))
 
 
 def _names(paths: Sequence[str]) -> str:

@@ -67,7 +67,7 @@ def nearby(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"; nor is there a folder {str(folder)!r}"
-    return f"; {folder} has: {some(sorted(entry.name for entry in folder.iterdir())) or 'nothing'}"
+    return f"; {folder} has: {some(sorted(printable(entry.name) for entry in folder.iterdir())) or 'nothing'}"
 
 
 def first_line(error: BaseException) -> str:

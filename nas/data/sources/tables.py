@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,12 +92,29 @@ def _read(settings: DataSettings, scratch: Path) -> Source:
     train_labels = _labels(train, column, names, train_name)
     num_classes = len(names) if names else _count_classes(train_labels, column)
     train_images = _rows(train, train_labels, settings.image_column, train_name)
+    _, left = _own_files(settings)
+    left_out = (f"{len(left)} files that tools left: {some([Path(file).name for file in left])}",) if left else ()
     if test is None:
-        return Source(num_classes, names, train_images, None)
+        return Source(num_classes, names, train_images, None, left_out)
     labels = _labels(test, column, names, test_name)
     if labels.max() >= num_classes:
         raise ValueError(f"label {labels.max()} of {test_name} is not among train's, 0..{num_classes - 1}")
-    return Source(num_classes, names, train_images, _rows(test, labels, settings.image_column, test_name))
+    return Source(num_classes, names, train_images, _rows(test, labels, settings.image_column, test_name), left_out)
+
+
+def _own_files(settings: DataSettings) -> tuple[dict[str, list[str]] | None, list[str]]:
+    """Sort out what tools left in a data set of the hub's kind that lies in a folder.
+
+    Returns: the files of each split, None where no file has to go; and the files that tools left.
+    """
+    folder = Path(settings.path).expanduser()
+    if settings.source != "hf" or not folder.is_dir():
+        return None, []
+    found = {str(split): list(map(str, files)) for split, files in (_builder(settings).config.data_files or {}).items()}
+    below = {file: os.path.relpath(file, folder.absolute()) for files in found.values() for file in files}
+    left = [file for file, place in below.items() if any(map(is_leftover, Path(place).parts))]
+    own = {split: [file for file in files if file not in left] for split, files in found.items()}
+    return {split: files for split, files in own.items() if files} if left else None, left
 
 
 def _open_table(settings: DataSettings, part: str, scratch: Path) -> Any:
@@ -107,7 +125,8 @@ def _open_table(settings: DataSettings, part: str, scratch: Path) -> Any:
             known = datasets.get_dataset_split_names(settings.path)
             if part not in known:
                 raise ValueError(f"it has no split {part!r}, but: {', '.join(known)}")
-            table = datasets.load_dataset(settings.path, split=part)
+            own, _ = _own_files(settings)
+            table = datasets.load_dataset(settings.path, split=part, **({"data_files": own} if own else {}))
         else:
             files = [str(file) for file in _parquet_files(part)]
             table = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(scratch))

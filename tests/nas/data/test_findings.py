@@ -192,6 +192,13 @@ def test_copies_in_two_splits_are_counted(mine: Mine, pictures: Pictures, caplog
     assert found(prepared).copies[3] == "picture 3 = picture 23"
 
 
+def test_one_image_under_two_classes_is_told(mine: Mine, pictures: Pictures, caplog: pytest.LogCaptureFixture) -> None:
+    """No network can have both right."""
+    images = files(pictures(6))
+    prepare(mine([*images, images[0], images[1]], [0, 1, 0, 1, 0, 1, 1, 1]), 8)
+    assert caplog.messages == ["1 training images are there under several classes, the same pixel by pixel"]
+
+
 def test_no_copies_no_word(mine: Mine, pictures: Pictures, caplog: pytest.LogCaptureFixture) -> None:
     """A healthy data set is prepared without a word."""
     images = files(pictures(20))
@@ -243,7 +250,7 @@ def test_prepared_says_where_somebody_looks_on(
 ) -> None:
     """A driver says it each time, the workers beside it do not."""
     images = files(pictures(6))
-    settings = mine([*images, images[0]], [0, 1, 0, 1, 0, 1, 1], [images[1]], [1])
+    settings = mine([*images, images[0]], [0, 1, 0, 1, 0, 1, 0], [images[1]], [1])
     said: list[list[str]] = []
     for progress in (False, False, True):
         caplog.clear()

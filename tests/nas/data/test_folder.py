@@ -127,6 +127,7 @@ def test_splits_are_no_classes(
     ([*each("fold1/a"), *each("fold1/b"), *each("fold2/a"), *each("fold2/b")], "splits of a data set"),
     ([*each("train/a"), *each("train/b"), *each("unlabeled/x")], "splits of a data set"),
     ([*each("train/train/a"), *each("train/train/b")], "Set data.path to .*/data/train/train$"),
+    ([*each("cat"), "dog/1.heic", "dog/2.heic", "dog/x"], "dog has no image files, but 2 .heic, 1 without an ending"),
     (["1.png", "2.png"], "has no folders: one folder of images a class is expected"),
 ])  # fmt: skip
 def test_a_folder_that_is_no_data_set_of_classes(
@@ -194,7 +195,7 @@ def test_what_is_left_out_is_counted_and_named(put: Callable[..., Path], prepare
     assert left_out(found) == [
         "train: 1 images beside the folders of classes: stray.png",
         "train: 2 files of other kinds (1 .heic, 1 .txt): a.heic, b.txt",
-        "test: 1 files of other kinds (1 no ending): noending",
+        "test: 1 files of other kinds (1 without an ending): noending",
     ]
     put("train/stray2.png")
     assert "2 images beside" in left_out(prepared(train / "train", test_path=str(train / "test")))[0]

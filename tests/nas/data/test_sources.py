@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from nas.data.prepare import load_split, prepare
+from nas.data.prepare import found, load_split, prepare
 from nas.data.settings import DataSettings
 
 Pictures = Callable[..., list[Image.Image]]
@@ -133,6 +133,21 @@ def test_hugging_face_data_set(tmp_path: Path, images: list[Image.Image], monkey
     assert prepare(replace(settings, test_split=""), 8).test == 0
     write_parquet(place / "data" / "train-0.parquet", images[::-1], [1, 0] * 6)
     assert np.array_equal(load_split(prepare(settings, 8), "train").images[0], np.asarray(images[-1]))
+
+
+@pytest.mark.parametrize("leftover", ["@eaDir/train-0.parquet", "data/train-0 (conflicted copy).parquet"])
+def test_a_folder_of_the_hubs_kind_takes_no_leftovers(
+    tmp_path: Path, images: list[Image.Image], monkeypatch: pytest.MonkeyPatch, leftover: str
+) -> None:
+    """Copies that tools left in it are no rows, and are said."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hub"))
+    place = tmp_path / "animals"
+    write_parquet(place / "data" / "train-0.parquet", images, [0, 1] * 6)
+    write_parquet(place / leftover, images, [0, 1] * 6)
+    settings = DataSettings("hf", str(place), test_split="", minival=0, cache_dir=str(tmp_path / "cache"))
+    prepared = prepare(settings, 8)
+    assert prepared.train == 12
+    assert found(prepared).left_out == (f"1 files that tools left: {Path(leftover).name}",)
 
 
 @pytest.mark.parametrize(("labels", "test_labels", "message"), [
