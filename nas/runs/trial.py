@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -160,8 +160,7 @@ def trial_of(architecture: Architecture, answer: Mapping[str, Any]) -> Trial:
         raise ValueError(f"a trial has no place for {with_hint(unknown[0], _KINDS)}")
     values = {name: _checked(name, value) for name, value in answer.items() if name != "metrics"}
     metrics = answer.get("metrics") or {}
-    for name in metrics:
-        _check_metric(name)
+    check_metrics(metrics)
     numbers = {name: _finite(_float(name, value)) for name, value in metrics.items()}
     known = {name: value for name, value in numbers.items() if value is not None}
     values["curve"] = tuple(values.get("curve") or ())  # a copy: the evaluator's own list may go on growing
@@ -175,6 +174,12 @@ def trial_of(architecture: Architecture, answer: Mapping[str, Any]) -> Trial:
 def is_metric(name: str) -> bool:
     """Whether a column of the trial table is a metric: neither a trial's own nor a decision's, such as `stage1_op`."""
     return not (name in _KINDS or name in _OF_TABLES or re.match(r"stage\d+_", name))
+
+
+def check_metrics(names: Iterable[str]) -> None:
+    """Raise ValueError for the first name that a metric of a trial cannot have."""
+    for name in names:
+        _check_metric(name)
 
 
 def _check_metric(name: str) -> None:

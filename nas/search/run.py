@@ -21,7 +21,7 @@ from nas.data.prepare import prepare
 from nas.measure.holders import described, users_of_locks
 from nas.plugins import load as load_plugins
 from nas.runs.folder import locked, noise_to
-from nas.runs.trial import Trial
+from nas.runs.trial import Trial, check_metrics
 from nas.search.checks import check_config, check_data, check_evaluator, check_gpus, make_algorithm, space_for
 from nas.search.continuation import check_run, open_run
 from nas.search.given import Given, config_of, is_run
@@ -32,6 +32,8 @@ from nas.search.warm_start import check_warm_start, earlier_trials, recall, reme
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, SearchInfo
 from nas.trackers.display import Display
+
+CLASSIFICATION = "classification"  # the objective that is not a plug-in's
 
 
 def run_search(
@@ -84,10 +86,12 @@ def run_search(
 
 def _check_here(config: Config) -> None:
     """Check what needs torch, which the driver of a search waits for only where it must: it takes two seconds."""
-    if ":" in config.training.objective + config.training.optimizer:
+    if config.training.objective != CLASSIFICATION or ":" in config.training.optimizer:
+        from nas.training.objective import make_objective, metric_names
         from nas.training.step import check_imports
 
         check_imports(config.training)
+        check_metrics(metric_names(make_objective(config.training)))
     if config.device != "cpu":
         from nas.training.device import resolve_device
 

@@ -81,6 +81,19 @@ class Classification:
 
 CLASSIFICATION = Classification()
 
+
+def metric_names(objective: Objective) -> frozenset[str]:
+    """Give the names of the metrics besides accuracy and loss, as one image of which each sum is 1 would have them.
+
+    Returns: none for an objective that cannot do with such sums.
+    """
+    try:
+        metrics = objective.metrics(dict.fromkeys(objective.counted, 1.0), 1)
+    except (ArithmeticError, LookupError, ValueError):
+        return frozenset()
+    return frozenset(metrics) - {objective.accuracy, "loss"}
+
+
 _MEMBERS = ("counted", "accuracy", "loss", "sums", "metrics")
 
 

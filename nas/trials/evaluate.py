@@ -19,6 +19,7 @@ from nas.measure import Subject, find_measurers
 from nas.measure.device_lock import DeviceLock
 from nas.measure.fields import timing_fields
 from nas.measure.step_time import StepOutOfMemory, StepTime, step_time
+from nas.runs.trial import check_metrics
 from nas.training.device import device_name, limit_threads, resolve_device, set_up
 from nas.training.objective import make_objective
 from nas.training.result import EpochResult, TrainResult
@@ -56,6 +57,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     try:
         answer |= timing_fields(_time(network, task, prepared, device))
         answer["metrics"] = _measured(network, task, prepared, device)
+        check_metrics(answer["metrics"])  # here and below: before a training is spent on what cannot be logged
     except StepOutOfMemory as error:
         return answer | {"status": "oom", "error": str(error)}
     left_s = None if task.time_limit_s is None else task.time_limit_s - (time.perf_counter() - start)
@@ -68,6 +70,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
         if epoch.accuracy is None:
             return True
         so_far = answer | {"curve": curve, "loss": epoch.loss} | _accuracy(epoch.accuracy, task, prepared)
+        check_metrics(epoch.metrics)
         so_far["metrics"] = _joined(answer["metrics"], epoch.metrics)
         return report(so_far | _scores(so_far, task))
 

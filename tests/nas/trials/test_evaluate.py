@@ -10,7 +10,7 @@ import nas
 from nas.measure import MEASURERS
 from nas.measure.device_lock import DeviceLock
 from nas.runs.trial import trial_of
-from nas.training.objective import Classification
+from nas.training.objective import Classification, metric_names
 from nas.training.settings import OBJECTIVES
 
 
@@ -142,3 +142,35 @@ def test_an_epoch_may_end_it(config):
     """`on_epoch` that returns False prunes."""
     trial = nas.evaluate(config.space.sample(np.random.default_rng(1)), config, on_epoch=lambda trial: False)
     assert (trial.status, len(trial.curve), trial.reward) == ("pruned", 1, None)
+
+
+def test_a_metric_that_cannot_be_logged_is_refused_before_a_training(config, monkeypatch):
+    """A measurer's is known at once, not only when all epochs are over."""
+    trained = []
+    monkeypatch.setitem(MEASURERS, "lost", lambda subject: {"wall_s": 1.0})
+    trial = nas.evaluate(
+        config.space.sample(np.random.default_rng(0)), replace(config, measure=("lost",)), on_epoch=trained.append
+    )
+    assert trial.status == "failed"
+    assert "metric 'wall_s' is a column of the trial table already" in trial.error
+    assert not trained
+
+
+def test_a_search_is_told_of_an_objectives_metrics_before_it_starts(config, tmp_path, monkeypatch):
+    """The names of an objective are known without training; nothing is written and no worker is started."""
+
+    class Confused(Classification):
+        def metrics(self, sums, images):
+            return {**super().metrics(sums, images), "epochs": 1.0}
+
+    class Silent(Classification):
+        def metrics(self, sums, images):
+            raise ZeroDivisionError
+
+    assert metric_names(Confused()) == {"epochs"}
+    assert metric_names(Classification()) == metric_names(Silent()) == frozenset()
+    monkeypatch.setitem(OBJECTIVES, "confused", Confused)
+    confused = replace(config, training=replace(config.training, objective="confused"))
+    with pytest.raises(ValueError, match="metric 'epochs' is a column of the trial table already"):
+        nas.run_search(confused, folder=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
