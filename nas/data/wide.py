@@ -7,6 +7,7 @@ is therefore sought in the training images, all of them together: a range of eac
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -131,10 +132,13 @@ def _as(tile: Any, raw: str) -> Any:
 def _ppm(data: bytes | Path, image: PpmImageFile) -> NDArray[np.uint16] | None:
     """Read colour of more than 8 bits, scaled to 16 bits as Pillow does it with grey: its file says what is white."""
     decoder, _, offset, arguments = image.tile[0]
-    if decoder != "ppm" or not isinstance(arguments, tuple) or arguments[0] != "RGB" or arguments[1] <= 255:
+    if not isinstance(arguments, tuple) or arguments[0] != "RGB" or arguments[1] <= 255:
         return None
-    content = data if isinstance(data, bytes) else data.read_bytes()
+    content = (data if isinstance(data, bytes) else data.read_bytes())[offset:]
     count = image.width * image.height * 3
-    values = np.frombuffer(content, ">u2", count, offset).reshape(image.height, image.width, 3)
+    if decoder == "ppm_plain":
+        values = np.array(re.sub(rb"#[^\r\n]*", b"", content).split()[:count], np.int64)
+    else:
+        values = np.frombuffer(content, ">u2", count).astype(np.int64)
     scaled: NDArray[np.uint16] = np.rint(values * (65535 / arguments[1])).astype(np.uint16)
-    return scaled
+    return scaled.reshape(image.height, image.width, 3)

@@ -37,15 +37,18 @@ def png(values: Values) -> bytes:
     )
 
 
-def tiff(values: Values, kind: str = "<u2", photometric: int | None = None, sample_format: int = 1) -> bytes:
-    """An uncompressed TIFF in one strip."""
+def tiff(
+    values: Values, kind: str = "<u2", photometric: int | None = None, sample_format: int = 1, deflate: bool = False
+) -> bytes:
+    """A TIFF in one strip."""
     order, (height, width, samples) = kind[0], values.shape
     data, bits = values.astype(kind).tobytes(), 8 * np.dtype(kind).itemsize
+    data = zlib.compress(data) if deflate else data
     photometric = {1: 1, 3: 2, 4: 5}[samples] if photometric is None else photometric
     tags = {
         256: width,
         257: height,
-        259: 1,
+        259: 8 if deflate else 1,
         262: photometric,
         277: samples,
         278: height,
@@ -63,8 +66,10 @@ def tiff(values: Values, kind: str = "<u2", photometric: int | None = None, samp
     return head + entries + bytes(4) + struct.pack(f"{order}4H", *[bits] * 4) + data
 
 
-def packed(values: Values, white: int) -> bytes:
-    """A PGM or PPM of two bytes a value."""
+def packed(values: Values, white: int, plain: bool = False) -> bytes:
+    """A PGM or PPM of two bytes a value, or of numbers in words."""
+    if plain:
+        return f"P3 {values.shape[1]} {values.shape[0]} {white}\n{' '.join(map(str, values.ravel()))}\n".encode()
     letter = {1: 5, 3: 6}[values.shape[2]]
     return f"P{letter} {values.shape[1]} {values.shape[0]} {white}\n".encode() + values.astype(">u2").tobytes()
 
@@ -87,8 +92,11 @@ ENCODERS: dict[str, tuple[int, Callable[[Values], bytes]]] = {
     "tiff grey, compressed": (1, lambda values: saved(values, "TIFF", compression="tiff_lzw")),
     "tiff colour": (3, tiff),
     "tiff colour, big-endian": (3, lambda values: tiff(values, ">u2")),
+    "tiff colour, deflated": (3, lambda values: tiff(values, deflate=True)),
+    "tiff colour, deflated, big-endian": (3, lambda values: tiff(values, ">u2", deflate=True)),
     "jpeg 2000 grey": (1, lambda values: saved(values, "JPEG2000", irreversible=False)),
     "pgm": (1, lambda values: packed(values, 65535)),
+    "ppm in words": (3, lambda values: packed(values, 65535, plain=True)),
     "ppm": (3, lambda values: packed(values, 65535)),
 }
 
