@@ -22,6 +22,7 @@ from nas.runs.folder import read_config
 from nas.runs.log import read_lines
 from nas.search.continuation import check_run
 from nas.search.ledger import Ledger
+from nas.training.checkpoint import load_checkpoint
 
 OLD = Path(__file__).parent / "data" / "9b0a34b"
 
@@ -67,7 +68,9 @@ def test_an_old_log_replayed_proposes_what_it_would_have_then(old, name, expecte
     check_run(old / name, config)
     settings = config.algorithm
     algorithm = ALGORITHMS[settings.name](config.space, settings.seed, **settings.settings)
-    ledger = Ledger(old / name, algorithm, run_id="r", seed=config.seed, trials=14, max_attempts=3)
+    ledger = Ledger(
+        old / name, algorithm, run_id="r", seed=config.seed, seeding=config.seeding, trials=14, max_attempts=3
+    )
     next_ones = [ledger.next_candidate() for _ in expected]
     assert [(c.trial_id, c.proposal.architecture.arch_id, c.seed) for c in next_ones] == expected
     ledger.close()
@@ -89,6 +92,8 @@ def test_a_killed_search_goes_on_and_is_extended(old, monkeypatch):
     assert sorted(trial["trial_id"] for trial in trials) == list(range(13))
     assert {trial["run_id"] for trial in trials} == {json.loads((OLD / "killed" / "run.json").read_text())["run_id"]}
     assert trials[:6] == read_lines(OLD / "killed" / "trials.jsonl")
+    assert {trial["trial_id"]: trial["seed"] for trial in trials} == {number: 5 + number for number in range(13)}
+    assert read_config(old / "killed")["seeding"] == 1, "its seeds are drawn as they were"
 
 
 def test_a_changed_setting_is_still_refused(old, capsys):
@@ -129,6 +134,7 @@ def test_an_old_training_goes_on_to_where_it_would_have_come(old, monkeypatch, c
     assert result["accuracy"] == pytest.approx(0.10416666666666667, abs=0.05)
     assert result["test"]["loss"] == pytest.approx(2.622275094800009, rel=0.1)
     assert len(read_lines(old / "trained" / "metrics.jsonl")) == 4
+    assert load_checkpoint(old / "trained" / "last.pt")[1]["config"]["seeding"] == 1, "streams go on as they began"
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # loading what was exported

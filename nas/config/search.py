@@ -15,6 +15,7 @@ from nas.config.check import at_least, changes, check_keys, checked, load, secti
 from nas.config.settings import EVALUATOR, AlgorithmSettings, SearchSettings
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.measure.settings import StepTimeSettings
+from nas.seeds import SEEDING, known_seeding
 from nas.training.settings import ExecutionSettings, TrainSettings, split_training
 from nas.trials.scoring import RewardSettings
 from rewards import REWARDS, reward_settings
@@ -42,7 +43,8 @@ class Config:
     search: SearchSettings
     image_size: int  # pixels, height = width, of training and of the search's accuracy
     device: str  # auto, cpu, cuda or cuda:N
-    seed: int  # of data order, initial weights and everything else random in a trial
+    seed: int  # of what is proposed, and of everything random in a trial; not of the split, which is `data.seed`'s
+    seeding: int = SEEDING  # how streams are drawn from it, see nas/seeds.py; a run keeps what it began with
     plugins: tuple[str, ...] = ()  # modules that are imported here and in every worker before anything is read
     callbacks: tuple[Any, ...] = ()  # names of TRACKERS, module:Name, or {name: its settings}
     measure: tuple[str, ...] = ()  # what else is measured of each candidate: keys of MEASURERS, or module:function
@@ -57,7 +59,7 @@ class Config:
         for name in _NAMED:
             del record[name]["settings"]
             record[name] |= _all_settings(name, getattr(self, name))
-        return record | {"image_size": self.image_size, "device": self.device, "seed": self.seed}
+        return record | {name: getattr(self, name) for name in ("image_size", "device", "seed", "seeding")}
 
 
 _SECTIONS: dict[str, type[Any]] = {
@@ -72,7 +74,7 @@ _SECTIONS: dict[str, type[Any]] = {
 }
 _NAMED = ("reward", "algorithm")
 _LISTS = ("plugins", "callbacks", "measure")
-_KEYS = (*_LISTS, "space", "reference", *_SECTIONS, "image_size", "device", "seed")
+_KEYS = (*_LISTS, "space", "reference", *_SECTIONS, "image_size", "device", "seed", "seeding")
 
 # Sections and keys whose change makes earlier trials incomparable with later ones. Where, how many and in which order
 # trials run does not.
@@ -129,6 +131,7 @@ def parse(record: Any) -> Config:
         image_size=image_size,
         device=checked("device", str, record.get("device", "auto")),
         seed=at_least(0, "seed", record.get("seed", 0)),
+        seeding=known_seeding(record.get("seeding", SEEDING)),
         constraints_given=tuple(name for name in ("num_classes", "in_channels") if name in given),
         **lists,  # type: ignore[arg-type]  # of the three fields that are lists
     )

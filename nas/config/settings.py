@@ -11,11 +11,11 @@ class AlgorithmSettings:
     """Which search algorithm, its seed and its own settings."""
 
     name: str = "predictor"  # a key of ALGORITHMS, or module:Name
-    seed: int = 0
+    seed: int | None = None  # None = drawn from the search's
     settings: dict[str, Any] = field(default_factory=dict)  # fields of the algorithm's `Settings`
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
+        if self.seed is not None and self.seed < 0:
             raise ValueError(f"seed must be >= 0, got {self.seed!r}")
 
 

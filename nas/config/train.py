@@ -12,6 +12,7 @@ from nas import plugins
 from nas.config.check import at_least, changes, check_keys, checked, load, section
 from nas.config.search import MAY_CHANGE, name_list, with_execution, without_places
 from nas.data.settings import AugmentSettings, DataSettings
+from nas.seeds import SEEDING, known_seeding
 from nas.training.progressive import PRESETS, Strengths, augmented, stage_batch_size, stages
 from nas.training.settings import ExecutionSettings, ProgressiveSettings, TrainSettings
 from search_space.architecture import Architecture
@@ -23,11 +24,11 @@ _SECTIONS: dict[str, type[Any]] = {
     "training": TrainSettings,
     "execution": ExecutionSettings,
 }
-_NUMBERS = ("image_size", "eval_image_size", "checkpoint_every", "seed")
+_NUMBERS = ("image_size", "eval_image_size", "checkpoint_every", "seed", "seeding")
 _LISTS = ("plugins", "callbacks")
 _KEYS = (*_SECTIONS, "progressive", *_NUMBERS, "device", *_LISTS, "architecture", "start_from")
 # What a training that goes on may have otherwise than when it began: none of it changes what is learned.
-_MAY_CHANGE = MAY_CHANGE | {"checkpoint_every", "device"}
+_MAY_CHANGE = MAY_CHANGE | {"checkpoint_every", "device", "seeding"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class TrainConfig:
     checkpoint_every: int  # epochs
     device: str  # auto, cpu, cuda or cuda:N
     seed: int  # of initial weights, data order, augmentation and dropout
+    seeding: int = SEEDING  # how streams are drawn from it, see nas/seeds.py; a training keeps what it began with
     start_from: str = ""  # checkpoint that the first weights are from; empty = drawn
     plugins: tuple[str, ...] = ()  # modules that are imported here and in every worker before anything is read
     callbacks: tuple[Any, ...] = ()  # besides TensorBoard: keys of TRACKERS, module:Name, or {name: its settings}
@@ -120,6 +122,7 @@ def parse_training(record: Any, architecture: Architecture | None = None) -> Tra
         checkpoint_every=at_least(1, "checkpoint_every", record.get("checkpoint_every", 1)),
         device=checked("device", str, record.get("device", "auto")),
         seed=at_least(0, "seed", record.get("seed", 0)),
+        seeding=known_seeding(record.get("seeding", SEEDING)),
         start_from=checked("start_from", str, record.get("start_from", "")),
         **lists,
     )

@@ -14,6 +14,7 @@ from nas.data.augment import augment as augment_batch
 from nas.data.prefetch import prefetched
 from nas.data.prepare import Prepared, SplitName, load_split
 from nas.data.settings import AugmentSettings
+from nas.seeds import SEEDING, seed_of
 
 RESIDENT_SHARE = 0.25  # of a GPU's free memory that a split may take
 AHEAD = 2  # batches on their way to a GPU
@@ -29,7 +30,7 @@ class Batches:
         device: where batches are wanted.
         augment: what is done to images; None = nothing.
         image_size: height and width wanted, at most that of `prepared`; None = that.
-        seed: of order and augmentation, together with the epoch.
+        seed, seeding: of order and augmentation, together with the epoch; see nas/seeds.py.
         shuffle: draw a new order each epoch and drop the last, partial batch; None = for train only.
         channels_last: memory format of the images.
         resident: whether the split's images are held on the device; None = on a GPU that has room, never on a CPU.
@@ -49,6 +50,7 @@ class Batches:
         augment: AugmentSettings | None = None,
         image_size: int | None = None,
         seed: int = 0,
+        seeding: int = SEEDING,
         shuffle: bool | None = None,
         channels_last: bool = True,
         resident: bool | None = None,
@@ -57,7 +59,7 @@ class Batches:
         split = load_split(prepared, split_name)
         self.prepared, self.split_name, self.device = prepared, split_name, device
         self.batch_size, self.augment, self.seed, self.channels_last = batch_size, augment, seed, channels_last
-        self.share = share
+        self.share, self.seeding = share, seeding
         self.image_size = prepared.image_size if image_size is None else image_size
         self.shuffle = split_name == "train" if shuffle is None else shuffle
         self._check(len(split.labels))
@@ -85,10 +87,12 @@ class Batches:
         Yields: images (N, C, H, W) float32, normalised by the data set's mean and deviation; labels (N,) int64, or
             (N, classes) float32 where `augment` mixes.
         """
-        generator = torch.Generator().manual_seed(_seed(self.seed, number, self.share[0]))
+        drawn = seed_of(self.seed, "augmentation", number, self.share[0], seeding=self.seeding)
+        generator = torch.Generator().manual_seed(drawn)
         order = torch.arange(len(self._labels))
         if self.shuffle:
-            order = torch.from_numpy(np.random.default_rng(_seed(self.seed, number)).permutation(len(order)))
+            drawn = seed_of(self.seed, "order", number, seeding=self.seeding)
+            order = torch.from_numpy(np.random.default_rng(drawn).permutation(len(order)))
         order = self._shared(order[: len(self) * self.batch_size])
         labels = self._labels[order].to(self.device)
         loaded = self._load(self._rows[order])
@@ -155,10 +159,6 @@ class Batches:
         rows = images.reshape(len(images), self.image_size, -1).to(torch.float32).mul_(self._scale).add_(self._shift)
         normalised = rows.view(images.shape).permute(0, 3, 1, 2)  # (N, C, H, W), channels-last in memory
         return normalised if self.channels_last else normalised.contiguous(), labels
-
-
-def _seed(*parts: int) -> int:
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0])
 
 
 def _has_room(device: torch.device, needed: int) -> bool:

@@ -13,6 +13,7 @@ from nas import plugins
 from nas.config.train import TrainConfig, changed_settings
 from nas.data.prepare import Prepared
 from nas.runs.folder import holds_something, write_whole
+from nas.seeds import FIRST_SEEDING
 from nas.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from nas.training.result import TrainResult
 from nas.training.settings import TrainSettings
@@ -41,7 +42,8 @@ def kept_state(folder: Path, config: TrainConfig, prepared: Prepared) -> tuple[T
     if not (folder / LAST).exists():
         return None
     state, about = load_checkpoint(folder / LAST)
-    resolved = _resolved(config)
+    # Its streams go on as they began, whatever the configuration says of them now.
+    resolved = _resolved(config) | {"seeding": about["config"].get("seeding", FIRST_SEEDING)}
     before = about["config"] | ({"start_from": config.start_from} if _same_start(about, config.start_from) else {})
     changed = changed_settings(before, resolved)
     if (fingerprint := about["data"]["fingerprint"]) != prepared.fingerprint:

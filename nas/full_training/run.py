@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from nas.full_training.folder import (
 )
 from nas.full_training.metrics import Metrics, whole_lines
 from nas.runs.folder import provenance
+from nas.seeds import seed_of
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd, TrainingInfo
 from nas.training.checkpoint import TrainingState, load_checkpoint
 from nas.training.device import device_name, resolve_device, threads_limited
@@ -172,13 +174,14 @@ def train_in(
     """
     first = workers.rank == 0
     state, about = kept or (None, {})
+    config = replace(config, seeding=about["config"]["seeding"]) if about else config
     if state is None and first:
         name = device_name(device)
         device_words = name if workers.count == 1 else f"{workers.count} x {name}"
         about = begin(folder, config, prepared, {**origin, "device_name": device_words})
     elif first:
         write_config(folder, about)
-    torch.manual_seed(config.seed)
+    torch.manual_seed(seed_of(config.seed, "weights", seeding=config.seeding))
     network = build_network(
         config.architecture, prepared.num_classes, prepared.channels, drop_path=config.training.drop_path
     )
@@ -205,6 +208,7 @@ def train_in(
             execution=config.execution,
             device=device,
             seed=config.seed,
+            seeding=config.seeding,
             on_epoch=on_epoch,
             between_steps=None if listener is None else listener.on_step,
             on_state=on_state,
@@ -256,6 +260,7 @@ def _batches(
         augment=augment,
         image_size=image_size or config.eval_image_size,
         seed=config.seed,
+        seeding=config.seeding,
         channels_last=config.execution.channels_last,
         share=(workers.rank, workers.count),
     )

@@ -9,6 +9,7 @@ import torch
 
 from nas.measure.device_lock import DeviceLock
 from nas.measure.settings import StepTimeSettings
+from nas.seeds import seed_of
 from nas.training.device import synchronize
 
 
@@ -17,7 +18,7 @@ def alone(device: torch.device, settings: StepTimeSettings) -> Iterator[None]:
     """Have the device to oneself, if the settings ask for it, and leave the random generators as they were."""
     own = DeviceLock(device).timing() if settings.lock else nullcontext()
     with own, torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
+        torch.manual_seed(seed_of(0, "timing"))
         yield
 
 

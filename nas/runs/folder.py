@@ -20,6 +20,7 @@ from typing import Any
 from nas import plugins
 from nas.runs.log import read_lines
 from nas.runs.trial import Trial
+from nas.seeds import FIRST_SEEDING
 from search_space import yaml_text
 
 CONFIG, RUN, TRIALS, PROPOSALS = "config.yaml", "run.json", "trials.jsonl", "proposals.jsonl"
@@ -88,7 +89,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise ValueError(f"{folder / CONFIG}: plugins must be a list of names, got {names!r}")
     plugins.load(names, wanted_by=str(folder))
-    return record
+    return {"seeding": FIRST_SEEDING} | record
 
 
 def _check_whole(path: Path, record: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from nas.config.search import Config
 from nas.config.settings import EVALUATOR
 from nas.data.prepare import Prepared
 from nas.measure import find_measurers
+from nas.seeds import seed_of
 from nas.training.settings import check_images_at_once
 from nas.trials.answer import find_evaluator
 from rewards import find_reward
@@ -55,9 +56,11 @@ def check_gpus(config: Config, device: str) -> None:
 def make_algorithm(config: Config) -> Algorithm:
     """Make the configured algorithm. Raises ValueError for settings that it refuses, Infeasible for an empty space."""
     settings = config.algorithm
+    drawn = seed_of(config.seed, "algorithm", seeding=config.seeding)
+    seed = drawn if settings.seed is None else settings.seed
     config.space.sample(np.random.default_rng(0))
     try:
-        return find_algorithm(settings.name)(config.space, settings.seed, **settings.settings)
+        return find_algorithm(settings.name)(config.space, seed, **settings.settings)
     except (TypeError, ValueError) as error:
         raise ValueError(f"algorithm {settings.name}: {error}") from None
 

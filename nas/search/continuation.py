@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nas.config.search import Config, differences
-from nas.runs.folder import CONFIG, RUN, create, holds_something, read_config, read_run, read_trials, write_config
+from nas.runs.folder import (
+    CONFIG,
+    RUN,
+    config_if_run,
+    create,
+    holds_something,
+    read_config,
+    read_run,
+    read_trials,
+    write_config,
+)
 from nas.runs.trial import Trial
+from nas.seeds import known_seeding
+
+
+def as_begun(folder: Path, config: Config) -> Config:
+    """Give the configuration with the seeding of the run in `folder`, if there is one: its streams go on."""
+    begun = config_if_run(folder)
+    return config if begun is None else replace(config, seeding=known_seeding(begun["seeding"]))
 
 
 def check_run(folder: Path, config: Config, fingerprint: str | None = None) -> None:

@@ -18,6 +18,7 @@ from nas.algorithms import Algorithm, Exhausted, Proposal
 from nas.runs.folder import PROPOSALS, TRIALS
 from nas.runs.log import JsonLines, read_lines
 from nas.runs.trial import Trial
+from nas.seeds import SEEDING, seed_of
 from nas.trials.task import Candidate
 from search_space.architecture import Architecture
 
@@ -49,16 +50,25 @@ class Ledger:
     Args:
         folder: the run folder; logs found there are replayed into the algorithm first.
         algorithm: fresh, told nothing but trials of earlier searches.
-        run_id, seed: of the run; a trial's seed is `seed` plus its number.
+        run_id, seed: of the run; a trial's seed is drawn from it and the trial's number.
+        seeding: how; see nas/seeds.py.
         trials: finished trials, of any status, at which the search ends.
         max_attempts: deaths of a candidate's process after which its status is `failed`.
     Raises: ValueError if the logs do not fit together.
     """
 
     def __init__(
-        self, folder: Path, algorithm: Algorithm, *, run_id: str, seed: int, trials: int, max_attempts: int
+        self,
+        folder: Path,
+        algorithm: Algorithm,
+        *,
+        run_id: str,
+        seed: int,
+        trials: int,
+        max_attempts: int,
+        seeding: int = SEEDING,
     ) -> None:
-        self.algorithm, self.run_id, self.seed = algorithm, run_id, seed
+        self.algorithm, self.run_id, self.seed, self.seeding = algorithm, run_id, seed, seeding
         self.budget, self.max_attempts = trials, max_attempts
         self.trials: list[Trial] = []
         self.flights: dict[int, _Flight] = {}
@@ -82,7 +92,8 @@ class Ledger:
             logger.warning("the search ends early: %s", error)
             self.exhausted = True
             return None
-        flight = _Flight(Candidate(self._next_id, proposal, self.seed + self._next_id, 0))
+        seed = seed_of(self.seed, "trial", self._next_id, seeding=self.seeding)
+        flight = _Flight(Candidate(self._next_id, proposal, seed, 0))
         self._events.append(
             {"event": "proposed", "trial_id": self._next_id, "seed": flight.candidate.seed} | _proposal_record(proposal)
         )

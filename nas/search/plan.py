@@ -23,7 +23,7 @@ def describe(config: Config) -> dict[str, str]:
         "data": f"{config.data.source} {config.data.path}".strip() + f", minival {config.data.minival:g}",
         "a trial": epoch,
         "reward": f"{config.reward.name} {config.reward.settings or '(defaults)'}",
-        "algorithm": f"{algorithm.name} {algorithm.settings or '(defaults)'}, seed {algorithm.seed}",
+        "algorithm": f"{algorithm.name} {algorithm.settings or '(defaults)'}, seed {_algorithm_seed(config)}",
         "trials": f"{settings.trials}, {settings.workers or 'as many as fit'} at once, each {' + '.join(per_trial)}",
         "compute": _compute_line(config),
     }
@@ -42,6 +42,11 @@ def space_lines(space: SpaceDescription) -> dict[str, str]:
         "params": f"{short(low.params)} to {short(high.params)} with {at.num_classes} classes",
         "MACs": f"{short(low.macs)} to {short(high.macs)} at {at.image_size} px",
     }
+
+
+def _algorithm_seed(config: Config) -> str:
+    own = config.algorithm.seed
+    return f"drawn from {config.seed}" if own is None else str(own)
 
 
 def _reference_line(config: Config) -> str:

@@ -23,7 +23,7 @@ from nas.plugins import load as load_plugins
 from nas.runs.folder import locked, noise_to
 from nas.runs.trial import Trial, check_metrics
 from nas.search.checks import check_config, check_data, check_evaluator, check_gpus, make_algorithm, space_for
-from nas.search.continuation import check_run, open_run
+from nas.search.continuation import as_begun, check_run, open_run
 from nas.search.given import Given, config_of, is_run
 from nas.search.ledger import Ledger
 from nas.search.pruning import hopeless
@@ -66,7 +66,7 @@ def run_search(
         raises, after running trials have ended.
     """
     given, folder = _resolve(config, folder, [plugins] if isinstance(plugins, str) else plugins)
-    config = with_numbers(given, trials, workers)
+    config = as_begun(folder, with_numbers(given, trials, workers))
     check_config(config)
     shown = [Display()] if progress else []
     listeners = Callbacks(make_callbacks([*shown, *config.callbacks, *callbacks]))
@@ -144,6 +144,7 @@ def _run(
             algorithm,
             run_id=run_id,
             seed=config.seed,
+            seeding=config.seeding,
             trials=settings.trials,
             max_attempts=settings.max_attempts,
         )

@@ -26,5 +26,6 @@ def task_of(config: Config) -> Task:
         time_limit_s=settings.time_limit_s,
         device_share=settings.gpus_per_trial or settings.cpus_per_trial,
         git_commit=git_commit(),
+        seeding=config.seeding,
         measure=config.measure,
     )

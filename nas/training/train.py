@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import nn
 
+from nas.seeds import SEEDING, seed_of
 from nas.training import device as devices
 from nas.training.batches import Batch, Batches, batches_of
 from nas.training.checkpoint import TrainingState, restore, state_of
@@ -57,6 +57,7 @@ def train(
     execution: ExecutionSettings = EXECUTION,
     device: torch.device | None = None,
     seed: int = 0,
+    seeding: int = SEEDING,
     on_epoch: Callable[[EpochResult], bool | None] | None = None,
     between_steps: Callable[[], None] | None = None,
     on_state: Callable[[TrainingState], None] | None = None,
@@ -76,7 +77,7 @@ def train(
         eval_batches: images and labels on the device, of the size to evaluate at.
         execution: precision, memory format, micro-batches, graphs, time limit.
         device: where to train; default: where the network's parameters are.
-        seed: of dropout and drop path.
+        seed, seeding: of dropout and drop path; see nas/seeds.py.
         on_epoch: told of every epoch; returning False before the last ends the training with status `pruned`.
         between_steps: called before each step, e.g. to let a timer have the device; its time counts nowhere.
         on_state: given the training's state after every epoch, before `on_epoch`; to be saved at once, if at all.
@@ -95,7 +96,7 @@ def train(
     device = device or next(network.parameters()).device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         training = _Training(
-            network, settings, execution, device, seed, on_epoch, between_steps, on_state, workers, clock
+            network, settings, execution, device, (seed, seeding), on_epoch, between_steps, on_state, workers, clock
         )
         return training.run(train_batches, eval_batches, resume)
 
@@ -130,7 +131,7 @@ class _Training:
         settings: TrainSettings,
         execution: ExecutionSettings,
         device: torch.device,
-        seed: int,
+        seed: tuple[int, int],  # and how streams are drawn from it
         on_epoch: Callable[[EpochResult], bool | None] | None,
         between_steps: Callable[[], None] | None,
         on_state: Callable[[TrainingState], None] | None,
@@ -138,7 +139,7 @@ class _Training:
         clock: Callable[[], float],
     ) -> None:
         self.network, self.settings, self.execution = network, settings, execution
-        self.device, self.seed, self.workers = device, seed, workers
+        self.device, self.workers, (self.seed, self.seeding) = device, workers, seed
         self.on_epoch, self.between_steps, self.on_state, self.clock = on_epoch, between_steps, on_state, clock
         self.step: TrainingStep | None = None
         self.curve: list[EpochResult] = []
@@ -182,7 +183,7 @@ class _Training:
                 self._begin(settings, batches, epoch)
                 current = batches
             assert self.step is not None
-            torch.manual_seed(_seed(self.seed, epoch, self.workers.rank))
+            torch.manual_seed(seed_of(self.seed, "regularisation", epoch, self.workers.rank, seeding=self.seeding))
             result = self._epoch(self.step, epoch, batches)
             for network in (self.network, *((self.step.ema.network,) if self.step.ema else ())):
                 self.workers.average_buffers(network)
@@ -315,7 +316,3 @@ class _Training:
             precision=precision_name(self.execution, self.device),
             memory_format=memory_format_name(self.execution),
         )
-
-
-def _seed(seed: int, epoch: int, rank: int) -> int:
-    return int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1, np.uint64)[0])

@@ -20,6 +20,7 @@ from nas.measure.device_lock import DeviceLock
 from nas.measure.fields import timing_fields
 from nas.measure.step_time import StepOutOfMemory, StepTime, step_time
 from nas.runs.trial import check_metrics
+from nas.seeds import seed_of
 from nas.training.device import device_name, limit_threads, resolve_device, set_up
 from nas.training.objective import make_objective
 from nas.training.result import EpochResult, TrainResult
@@ -39,7 +40,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     """Time and train one candidate on this process's device.
 
     Args:
-        seed: of the initial weights, the data order and the augmentation.
+        seed: of the initial weights, the data order, the augmentation, dropout and drop path.
         report: told after every evaluated epoch what the answer would be now; False stops the candidate as `pruned`.
     Returns: the fields of a Trial that are known now; `status` says what became of it.
     Raises: ValueError for settings that fit no candidate (a device that is not there, too few images).
@@ -52,7 +53,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     lock = DeviceLock(device) if task.step_time.lock else None
     prepared = prepare(task.data, task.image_size)
     answer = _known_before(architecture, task, prepared, device)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed_of(seed, "weights", seeding=task.seeding))
     network = _build(architecture, task.training, task.execution, prepared, device)
     try:
         answer |= timing_fields(_time(network, task, prepared, device))
@@ -166,6 +167,7 @@ def _train(
             device=device,
             augment=augment,
             seed=seed,
+            seeding=task.seeding,
             channels_last=execution.channels_last,
         )
 
@@ -195,6 +197,7 @@ def _train(
             execution=replace(execution, time_limit_s=min(limits, default=None)),
             device=device,
             seed=seed,
+            seeding=task.seeding,
             on_epoch=report,
             between_steps=let_timers_in,
         )

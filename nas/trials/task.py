@@ -8,6 +8,7 @@ from typing import NamedTuple
 from nas.algorithms import Proposal
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.measure.settings import StepTimeSettings
+from nas.seeds import SEEDING
 from nas.training.settings import ExecutionSettings, TrainSettings
 from nas.trials.scoring import RewardSettings
 from search_space.architecture import Architecture
@@ -30,6 +31,7 @@ class Task:
     time_limit_s: float | None  # of timing and training together
     device_share: float  # of a device (a GPU, else a core) that a trial holds
     git_commit: str | None
+    seeding: int = SEEDING  # how streams are drawn from a trial's seed; see nas/seeds.py
     measure: tuple[str, ...] = ()  # what else is measured: keys of MEASURERS, or module:function
 
 

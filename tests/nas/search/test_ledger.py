@@ -10,6 +10,7 @@ from nas.runs.folder import PROPOSALS, TRIALS
 from nas.runs.log import read_lines
 from nas.runs.trial import Trial
 from nas.search.ledger import MAX_KILLS, Ledger
+from nas.seeds import seed_of
 from search_space.families import published
 from search_space.spaces import small
 
@@ -54,7 +55,9 @@ def test_every_candidate_is_answered_once(tmp_path):
     trials = read_lines(tmp_path / TRIALS)
     assert sorted(t["trial_id"] for t in trials) == list(range(BUDGET))
     assert len({t["arch_id"] for t in trials}) == BUDGET
-    assert [t["seed"] for t in sorted(trials, key=lambda t: t["trial_id"])] == [100 + i for i in range(BUDGET)]
+    assert [t["seed"] for t in sorted(trials, key=lambda t: t["trial_id"])] == [
+        seed_of(100, "trial", i) for i in range(BUDGET)
+    ]
 
 
 @pytest.mark.parametrize("seed", range(30))
