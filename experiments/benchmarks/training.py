@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from usual_loop import train_usually
 
+from nas.cpus import available_cpus
 from nas.data.batches import Batches
 from nas.data.prepare import Prepared, load_split, prepare
 from nas.data.settings import AugmentSettings, DataSettings
@@ -313,7 +314,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of a workload's name")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "results")
     given = parser.parse_args()
-    cores = os.cpu_count() or 1
+    cores = available_cpus()
     workers = given.workers or (cores if given.whole_machine else max(1, cores - 1))
     options = Options(given.data, given.rounds, given.threads, workers, cores if given.whole_machine else 1)
     limit_threads(options.threads)
