@@ -27,7 +27,13 @@ def run(a: argparse.Namespace) -> int:
     from nas.data.prepare import found, prepare
 
     config = load_config(a.config)
-    prepared = prepare(config.data, config.image_size, progress=True, say=lambda line: None)  # all of it is said below
+    prepared = prepare(
+        config.data,
+        config.image_size,
+        progress=True,
+        say=lambda line: None,  # all of it is said below
+        frame_size=config.augment.frame_size(config.image_size),
+    )
     for heading, text in _facts(prepared, found(prepared)):
         console().print(f"{heading:<12} {text}", soft_wrap=True, markup=False)
     return 0
@@ -39,7 +45,8 @@ def _facts(prepared: Prepared, found: Found) -> Iterator[tuple[str, str]]:
     names = prepared.class_names or tuple(str(number) for number in range(prepared.num_classes))
     yield "images", f"train {prepared.train:,}, minival {prepared.minival:,}, test {prepared.test:,}"
     yield "classes", f"{prepared.num_classes}: {', '.join(names[:8])}{', ...' * (len(names) > 8)}"
-    yield "pixels", f"{prepared.image_size} px, {colours}, black {black:g}, white {white:g}"
+    size = f"{prepared.image_size} px" + f", of whole images at {prepared.frame_size}" * bool(prepared.frame_size)
+    yield "pixels", f"{size}, {colours}, black {black:g}, white {white:g}"
     yield from (("left out", line) for line in found.left_out)
     yield from (("copies", line) for line in found.copies)
     yield from (("warning", line) for line in found.warnings)

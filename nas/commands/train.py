@@ -12,7 +12,16 @@ from nas.architectures import find_architecture
 from nas.commands.arguments import command, count
 from nas.commands.terminal import Column, console, table
 from nas.config.check import load
-from nas.config.train import Stage, TrainConfig, clamped, load_training, read_progressive
+from nas.config.train import (
+    Stage,
+    TrainConfig,
+    clamped,
+    frame_size,
+    largest_image_size,
+    load_training,
+    read_progressive,
+)
+from nas.data.disk import disk_use
 from nas.full_training.schedule import Schedule, schedule
 from nas.runs.text import bars, fixed
 from nas.training.progressive import PRESETS
@@ -139,6 +148,7 @@ def describe(config: TrainConfig) -> int:
     lines = {
         "architecture": config.architecture.arch_id,
         "data": f"{config.data.source} {config.data.path}".strip() + f", minival {config.data.minival:g}",
+        "disk": disk_use(config.data, largest_image_size(config), frame_size(config)),
         "training": f"{epochs}, weight decay {training.weight_decay:g}, {ema}",
         "evaluation": f"{config.eval_image_size} px",
         "compute": f"{planned.compute_share:.0%} of the pixels of {last_size} px throughout",

@@ -166,8 +166,13 @@ def training_stages(config: TrainConfig) -> list[Stage]:
 
 
 def largest_image_size(config: TrainConfig) -> int:
-    """Give the size that images must be decoded at for a training and its evaluation, pixels."""
+    """Give the largest size that is wanted of images for a training and its evaluation, pixels."""
     return max([config.eval_image_size, *(stage.strengths.image_size for stage in training_stages(config))])
+
+
+def frame_size(config: TrainConfig) -> int | None:
+    """Give the size that whole images must be decoded at for a training's crops, pixels; None = centres will do."""
+    return config.augment.frame_size(max(stage.strengths.image_size for stage in training_stages(config)))
 
 
 def clamped(config: TrainConfig) -> str | None:

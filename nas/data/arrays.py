@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from nas.data.chunks import Part, decode_part, guess_channels
+from nas.data.chunks import Part, decode_part, guess_channels, usual_length
 from nas.data.decode import Decoding
 from nas.data.findings import about_labels, about_left_out, about_levels, same_images
 from nas.data.settings import DataSettings
@@ -26,7 +26,8 @@ from nas.data.wide import Range
 class ArraysInfo:
     """What is known of decoded arrays besides their pixels. Mean and deviation are of train, white = 1."""
 
-    image_size: int
+    image_size: int  # largest that is wanted
+    frame_size: int | None  # of the squares that whole images were squashed to; None = centres, of `image_size`
     channels: int
     num_classes: int
     class_names: tuple[str, ...] | None
@@ -41,22 +42,33 @@ class ArraysInfo:
     warnings: tuple[str, ...]  # what whoever uses the data should know, a line each
 
 
-def write_arrays(source: Source, settings: DataSettings, image_size: int, folder: Path, progress: bool) -> ArraysInfo:
-    """Decode a source into `folder`: {train,test}_{images,labels,hashes}.npy, images (N, H, W, C).
+def write_arrays(
+    source: Source,
+    settings: DataSettings,
+    image_size: int,
+    folder: Path,
+    progress: bool,
+    frame_size: int | None = None,
+) -> ArraysInfo:
+    """Decode a source into `folder`: {train,test}_{images,labels,hashes,aspects}.npy, images (N, H, W, C).
 
     Images of more than 8 bits are read twice: once to find what is white.
 
     Raises: ValueError naming the images that cannot be read; ValueError if the disk has too little room, or the
         training images are all of one level.
     """
+    if frame_size is not None:  # no image is kept larger than it is, but for what is wanted
+        frame_size = max(image_size, min(frame_size, usual_length(source.train) or frame_size))
+    side = frame_size or image_size
     channels = settings.channels or guess_channels(source.train)
     sources = {"train": source.train} | ({"test": source.test} if source.test else {})
-    _check_room(folder, sum(len(part.labels) for part in sources.values()) * image_size**2 * channels)
-    how = Decoding(image_size, channels, settings.channels is None and channels == 1, settings.value_range)
+    _check_room(folder, sum(len(part.labels) for part in sources.values()) * side**2 * channels)
+    grey_only = settings.channels is None and channels == 1
+    how = Decoding(side, channels, grey_only, settings.value_range, whole=frame_size is not None)
     digest = hashlib.blake2b(digest_size=16)
     parts: dict[str, Part] = {}
     for name, images in sources.items():
-        shape = (len(images.labels), image_size, image_size, channels)
+        shape = (len(images.labels), side, side, channels)
         array = open_memmap(folder / f"{name}_images.npy", "w+", np.uint8, shape)
         leave_out = settings.unreadable == "leave_out"
         parts[name], how = decode_part(images, array, how, name, leave_out, progress)
@@ -64,12 +76,15 @@ def write_arrays(source: Source, settings: DataSettings, image_size: int, folder
         _save(parts[name], folder, name)
         for part in (*parts[name].digests, parts[name].labels.tobytes(), _left_out_digest(parts[name])):
             digest.update(part)
-    return _info(source, sources, parts, how, digest.hexdigest())
+        if how.whole:
+            digest.update(parts[name].aspects.tobytes())
+    return replace(_info(source, sources, parts, how, digest.hexdigest()), image_size=image_size, frame_size=frame_size)
 
 
 def _save(part: Part, folder: Path, name: str) -> None:
     np.save(folder / f"{name}_labels.npy", part.labels)
     np.save(folder / f"{name}_hashes.npy", part.hashes)
+    np.save(folder / f"{name}_aspects.npy", part.aspects)
 
 
 def _left_out_digest(part: Part) -> bytes:
@@ -88,7 +103,7 @@ def _info(
     hashes = {name: part.hashes for name, part in parts.items()}
     copies = same_images(hashes, lambda name, i: sources[name].name(int(parts[name].numbers[i])))
     return ArraysInfo(
-        image_size=how.image_size, channels=how.channels, num_classes=source.num_classes,
+        image_size=how.image_size, frame_size=None, channels=how.channels, num_classes=source.num_classes,
         class_names=source.class_names, mean=mean, std=std, train=len(train.labels),
         test=0 if test is None else len(test.labels), digest=digest, value_range=value_range,
         left_out=(*source.left_out, *chain.from_iterable(left_out)), copies=tuple(copies),

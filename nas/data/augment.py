@@ -5,17 +5,13 @@ What is done to which image is drawn on the host, from one stream; the device on
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from nas.data import geometry, mixing
+from nas.data import crops, geometry, mixing
 from nas.data.drawn import sent
 from nas.data.randaugment import randaugment
 from nas.data.settings import AugmentSettings
-
-TRIES = 10  # at a crop that fits
 
 
 def augment(
@@ -25,6 +21,7 @@ def augment(
     generator: torch.Generator | None,
     num_classes: int,
     image_size: int | None = None,
+    aspects: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Crop, flip, RandAugment, erase, Mixup and CutMix a training batch, in this order.
 
@@ -35,6 +32,7 @@ def augment(
         generator: of every draw, on the host; None = its default.
         num_classes: width of soft labels.
         image_size: height and width wanted; None = as given.
+        aspects: (N,) on the host, width over height of images that are squashed here; None = they are not.
     Returns: grey levels (N, C, image_size, image_size), channels-last, uint8, or float32 with Mixup; labels as given,
         or (N, num_classes) float32 if `settings.mixes`.
     """
@@ -42,7 +40,7 @@ def augment(
     if images.dtype != torch.uint8:
         images = images.round().clamp(0, 255).to(torch.uint8)
     pixels = images.permute(0, 2, 3, 1).contiguous()  # (N, H, W, C): no copy if channels-last
-    pixels = _cut(pixels, settings, size, generator)
+    pixels = _cut(pixels, settings, size, generator, aspects)
     if settings.randaugment_magnitude and settings.randaugment_layers:
         layers, magnitude = settings.randaugment_layers, settings.randaugment_magnitude
         pixels = randaugment(pixels, layers, magnitude, settings.randaugment_policy, generator)
@@ -54,13 +52,16 @@ def augment(
     return pixels.permute(0, 3, 1, 2), labels
 
 
-def _cut(pixels: Tensor, settings: AugmentSettings, size: int, generator: torch.Generator | None) -> Tensor:
+def _cut(
+    pixels: Tensor, settings: AugmentSettings, size: int, generator: torch.Generator | None, aspects: Tensor | None
+) -> Tensor:
     """Crop, resize and flip: (N, H, W, C) -> (N, size, size, C)."""
     n, given = len(pixels), pixels.shape[1]
     if settings.crop == "resized":
-        pixels = geometry.resized_crop(pixels, *_rectangle(n, given, settings, generator), size)
-    elif given != size:
-        pixels = geometry.resize(pixels, size)
+        shapes = torch.ones(n) if aspects is None else aspects
+        pixels = geometry.resized_crop(pixels, crops.random_boxes(shapes, given, settings, generator), size)
+    else:
+        pixels = centres(pixels, aspects, size)
     padding = round(settings.crop_padding * size / 32) if settings.crop == "pad" else 0
     if padding:
         top, left = sent(torch.randint(0, 2 * padding + 1, (2, n), generator=generator), pixels.device)
@@ -70,24 +71,12 @@ def _cut(pixels: Tensor, settings: AugmentSettings, size: int, generator: torch.
     return pixels
 
 
-def _rectangle(
-    n: int, size: int, settings: AugmentSettings, generator: torch.Generator | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Top, left, height and width (N,) int64 of a random part of a square: uniform in area and log-uniform in ratio.
+def centres(pixels: Tensor, aspects: Tensor | None, size: int) -> Tensor:
+    """Resize images (N, H, W, C) uint8 to (N, size, size, C): of whole ones, squashed, the centre alone.
 
-    The first of ten draws that fits into the image; the whole image if none does.
-    Source: Szegedy et al. 2015 (arXiv:1409.4842), section 6; ten draws as in the usual implementations.
+    Args:
+        aspects: (N,) width over height before squashing, on the host; None = images are centres already.
     """
-    area, ratio = torch.rand(2, n, TRIES, generator=generator)
-    low, high = settings.crop_scale
-    area = low + (high - low) * area
-    low, high = (math.log(bound) for bound in settings.crop_ratio)
-    ratio = torch.exp(low + (high - low) * ratio)
-    sides = torch.stack([torch.sqrt(area / ratio), torch.sqrt(area * ratio)])  # (2, N, TRIES)
-    fits = (sides <= 1).all(0)
-    first = fits.to(torch.uint8).argmax(1, keepdim=True)
-    chosen = sides.gather(2, first.expand(2, n, 1))[..., 0]
-    sides = (size * torch.where(fits.any(1), chosen, 1.0)).round().clamp_(min=1)
-    starts = (torch.rand(2, n, generator=generator) * (size - sides + 1)).floor()  # every whole pixel equally likely
-    top, left, height, width = torch.cat([starts, sides]).to(torch.int64)
-    return top, left, height, width
+    if aspects is not None:
+        return geometry.resized_crop(pixels, crops.centre_boxes(aspects, pixels.shape[1]), size)
+    return pixels if pixels.shape[1] == size else geometry.resize(pixels, size)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data import geometry
 from nas.data.augment import augment as augment_batch
+from nas.data.augment import centres
 from nas.data.prefetch import prefetched
 from nas.data.prepare import Prepared, SplitName, load_split
 from nas.data.settings import AugmentSettings
@@ -70,6 +70,7 @@ class Batches:
         self._images = _upload(mapped, split.indices, device) if self.resident else mapped
         self._rows = torch.arange(len(split.labels)) if self.resident else torch.from_numpy(split.indices)
         self._labels = torch.from_numpy(split.labels)
+        self._aspects = None if split.aspects is None else torch.from_numpy(split.aspects)
         std = torch.tensor(prepared.std, dtype=torch.float64)
         scale, shift = 1 / (255 * std), -torch.tensor(prepared.mean, dtype=torch.float64) / std
         # One number for each value of an image's row: adding long rows is ten times quicker than adding triples.
@@ -95,10 +96,11 @@ class Batches:
             order = torch.from_numpy(np.random.default_rng(drawn).permutation(len(order)))
         order = self._shared(order[: len(self) * self.batch_size])
         labels = self._labels[order].to(self.device)
+        aspects = None if self._aspects is None else self._aspects[order]
         loaded = self._load(self._rows[order])
         for part in self._parts(len(order)):
             began = time.perf_counter()
-            batch = self._finish(next(loaded), labels[part], generator)
+            batch = self._finish(next(loaded), labels[part], None if aspects is None else aspects[part], generator)
             self.data_wait_s += time.perf_counter() - began
             yield batch
 
@@ -148,14 +150,15 @@ class Batches:
             images.record_stream(current)  # or the copying stream could reuse its memory too early
             yield images
 
-    def _finish(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _finish(
+        self, images: Tensor, labels: Tensor, aspects: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         if self.augment is not None:
-            images, labels = augment_batch(
-                images.permute(0, 3, 1, 2), labels, self.augment, generator, self.prepared.num_classes, self.image_size
-            )
+            given, classes = images.permute(0, 3, 1, 2), self.prepared.num_classes
+            images, labels = augment_batch(given, labels, self.augment, generator, classes, self.image_size, aspects)
             images = images.permute(0, 2, 3, 1)
-        elif images.shape[1] != self.image_size:
-            images = geometry.resize(images, self.image_size)
+        else:
+            images = centres(images, aspects, self.image_size)
         rows = images.reshape(len(images), self.image_size, -1).to(torch.float32).mul_(self._scale).add_(self._shift)
         normalised = rows.view(images.shape).permute(0, 3, 1, 2)  # (N, C, H, W), channels-last in memory
         return normalised if self.channels_last else normalised.contiguous(), labels

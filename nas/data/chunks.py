@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from nas.cpus import available_cpus
-from nas.data.decode import Decoding, Refused, decode, is_grey
+from nas.data.decode import Decoding, Refused, decode, is_grey, longest_side
 from nas.data.progress import track
-from nas.data.sources.records import Images
+from nas.data.sources.records import Encoded, Images
 from nas.data.wide import Held, all_of, range_of
 
+T = TypeVar("T")
 CHUNK = 256  # images a thread decodes in one go
 NAMED = 20  # unreadable images, and then no more are read
-LOOKED_AT = 64  # images whose colour decides how many channels there are
+LOOKED_AT = 64  # images whose colour and size decide how all are kept
+LARGE = 90  # per cent of those that are no longer than what whole images are kept at
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Part:
     """A decoded part; image i is row i of its array, whose rows beyond them mean nothing."""
 
     labels: NDArray[np.int64]  # (N,)
+    aspects: NDArray[np.float32]  # (N,) width over height of the images as they were
     numbers: NDArray[np.int64]  # (N,) of the images in the source: without those left out
     hashes: NDArray[np.uint64]  # (N,), of the pixels: equal images have equal ones
     levels: NDArray[np.int64]  # (channels, 256): how many values are of each level
@@ -36,6 +40,14 @@ class Part:
     wide: Held | None  # what the images of more than 8 bits hold
     unreadable: dict[int, str]  # images left out, by their number in the source -> name and reason
     several: int  # images of more than one frame, of which the first is used
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Where decoded images go, as they are in the source."""
+
+    pixels: NDArray[np.uint8]  # (N, H, W, C)
+    aspects: NDArray[np.float32]  # (N,)
 
 
 @dataclass(frozen=True)
@@ -66,13 +78,13 @@ def decode_part(
     Returns: the part; and `how` with the range that was found, for the next part.
     Raises: ValueError naming the first unreadable images, up to twenty of them.
     """
-    starts = list(range(0, len(array), CHUNK))
-    chunks = _decode(images, array, starts, how, f"decoding {name}", leave_out, progress)
+    starts, rows = list(range(0, len(array), CHUNK)), _Rows(array, np.ones(len(array), np.float32))
+    chunks = _decode(images, rows, starts, how, f"decoding {name}", leave_out, progress)
     wide = all_of(chunk.wide for chunk in chunks.values())
     if wide and how.given_range is how.found_range is None:
         how = replace(how, found_range=range_of(wide, name))
         again = [start for start, chunk in chunks.items() if chunk.wide]
-        chunks |= _decode(images, array, again, how, f"scaling {name}", leave_out, progress)
+        chunks |= _decode(images, rows, again, how, f"scaling {name}", leave_out, progress)
     unreadable = {i: reason for chunk in chunks.values() for i, reason in chunk.unreadable.items()}
     labels = images.labels
     if len(unreadable) == len(labels):
@@ -83,6 +95,7 @@ def decode_part(
         chunks = _close_ranks(array, chunks, numbers)
     part = Part(
         labels=labels[numbers],
+        aspects=rows.aspects[numbers],
         numbers=numbers,
         hashes=np.concatenate([chunk.hashes for chunk in chunks.values()]),
         levels=np.sum([chunk.levels for chunk in chunks.values()], axis=0),
@@ -96,17 +109,25 @@ def decode_part(
 
 def guess_channels(images: Images) -> int:
     """Give 1 if the images looked at are grey, 3 if one has colour; one that cannot be read is told of later."""
+    return 1 if all(_looked_at(images, is_grey)) else 3
+
+
+def usual_length(images: Images) -> int | None:
+    """Give what the longer sides of nine tenths of the images looked at do not exceed; None if none can be read."""
+    lengths = list(_looked_at(images, longest_side))
+    return int(np.percentile(lengths, LARGE, method="lower")) if lengths else None
+
+
+def _looked_at(images: Images, what: Callable[[Encoded], T]) -> Iterator[T]:
     with _no_attack():
         for i in np.linspace(0, len(images.labels) - 1, min(LOOKED_AT, len(images.labels))).astype(int):
             with suppress(Exception):
-                if not is_grey(images.read(int(i), int(i) + 1)[0]):
-                    return 3
-    return 1
+                yield what(images.read(int(i), int(i) + 1)[0])
 
 
 def _decode(
     images: Images,
-    array: NDArray[np.uint8],
+    rows: _Rows,
     starts: Sequence[int],
     how: Decoding,
     what: str,
@@ -117,11 +138,12 @@ def _decode(
     pool = ThreadPoolExecutor(available_cpus())
     done: dict[int, _Chunk] = {}
     unreadable: list[str] = []
+    count = len(rows.pixels)
     try:
         with _no_attack():
-            chunks = pool.map(lambda start: _decode_chunk(images, array, start, how), starts)
-            steps = ((min(CHUNK, len(array) - start), chunk) for start, chunk in zip(starts, chunks, strict=True))
-            total = sum(min(CHUNK, len(array) - start) for start in starts)
+            chunks = pool.map(lambda start: _decode_chunk(images, rows, start, how), starts)
+            steps = ((min(CHUNK, count - start), chunk) for start, chunk in zip(starts, chunks, strict=True))
+            total = sum(min(CHUNK, count - start) for start in starts)
             for start, chunk in zip(starts, track(steps, total, what, progress), strict=True):
                 done[start] = chunk
                 unreadable += chunk.unreadable.values()
@@ -139,8 +161,8 @@ def _refusal(unreadable: Sequence[str]) -> str:
     return f"cannot read {named} (data.unreadable: leave_out goes on without)"
 
 
-def _decode_chunk(images: Images, array: NDArray[np.uint8], start: int, how: Decoding) -> _Chunk:
-    stop = min(start + CHUNK, len(array))
+def _decode_chunk(images: Images, rows: _Rows, start: int, how: Decoding) -> _Chunk:
+    stop = min(start + CHUNK, len(rows.pixels))
     wide: list[Held | None] = []
     unreadable: dict[int, str] = {}
     several = 0
@@ -156,8 +178,8 @@ def _decode_chunk(images: Images, array: NDArray[np.uint8], start: int, how: Dec
         wide.append(decoded.wide)
         several += decoded.first_of_several
         if decoded.pixels is not None:
-            array[i] = decoded.pixels
-    return replace(_measured(array[start:stop]), wide=all_of(wide), unreadable=unreadable, several=several)
+            rows.pixels[i], rows.aspects[i] = decoded.pixels, decoded.aspect
+    return replace(_measured(rows.pixels[start:stop]), wide=all_of(wide), unreadable=unreadable, several=several)
 
 
 def _reason(error: Exception) -> str:

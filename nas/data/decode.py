@@ -25,11 +25,12 @@ class Refused(ValueError):
 class Decoding:
     """How the images of a data set become pixels."""
 
-    image_size: int  # height and width, pixels
+    image_size: int  # height and width of what is kept, pixels
     channels: int  # 1 = grey, 3 = RGB
     grey_only: bool = False  # whether colour is refused
     given_range: Range | None = None  # black and white of every image, as the settings say
     found_range: Range | None = None  # of images of more than 8 bits; None = not known yet: they are measured
+    whole: bool = False  # squash the whole image into the square, instead of cutting out its centre
 
 
 class Decoded(NamedTuple):
@@ -38,6 +39,7 @@ class Decoded(NamedTuple):
     pixels: NDArray[np.uint8] | None  # (image_size, image_size, channels); None: wide, while the range is not known
     wide: Held | None = None  # what the values of an image of more than 8 bits lie between
     first_of_several: bool = False  # whether its file has more frames
+    aspect: float = 1.0  # width over height, of the whole image, upright
 
 
 def decode(data: Encoded, how: Decoding) -> Decoded:
@@ -54,7 +56,7 @@ def decode(data: Encoded, how: Decoding) -> Decoded:
         values = wide_values(data, image)
         if values is None and how.given_range is None:
             _check_colour(grey, how)
-            return Decoded(pixels(image, how.image_size, how.channels), first_of_several=several)
+            return _kept(image, how, None)._replace(first_of_several=several)
         if values is None:
             values = np.asarray(ImageOps.exif_transpose(image).convert("L" if grey else "RGB"))
         return _from_values(values, how, grey, image)._replace(first_of_several=several)
@@ -66,6 +68,14 @@ def is_grey(data: Encoded) -> bool:
         return data.ndim == 2 or data.shape[2] == 1
     with open_image(data) as image:
         return _is_grey(image)
+
+
+def longest_side(data: Encoded) -> int:
+    """Width or height of an image, whichever is more, by its header or shape."""
+    if isinstance(data, np.ndarray):
+        return int(max(data.shape[:2]))
+    with open_image(data) as image:
+        return max(image.size)
 
 
 def open_image(data: bytes | Path | NDArray[np.uint8]) -> Image.Image:
@@ -85,6 +95,22 @@ def pixels(image: Image.Image, image_size: int, channels: int) -> NDArray[np.uin
     Returns: (image_size, image_size, channels).
     Raises: ValueError for an image of more bits; what Pillow raises if it cannot read the image.
     """
+    image = _upright(image, image_size, channels)
+    if image.size != (image_size, image_size):
+        image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BICUBIC)
+    return np.asarray(image).reshape(image_size, image_size, channels)
+
+
+def squashed(image: Image.Image, image_size: int, channels: int) -> NDArray[np.uint8]:
+    """Decode, turn upright and resize the whole image to a square, whatever its shape; else as `pixels`.
+
+    Lanczos's filter keeps more of what is fine than a bicubic one, and what is cut out of this is resized once more.
+    """
+    image = _upright(image, image_size, channels).resize((image_size, image_size), Image.Resampling.LANCZOS)
+    return np.asarray(image).reshape(image_size, image_size, channels)
+
+
+def _upright(image: Image.Image, image_size: int, channels: int) -> Image.Image:
     if image.mode in WIDE_GREY_MODES:
         raise ValueError(f"values of more than 8 bits (mode {image.mode}) have no known range")
     # A JPEG decoder can halve a large photograph while reading it; twice the size is left for the resize to average.
@@ -92,10 +118,12 @@ def pixels(image: Image.Image, image_size: int, channels: int) -> NDArray[np.uin
     ImageOps.exif_transpose(image, in_place=True)
     if isinstance(image.info.get("transparency"), bytes):
         image = image.convert("RGBA")  # Pillow would warn of each such palette
-    image = image.convert("L" if channels == 1 else "RGB")
-    if image.size != (image_size, image_size):
-        image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BICUBIC)
-    return np.asarray(image).reshape(image_size, image_size, channels)
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def _kept(image: Image.Image, how: Decoding, between: Held | None) -> Decoded:
+    made = (squashed if how.whole else pixels)(image, how.image_size, how.channels)
+    return Decoded(made, between, aspect=image.width / image.height)  # the image has been turned by now
 
 
 def _from_values(values: NDArray[Any], how: Decoding, grey: bool, image: Image.Image | None) -> Decoded:
@@ -103,7 +131,7 @@ def _from_values(values: NDArray[Any], how: Decoding, grey: bool, image: Image.I
     between = held(values)
     if (value_range := how.given_range or how.found_range) is None:
         return Decoded(None, between)
-    return Decoded(pixels(narrowed(values, value_range, image), how.image_size, how.channels), between)
+    return _kept(narrowed(values, value_range, image), how, between)
 
 
 def _is_grey(image: Image.Image) -> bool:

@@ -24,7 +24,7 @@ from nas.data.source import read_source, reader
 from nas.data.splits import split_train
 
 logger = logging.getLogger(__name__)
-FORMAT = 3  # of the arrays and of how images are decoded; a change makes every cache entry new
+FORMAT = 4  # of the arrays and of how images are decoded; a change makes every cache entry new
 SplitName = Literal["train", "minival", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "minival", "test")
 
@@ -35,7 +35,7 @@ class Prepared:
 
     folder: str  # of the decoded arrays
     splits: str  # file of the indices
-    image_size: int
+    image_size: int  # largest that is wanted
     channels: int
     num_classes: int
     class_names: tuple[str, ...] | None
@@ -45,6 +45,7 @@ class Prepared:
     minival: int
     test: int
     fingerprint: str  # of every pixel, label and split: same data, same fingerprint, on any host
+    frame_size: int | None = None  # of squares that hold whole images, squashed; None = centres of `image_size`
 
 
 class Split(NamedTuple):
@@ -53,6 +54,7 @@ class Split(NamedTuple):
     images: NDArray[np.uint8]  # (N, H, W, C), mapped; may hold more images than the split
     labels: NDArray[np.int64]  # (M,)
     indices: NDArray[np.int64]  # (M,)
+    aspects: NDArray[np.float32] | None = None  # (M,) width over height before squashing; None = images are centres
 
 
 class Found(NamedTuple):
@@ -69,24 +71,32 @@ class Found(NamedTuple):
 
 
 def prepare(
-    settings: DataSettings, image_size: int, progress: bool = False, say: Callable[[str], None] = logger.warning
+    settings: DataSettings,
+    image_size: int,
+    progress: bool = False,
+    say: Callable[[str], None] = logger.warning,
+    frame_size: int | None = None,
 ) -> Prepared:
-    """Decode a data set at `image_size` unless that was done before, and split it.
+    """Decode a data set unless that was done before, and split it.
 
     Any number of processes may call this at the same moment: one decodes, the others wait for it. A process killed
     half-way leaves nothing that is taken for whole.
 
     Args:
         settings: which data set, how split.
-        image_size: height and width, pixels.
+        image_size: largest height and width wanted, pixels.
         progress: whether somebody looks on: a bar is drawn on a terminal, and what was found is said every time.
         say: is told what was found, a line each: `Found.lines`; when these splits are made, or somebody looks on.
+        frame_size: pixels of the squares that whole images are squashed to, for crops out of them; less where images
+            are smaller, but not below `image_size`; see `AugmentSettings.frame_size`. None = centres are cut out at
+            `image_size`. The settings' own `decode_size` goes before.
     Raises: ValueError if the source is missing or wrong, an image cannot be read, or a split would be empty.
     """
     if image_size < 1:
         raise ValueError(f"image_size must be at least 1, got {image_size}")
     images = {"format": FORMAT, "source": settings.source, "size": image_size, "channels": settings.channels}
-    images |= {"value_range": settings.value_range, "unreadable": settings.unreadable}
+    frame_size = settings.decode_size or frame_size
+    images |= {"value_range": settings.value_range, "unreadable": settings.unreadable, "frame_size": frame_size}
     key = _key(images | reader(settings).identity(settings))
     root = settings.cache
     root.mkdir(parents=True, exist_ok=True)
@@ -94,7 +104,7 @@ def prepare(
     if not folder.is_dir():
         with _alone(root, key):
             if not folder.is_dir():
-                _build(settings, image_size, folder, progress)
+                _build(settings, image_size, frame_size, folder, progress)
     prepared, is_new = _split(settings, folder, load_info(folder))
     if is_new or progress:
         for line in found(prepared).lines():
@@ -123,13 +133,15 @@ def load_split(prepared: Prepared, name: SplitName) -> Split:
     images = np.load(Path(prepared.folder) / f"{part}_images.npy", mmap_mode="c")
     labels = np.load(Path(prepared.folder) / f"{part}_labels.npy")
     if name == "test":
-        return Split(images, labels, np.arange(len(labels)))
-    with np.load(prepared.splits) as splits:
-        indices = splits[name]
-    return Split(images, labels[indices], indices)
+        indices = np.arange(len(labels))
+    else:
+        with np.load(prepared.splits) as splits:
+            indices = splits[name]
+    aspects = np.load(Path(prepared.folder) / f"{part}_aspects.npy")[indices] if prepared.frame_size else None
+    return Split(images, labels[indices], indices, aspects)
 
 
-def _build(settings: DataSettings, image_size: int, folder: Path, progress: bool) -> None:
+def _build(settings: DataSettings, image_size: int, frame_size: int | None, folder: Path, progress: bool) -> None:
     work = folder.with_suffix(".part")
     shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
     _remove_leftovers(folder.parent)
@@ -139,7 +151,7 @@ def _build(settings: DataSettings, image_size: int, folder: Path, progress: bool
         scratch.mkdir()
         source = read_source(settings, scratch, progress)
         logger.info("decoding %s images into %s", settings.source, folder)
-        save_info(write_arrays(source, settings, image_size, work, progress), work)
+        save_info(write_arrays(source, settings, image_size, work, progress, frame_size), work)
         shutil.rmtree(scratch)
         work.rename(folder)
     except BaseException:
@@ -186,7 +198,7 @@ def _split(settings: DataSettings, folder: Path, info: ArraysInfo) -> tuple[Prep
         folder=str(folder), splits=str(file), image_size=info.image_size, channels=info.channels,
         num_classes=info.num_classes, class_names=info.class_names, mean=info.mean, std=info.std,
         train=len(train), minival=len(minival), test=info.test,
-        fingerprint=_key({"pixels": info.digest, "splits": drawn}),
+        fingerprint=_key({"pixels": info.digest, "splits": drawn}), frame_size=info.frame_size,
     )  # fmt: skip
     return prepared, is_new
 

@@ -22,6 +22,9 @@ READERS: dict[str, Any] = {
 }
 _WITHOUT_OPTIONS = tuple(READERS)
 CROPS = ("none", "pad", "resized")
+# A frame's side over the training size, for `crop: resized`. A crop then is as sharp as one cut out of the file within
+# a few per cent (experiments/benchmarks/reference.py); at the training size itself it would have half the sharpness.
+FRAME_FACTOR = 5 / 2
 
 
 class Known(NamedTuple):
@@ -68,6 +71,9 @@ class DataSettings:
     seed: int = 0  # of the split
     # What a source of your own wants to be told besides.
     options: dict[str, Any] = field(default_factory=dict, metadata=LOCATES)
+    # Pixels of the squares that whole images are squashed to and kept as; less where images are smaller. None = 5/2 of
+    # the largest training size for `crop: resized`; else only centres are kept, at the largest size wanted.
+    decode_size: int | None = None
     cache_dir: str = may_change("")  # decoded images; empty = $NAS_CACHE or ~/.cache/training-aware-nas
 
     def __post_init__(self) -> None:
@@ -92,6 +98,8 @@ class DataSettings:
             raise ValueError(f"minival must be a share below 1 or a whole number of images, got {self.minival!r}")
         if self.seed < 0:
             raise ValueError(f"seed must be at least 0, got {self.seed!r}")
+        if self.decode_size is not None and self.decode_size < 1:
+            raise ValueError(f"decode_size must be at least 1 pixel or null, got {self.decode_size!r}")
 
     @property
     def known(self) -> Known | None:
@@ -140,6 +148,10 @@ class AugmentSettings:
     def mixes(self) -> bool:
         """Whether labels come out soft: one weight a class instead of one class."""
         return self.mixup_alpha > 0 or self.cutmix_alpha > 0
+
+    def frame_size(self, train_size: int) -> int | None:
+        """Pixels that crops need whole images decoded at, for the largest training size; None = the centre will do."""
+        return math.ceil(FRAME_FACTOR * train_size) if self.crop == "resized" else None
 
     @property
     def clamped(self) -> str | None:

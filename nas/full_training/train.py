@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from nas.architectures import find_architecture
-from nas.config.train import TrainConfig, clamped, largest_image_size, load_training, parse_training, training_stages
+from nas.config.train import (
+    TrainConfig,
+    clamped,
+    frame_size,
+    largest_image_size,
+    load_training,
+    parse_training,
+    training_stages,
+)
 from nas.data.prepare import Prepared, prepare
 from nas.full_training.folder import Weights, check_folder, check_weights
 from nas.full_training.run import train_alone
@@ -71,7 +79,7 @@ def train(
     if text := clamped(resolved):
         logger.warning("augment.randaugment_magnitude: %s", text)
     _check_workers(workers, resolved)
-    prepared = prepare(resolved.data, largest_image_size(resolved), progress=True)
+    prepared = prepare(resolved.data, largest_image_size(resolved), progress=True, frame_size=frame_size(resolved))
     _check_data(prepared, resolved, test)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, "training"):

@@ -14,7 +14,7 @@ import torch
 
 from nas.cluster.connection import connect, disconnect
 from nas.cluster.trainer import run_workers
-from nas.config.train import TrainConfig, largest_image_size, parse_training
+from nas.config.train import TrainConfig, frame_size, largest_image_size, parse_training
 from nas.data.prepare import Prepared, prepare
 from nas.full_training.folder import METRICS, Weights, kept_state
 from nas.full_training.metrics import Metrics, whole_lines
@@ -90,7 +90,7 @@ def _work(
     able = torch.tensor([resolved is not None], dtype=torch.float32, device=device)
     if workers.sum(able).item() < workers.count or resolved is None:
         return fault or "not every worker can import the plug-ins: " + ", ".join(config["plugins"])
-    prepared = prepare(resolved.data, largest_image_size(resolved))
+    prepared = prepare(resolved.data, largest_image_size(resolved), frame_size=frame_size(resolved))
     # Workers whose command was killed may live on for a moment: whoever writes waits for the one that wrote before.
     with locked(folder, name=".writer.lock", wait=True) if workers.rank == 0 else contextlib.nullcontext():
         workers.wait()

@@ -38,7 +38,7 @@ def evaluate(
     """
     config = config_of(config)
     chosen = config.seed if seed is None else seed
-    check_data(prepare(config.data, config.image_size), config)
+    check_data(prepare(config.data, config.image_size, frame_size=config.augment.frame_size(config.image_size)), config)
 
     def report(fields: Mapping[str, Any]) -> bool:
         return on_epoch(so_far(architecture, fields)) is not False

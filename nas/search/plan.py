@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nas.config.search import Config
+from nas.data.disk import disk_use
 from nas.runs.text import short
 from search_space.cost import count, count_batch
 from search_space.description import DRAWN, SpaceDescription, describe_space
@@ -21,6 +22,7 @@ def describe(config: Config) -> dict[str, str]:
     return space_lines(describe_space(config.space)) | {
         "reference": _reference_line(config),
         "data": f"{config.data.source} {config.data.path}".strip() + f", minival {config.data.minival:g}",
+        "disk": disk_use(config.data, config.image_size, config.augment.frame_size(config.image_size)),
         "a trial": epoch,
         "reward": f"{config.reward.name} {config.reward.settings or '(defaults)'}",
         "algorithm": f"{algorithm.name} {algorithm.settings or '(defaults)'}, seed {_algorithm_seed(config)}",

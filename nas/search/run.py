@@ -73,7 +73,9 @@ def run_search(
     if not address:  # the nodes of a cluster may have what this machine lacks
         check_evaluator(config.search.evaluator)
         _check_here(config)
-    prepared = prepare(config.data, config.image_size, progress=True)
+    prepared = prepare(
+        config.data, config.image_size, progress=True, frame_size=config.augment.frame_size(config.image_size)
+    )
     check_data(prepared, config)
     config = replace(config, space=space_for(config, prepared))
     check_run(folder, config, prepared.fingerprint)

@@ -126,7 +126,7 @@ def test_resized_crop_is_pillows(size: int, by_matrices: bool) -> None:
     if by_matrices:
         done = geometry._resized_by_matrices(size, images, torch.stack([top, left, height, width], 1).float())
     else:
-        done = geometry.resized_crop(images, top, left, height, width, size)
+        done = geometry.resized_crop(images, torch.stack([top, left, height, width]), size)
     for i in range(4):
         part = images[i, top[i] : top[i] + height[i], left[i] : left[i] + width[i]]
         theirs = tensor(pillow(part).resize((size, size), Image.Resampling.BILINEAR), 3)
