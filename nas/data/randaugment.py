@@ -59,7 +59,7 @@ def randaugment(
         chosen, order = (draws[0] * len(names)).to(torch.int64).sort()
         images, place = images.index_select(0, sent(order, device)), place[order]
         drawn = {name: chosen == i for i, name in enumerate(names)}
-        images = apply(images, drawn, arguments[chosen, (draws[1] < 0.5).to(torch.int64)], generator)
+        images = apply(images, drawn, arguments[chosen, (draws[1] >= 0.5).to(torch.int64)], generator)
     return images.index_select(0, sent(place.argsort(), device))
 
 
