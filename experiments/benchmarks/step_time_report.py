@@ -39,7 +39,7 @@ def judged(passes: list[list[dict[str, Any]]], truth: np.ndarray) -> dict[str, d
 def _intervals(records: list[list[dict[str, Any]]], truth: np.ndarray) -> dict[str, float]:
     """What measurements say of themselves, and how often they are right."""
     pairs = [(record, true) for one in records for record, true in zip(one, truth, strict=True)]
-    holds = [record["low"] <= true <= record["high"] for record, true in pairs]
+    holds = [bool(record["low"] <= true <= record["high"]) for record, true in pairs]
     sure = [held for held, (record, _) in zip(holds, pairs, strict=True) if record["converged"]]
     return {
         "mean_n": mean(record["n"] for record, _ in pairs),
