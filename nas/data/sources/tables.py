@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,10 +61,10 @@ def _parquet_files(path: str) -> list[Path]:
 
 @contextmanager
 def _bars(show: bool) -> Iterator[None]:
-    """Keep the reader's progress bars off unless they are wanted."""
+    """Keep the reader's progress bars off unless they are wanted, and there is a terminal for them."""
     import datasets
 
-    if show or datasets.are_progress_bars_disabled():
+    if (show and sys.stderr.isatty()) or datasets.are_progress_bars_disabled():
         yield
         return
     datasets.disable_progress_bars()

@@ -57,6 +57,12 @@ def test_parquet(parquet: DataSettings, images: list[Image.Image]) -> None:
     assert not list(Path(parquet.cache_dir).rglob("*.arrow"))
 
 
+def test_a_pipe_gets_no_bars(parquet: DataSettings, capfd: pytest.CaptureFixture[str]) -> None:
+    """Bars that the data set's reader draws, too, are for terminals: a log file would be full of them."""
+    prepare(parquet, 8, progress=True)
+    assert capfd.readouterr().err == ""
+
+
 def test_parquet_glob_and_columns(tmp_path: Path, images: list[Image.Image]) -> None:
     """Several files by a pattern are one data set, in the order of their names; columns may have other names."""
     for k in range(3):
