@@ -23,6 +23,7 @@ Range = tuple[float, float]  # the values of black and of white
 BITS = (8, 10, 12, 14, 16)  # what sensors and files have; the range found is the smallest that holds every value
 WIDE_GREY_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _WHITE_IS_ZERO, _PHOTOMETRIC = 0, 262  # a TIFF's tag; Pillow heeds it for 8 bits alone
+_BITS_PER_SAMPLE, _PLANE = 258, ("R;16", "C;16")  # the latter: the first of a TIFF's planes, as Pillow calls them
 _OTHER_BYTE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
 
@@ -53,11 +54,11 @@ def wide_values(data: bytes | Path | NDArray[np.uint8], image: Image.Image) -> N
     if raw == "LA;16B":  # the four bytes of a pixel taken for red, green, blue and transparency
         values = _bytes(data, "RGBA")
         return values[..., 0] * 256 + values[..., 1]
-    if raw[:-1] not in ("RGB;16", "RGBX;16", "RGBA;16", "CMYK;16"):
+    if raw[:-1] not in ("RGB;16", "RGBX;16", "RGBA;16", "CMYK;16", *_PLANE):
         return None
     # Pillow has no mode for these and keeps the upper byte; asked for the other byte order, it keeps the lower one.
     values = _bytes(data, raw) * 256 + _bytes(data, raw[:-1] + _OTHER_BYTE[raw[-1]])
-    return values if raw.startswith("CMYK") else values[..., :3]
+    return values if raw.startswith("C") else values[..., :3]
 
 
 def raw_mode(image: Image.Image) -> str:
@@ -65,6 +66,9 @@ def raw_mode(image: Image.Image) -> str:
     tiles = getattr(image, "tile", None) if image.format in ("PNG", "TIFF") else None
     arguments = tiles[0][3] if tiles else ""
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    if first in ("R", "C") and max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,))) == 16:  # type: ignore[attr-defined]
+        # Pillow takes the planes of an uncompressed TIFF for bytes: upper and lower ones become neighbouring pixels.
+        return f"{first};16{'L' if image.tag_v2.prefix == b'II' else 'B'}"  # type: ignore[attr-defined]
     return first if isinstance(first, str) and ";16" in first else ""
 
 
@@ -125,6 +129,8 @@ def _bytes(data: bytes | Path, raw: str) -> NDArray[np.uint16]:
 
 
 def _as(tile: Any, raw: str) -> Any:
+    if raw[:-1] in _PLANE:
+        raw = tile[3][0] + raw[1:]  # each plane has a letter of its own
     arguments = (raw, *tile[3][1:]) if isinstance(tile[3], tuple) else raw
     return tile._replace(args=arguments) if hasattr(tile, "_replace") else (*tile[:3], arguments)
 

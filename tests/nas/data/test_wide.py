@@ -66,6 +66,23 @@ def tiff(
     return head + entries + bytes(4) + struct.pack(f"{order}4H", *[bits] * 4) + data
 
 
+def planes(values: Values, order: str) -> bytes:
+    """A TIFF that has each channel in a strip of its own."""
+    height, width, samples = values.shape
+    size, offset = 2 * height * width, 8 + 2 + 12 * 10 + 4
+    tags = {256: width, 257: height, 258: offset, 259: 1, 262: 2, 273: offset + 8, 277: samples, 278: height}
+    tags |= {279: offset + 8 + 4 * samples, 284: 2}
+    several = {258: 3, 273: 4, 279: 4}  # tags of a number for each channel, and their type
+    entries = b"".join(
+        struct.pack(f"{order}HHII", tag, several.get(tag, 4), samples if tag in several else 1, value)
+        for tag, value in sorted(tags.items())
+    )
+    places = [offset + 8 + 8 * samples + i * size for i in range(samples)]
+    lists = struct.pack(f"{order}4H{2 * samples}I", 16, 16, 16, 16, *places, *[size] * samples)
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HIH", 42, 8, len(tags))
+    return head + entries + bytes(4) + lists + values.transpose(2, 0, 1).astype(f"{order}u2").tobytes()
+
+
 def packed(values: Values, white: int, plain: bool = False) -> bytes:
     """A PGM or PPM of two bytes a value, or of numbers in words."""
     if plain:
@@ -92,6 +109,8 @@ ENCODERS: dict[str, tuple[int, Callable[[Values], bytes]]] = {
     "tiff grey, compressed": (1, lambda values: saved(values, "TIFF", compression="tiff_lzw")),
     "tiff colour": (3, tiff),
     "tiff colour, big-endian": (3, lambda values: tiff(values, ">u2")),
+    "tiff colour in planes": (3, lambda values: planes(values, "<")),
+    "tiff colour in planes, big-endian": (3, lambda values: planes(values, ">")),
     "tiff colour, deflated": (3, lambda values: tiff(values, deflate=True)),
     "tiff colour, deflated, big-endian": (3, lambda values: tiff(values, ">u2", deflate=True)),
     "jpeg 2000 grey": (1, lambda values: saved(values, "JPEG2000", irreversible=False)),
