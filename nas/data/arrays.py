@@ -73,12 +73,18 @@ def write_arrays(
         leave_out = settings.unreadable == "leave_out"
         parts[name], how = decode_part(images, array, how, name, leave_out, progress)
         array.flush()
+        if name == "train" and len(present := np.unique(parts[name].labels)) < 2:
+            raise ValueError(f"the images that can be read are all of one class, {_name(source, int(present[0]))}")
         _save(parts[name], folder, name)
         for part in (*parts[name].digests, parts[name].labels.tobytes(), _left_out_digest(parts[name])):
             digest.update(part)
         if how.whole:
             digest.update(parts[name].aspects.tobytes())
     return replace(_info(source, sources, parts, how, digest.hexdigest()), image_size=image_size, frame_size=frame_size)
+
+
+def _name(source: Source, label: int) -> str:
+    return source.class_names[label] if source.class_names else str(label)
 
 
 def _save(part: Part, folder: Path, name: str) -> None:
@@ -107,7 +113,11 @@ def _info(
         class_names=source.class_names, mean=mean, std=std, train=len(train.labels),
         test=0 if test is None else len(test.labels), digest=digest, value_range=value_range,
         left_out=(*source.left_out, *chain.from_iterable(left_out)), copies=tuple(copies),
-        warnings=(*about_levels(train.levels, wide, value_range), *about_labels(train.hashes, train.labels)),
+        warnings=(
+            *source.warnings,
+            *about_levels(train.levels, wide, value_range),
+            *about_labels(train.hashes, train.labels),
+        ),
     )  # fmt: skip
 
 

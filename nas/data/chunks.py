@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from nas.cpus import available_cpus
 from nas.data.decode import Decoding, Refused, decode, is_grey, longest_side
 from nas.data.progress import track
-from nas.data.sources.records import Encoded, Images
+from nas.data.sources.records import Encoded, Images, some
 from nas.data.wide import Held, all_of, range_of
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ def decode_part(
     unreadable = {i: reason for chunk in chunks.values() for i, reason in chunk.unreadable.items()}
     labels = images.labels
     if len(unreadable) == len(labels):
-        raise ValueError(_refusal(list(unreadable.values())))
+        raise ValueError(f"cannot read {some(list(unreadable.values()))}: no {name} image is left")
     numbers = np.delete(np.arange(len(labels)), list(unreadable))
     several = sum(chunk.several for chunk in chunks.values())
     if unreadable:
@@ -166,7 +166,10 @@ def _decode_chunk(images: Images, rows: _Rows, start: int, how: Decoding) -> _Ch
     wide: list[Held | None] = []
     unreadable: dict[int, str] = {}
     several = 0
-    for i, data in enumerate(images.read(start, stop), start):
+    encoded = images.read(start, stop)
+    if len(encoded) != stop - start:  # what the others are of would be black
+        raise ValueError(f"{images.name(start)} to {images.name(stop - 1)}: {len(encoded)} of {stop - start} were read")
+    for i, data in enumerate(encoded, start):
         try:
             decoded = decode(data, how)
         except Exception as error:  # Pillow raises a dozen kinds for a broken file

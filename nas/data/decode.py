@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from nas.data.sources.records import Encoded
 from nas.data.wide import WIDE_GREY_MODES, Held, Range, held, narrowed, raw_mode, wide_values
 
+_CHANNELS = ((), (1,), (3,))  # what the shape of an array may end in behind height and width
 GREY_MODES = WIDE_GREY_MODES | {"1", "L", "LA", "La"}
 
 
@@ -47,6 +48,7 @@ def decode(data: Encoded, how: Decoding) -> Decoded:
 
     Raises: Refused for colour where it is refused; what Pillow raises if it cannot read the image.
     """
+    _check_kind(data)
     if isinstance(data, np.ndarray) and data.dtype.itemsize > 1:
         return _from_values(data, how, is_grey(data), None)
     with open_image(data) as image:
@@ -60,6 +62,14 @@ def decode(data: Encoded, how: Decoding) -> Decoded:
         if values is None:
             values = np.asarray(ImageOps.exif_transpose(image).convert("L" if grey else "RGB"))
         return _from_values(values, how, grey, image)._replace(first_of_several=several)
+
+
+def _check_kind(data: Encoded) -> None:
+    """Raise Refused for what no reader may give. Four channels of 16 bits, say, would be taken for CMYK."""
+    if not isinstance(data, bytes | Path | np.ndarray):
+        raise Refused(f"is a {type(data).__name__}: a Path, bytes or an array is needed")
+    if isinstance(data, np.ndarray) and (data.size == 0 or data.ndim not in (2, 3) or data.shape[2:] not in _CHANNELS):
+        raise Refused(f"is an array of shape {data.shape}: (H, W), (H, W, 1) or (H, W, 3) is needed")
 
 
 def is_grey(data: Encoded) -> bool:

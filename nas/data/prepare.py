@@ -189,7 +189,10 @@ def _split(settings: DataSettings, folder: Path, info: ArraysInfo) -> tuple[Prep
     """Give the splits, and whether they are new."""
     labels = np.load(folder / "train_labels.npy")
     train, minival = split_train(labels, settings.minival, settings.subset, settings.seed)
-    drawn = hashlib.blake2b(train.tobytes() + minival.tobytes(), digest_size=16).hexdigest()
+    indices = np.concatenate([train, minival])
+    # Ascending, they would be those of a split without minival as well.
+    border = np.array([len(train)] if len(minival) and np.all(np.diff(indices) > 0) else [], np.int64)
+    drawn = hashlib.blake2b(indices.tobytes() + border.tobytes(), digest_size=16).hexdigest()
     file = folder / f"splits-{drawn}.npz"
     if is_new := not file.exists():
         lines = _about_splits(folder, info, {"train": train, "minival": minival})

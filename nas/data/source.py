@@ -59,6 +59,8 @@ def read_source(settings: DataSettings, scratch: Path, progress: bool) -> Source
 
 def _check_labels(images: Images, num_classes: int, what: str) -> None:
     labels = images.labels
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError(f"{what} has labels of shape {labels.shape}, {labels.dtype}: whole numbers (N,) are needed")
     if len(labels) == 0:
         raise ValueError(f"{what} has no images")
     wrong = np.unique(labels[(labels < 0) | (labels >= num_classes)])

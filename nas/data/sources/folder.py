@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from nas.data.settings import DataSettings
-from nas.data.sources.layout import check_classes
+from nas.data.sources.layout import about_folders, check_classes
 from nas.data.sources.leftovers import is_leftover
 from nas.data.sources.records import Images, Source, nearby, printable, some, stamp
 
@@ -36,6 +36,7 @@ class _Listing:
     beside: list[str]  # images beside the folders of classes
     others: list[str]  # files in the folders of classes that are no images
     leftovers: list[str]  # files and folders that tools left
+    inner: list[frozenset[str]]  # the folders with images in each class's
 
 
 def identity(settings: DataSettings) -> dict[str, Any]:
@@ -55,7 +56,8 @@ def read(settings: DataSettings, scratch: Path, progress: bool) -> Source:
         raise ValueError(f"{settings.test_path} has classes that {settings.path} has not: {some(unknown)}")
     images = {part: _images(each, names) for part, each in parts.items()}
     left_out = tuple(line for part, each in parts.items() for line in _left_out(part, each))
-    return Source(len(names), names, images["train"], images.get("test"), left_out)
+    warnings = tuple(line for part, each in parts.items() for line in about_folders(part, each.inner))
+    return Source(len(names), names, images["train"], images.get("test"), left_out, warnings)
 
 
 def _parts(settings: DataSettings) -> dict[str, _Listing]:
@@ -68,7 +70,7 @@ def _listing(path: str, least: int) -> _Listing:
     if not folder.is_dir():
         raise ValueError(f"no folder {path!r}{nearby(folder)}")
     known = suffixes()
-    found = _Listing({}, [], [], [])
+    found = _Listing({}, [], [], [], [])
     direct: dict[str, int] = {}
     for entry in sorted(folder.iterdir()):
         if is_leftover(entry.name):
@@ -76,7 +78,11 @@ def _listing(path: str, least: int) -> _Listing:
         elif entry.is_dir():
             files = list(_files(str(entry), known, found))
             direct[entry.name] = sum(os.path.dirname(file) == str(entry) for file in files)  # noqa: PTH120
+            below = (file[len(str(entry)) + 1 :].partition(os.sep) for file in files)
+            found.inner.append(frozenset(folder for folder, deeper, _ in below if deeper))
             found.files.setdefault(_class_name(entry), []).extend(files)
+        elif entry.is_symlink() and not entry.exists():
+            raise ValueError(f"{printable(entry)} is a link to nothing: mend it, or remove it")
         elif _is_image(entry.name, known):
             found.beside.append(str(entry))
     if not direct:
@@ -86,7 +92,7 @@ def _listing(path: str, least: int) -> _Listing:
         if not files:
             others = [file for file in found.others if file.startswith(f"{folder / name}{os.sep}")]
             raise ValueError(f"{folder / name} has no image files{f', but {_kinds(others)}' if others else ''}")
-    return _Listing(dict(sorted(found.files.items())), found.beside, found.others, found.leftovers)
+    return replace(found, files=dict(sorted(found.files.items())))
 
 
 def _class_name(folder: Path) -> str:
@@ -116,7 +122,10 @@ def _files(folder: str, known: frozenset[str], found: _Listing) -> list[str]:
         folders[:] = [name for name in folders if not is_leftover(name)]
         mine = [name for name in names if not is_leftover(name)]
         files += [paths[name] for name in mine if _is_image(name, known)]
-        found.others.extend(paths[name] for name in mine if not _is_image(name, known))
+        for path in (paths[name] for name in mine if not _is_image(name, known)):
+            if not os.path.exists(path):  # noqa: PTH110
+                raise ValueError(f"{printable(path)} is a link to nothing: mend it, or remove it")
+            found.others.append(path)
     return sorted(files)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nas.data.sources.leftovers import is_leftover
@@ -45,6 +45,20 @@ def check_classes(folder: Path, held: Mapping[str, int], least: int) -> None:
     what = "splits of a data set, no classes" if splits else "fewer than two classes"
     lies = "; ".join(_contents(folder, name, held[name]) for name in list(held)[:8]) or "no folders"
     raise ValueError(f"{printable(folder)} has {what}: {lies}. {_advice(folder)}")
+
+
+def about_folders(part: str, inner: Sequence[frozenset[str]]) -> Iterator[str]:
+    """Say where folders below those of classes look like the classes, or like splits: each class's has the same ones.
+
+    Args:
+        inner: the folders with images in each class's.
+    """
+    same = sorted(frozenset.intersection(*inner)) if inner else []
+    if len(same) > 1:
+        yield (
+            f"{part}: every class holds the folders {some([printable(name) for name in same])}: their images are all "
+            "taken for the class's; if these are the classes, or splits of them, give other paths"
+        )
 
 
 def _words(name: str) -> set[str]:

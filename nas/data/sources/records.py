@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ class Source:
     train: Images
     test: Images | None
     left_out: tuple[str, ...] = ()  # what lies there and is not used, a line a kind
+    warnings: tuple[str, ...] = ()  # what whoever uses the data should know, a line each
 
 
 def stamp(files: Iterable[str]) -> str:
@@ -52,8 +54,9 @@ def stamp(files: Iterable[str]) -> str:
 
 
 def printable(name: str | Path) -> str:
-    """A file's name as it can be shown, also where its bytes are no UTF-8."""
-    return os.fsencode(name).decode(errors="backslashreplace")
+    """A file's name as it can be shown in one line, also where its bytes are no UTF-8."""
+    text = os.fsencode(name).decode(errors="backslashreplace")
+    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
 
 
 def some(names: Sequence[Any] | NDArray[Any]) -> str:

@@ -124,6 +124,65 @@ def test_all_unreadable_is_an_error(mine: Mine) -> None:
         prepare(mine([b"broken"] * 4, [0, 1, 0, 1], unreadable="leave_out"), 8)
 
 
+def test_one_class_left_is_an_error(mine: Mine, pictures: Pictures) -> None:
+    """Where leaving out leaves one class, every network would be right about every image."""
+    settings = mine([b"", b"", *files(pictures(4))], [0, 0, 1, 1, 1, 1], unreadable="leave_out")
+    with pytest.raises(ValueError, match="the images that can be read are all of one class, b"):
+        prepare(settings, 8)
+    assert not list(settings.cache.glob("*/info.json"))
+
+
+@pytest.mark.parametrize(("wrong", "message"), [
+    (np.zeros((8, 8, 4), np.uint16), r"picture 3: is an array of shape \(8, 8, 4\): \(H, W\), .* is needed"),
+    (np.zeros((3, 8, 8), np.uint8), r"picture 3: is an array of shape \(3, 8, 8\): \(H, W\), .* is needed"),
+    (np.zeros((0, 8), np.uint8), r"picture 3: is an array of shape \(0, 8\): \(H, W\), .* is needed"),
+    ([[1, 2], [3, 4]], "picture 3: is a list: a Path, bytes or an array is needed"),
+])  # fmt: skip
+def test_what_a_reader_may_not_give(mine: Mine, pictures: Pictures, wrong: Any, message: str) -> None:
+    """Refused, and not left out: it is a fault of the reader's."""
+    settings = mine([*files(pictures(3)), wrong, *files(pictures(2))], [0, 1, 0, 1, 0, 1], unreadable="leave_out")
+    with pytest.raises(ValueError, match=message):
+        prepare(settings, 8)
+
+
+def test_a_reader_that_gives_too_few_images(mine: Mine, pictures: Pictures) -> None:
+    """Those it does not give were black."""
+    with pytest.raises(ValueError, match="picture 0 to picture 5: 4 of 6 were read"):
+        prepare(mine(files(pictures(4)), [0, 1, 0, 1, 0, 1]), 8)
+
+
+@pytest.mark.parametrize("labels", [np.array([0.0, 1.0]), np.array([[0], [1]]), np.array([False, True])])
+def test_labels_that_are_no_numbers_of_classes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pictures: Pictures, labels: Any
+) -> None:
+    """Refused in a line that says what they are, before anything is decoded."""
+
+    class Reader:
+        def identity(self, settings: DataSettings) -> dict[str, Any]:
+            return {}
+
+        def read(self, settings: DataSettings, scratch: Path, progress: bool) -> Source:
+            return Source(2, None, Images(labels, lambda start, stop: files(pictures(2)), str), None)
+
+    monkeypatch.setitem(READERS, "mine", Reader())
+    with pytest.raises(ValueError, match=r"labels of shape \(2,.*: whole numbers \(N,\) are needed"):
+        prepare(DataSettings("mine", minival=0, cache_dir=str(tmp_path)), 8)
+
+
+def test_equal_indices_are_not_equal_splits(mine: Mine, pictures: Pictures) -> None:
+    """Train of one image and minival of the next is another split than train of both."""
+    settings = mine(files(pictures(2)), [0, 1], minival=1)
+    one = next(p for p in (prepare(replace(settings, seed=seed), 8) for seed in range(20)) if 0 in train_of(p))
+    both = prepare(replace(settings, minival=0), 8)
+    assert (train_of(one), train_of(both)) == ([0], [0, 1])
+    assert one.fingerprint != both.fingerprint
+
+
+def train_of(prepared: Prepared) -> list[int]:
+    indices: list[int] = load_split(prepared, "train").indices.tolist()
+    return indices
+
+
 def test_a_failing_disk_leaves_no_image_out(mine: Mine, pictures: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of the machine is no broken image: it would quietly make another data set."""
     settings = mine(files(pictures(4)), [0, 1, 0, 1], unreadable="leave_out")

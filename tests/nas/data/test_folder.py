@@ -268,3 +268,43 @@ def test_a_changed_link_is_noticed(put: Callable[..., Path], prepared: Callable[
     first = prepared(folder)
     put("../elsewhere/8.png")
     assert prepared(folder).train == first.train + 1
+
+
+@pytest.mark.parametrize("place", ["c", "a/more"])
+def test_a_link_to_nothing_is_refused(
+    put: Callable[..., Path], prepared: Callable[..., Prepared], tmp_path: Path, place: str
+) -> None:
+    """A class, or images of one, that lie on a disk that is not there would go missing without a word."""
+    folder = put(*each("a"), *each("b"))
+    (folder / place).symlink_to(tmp_path / "not mounted")
+    with pytest.raises(ValueError, match=f"{place} is a link to nothing: mend it, or remove it"):
+        prepared(folder)
+
+
+@pytest.mark.parametrize("same", [("train", "test"), ("setosa", "virginica")])
+def test_the_same_folders_in_every_class_are_told(
+    put: Callable[..., Path],
+    prepared: Callable[..., Prepared],
+    caplog: pytest.LogCaptureFixture,
+    same: tuple[str, str],
+) -> None:
+    """They may be splits of each class, or the classes in folders that are called like no split."""
+    prepared(put(*(place for c in "ab" for name in same for place in each(f"{c}/{name}", "12"))))
+    assert f"every class holds the folders {', '.join(sorted(same))}: their images are all taken" in caplog.text
+
+
+def test_folders_below_some_classes_are_no_news(
+    put: Callable[..., Path], prepared: Callable[..., Prepared], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither where one class has others, nor where each has one and the same, nor files of the same names."""
+    prepared(put(*each("a/x"), *each("a/y"), *each("b/x"), *each("b/z")))
+    assert caplog.messages == []
+
+
+def test_names_that_break_a_line(put: Callable[..., Path], prepared: Callable[..., Prepared]) -> None:
+    """A message stays one line, whatever a file is called."""
+    folder = put(*each("a"), *each("b"))
+    (folder / "a" / "x\ny.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"a/x\\ny\.png: no image") as error:
+        prepared(folder)
+    assert "\n" not in str(error.value)
