@@ -78,7 +78,7 @@ def run(
         if candidates.done or late():
             return
         with stop_signals() as caught:
-            searcher = LedgerSearcher(candidates, job.time_limit_s, lambda: bool(caught) or late(), on_event)
+            searcher = LedgerSearcher(candidates, job.time_limit_s, lambda: bool(caught), late, on_event)
             try:
                 _fit(searcher, job, engine, at_once)
             except Exception as error:

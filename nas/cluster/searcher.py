@@ -62,12 +62,14 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         self,
         candidates: Candidates,
         time_limit_s: float | None,
-        stopping: Callable[[], bool],
+        signalled: Callable[[], bool],
+        late: Callable[[], bool],
         on_event: Callable[[Event], None],
     ) -> None:
         super().__init__(metric="reward", mode="max")
         self.candidates, self.time_limit_s = candidates, time_limit_s
-        self.stopping, self.on_event = stopping, on_event
+        # A signal stops what runs, which then has no answer; when time is up, what runs is awaited.
+        self.signalled, self.late, self.on_event = signalled, late, on_event
         self.live: dict[str, Candidate] = {}
         self.began: dict[str, float] = {}
         self.reasons: dict[str, str] = {}  # why a trial was pruned
@@ -80,14 +82,16 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> Any:
         """Give Ray a candidate, None while none is to start, or FINISHED."""
-        candidate = None
-        if not (self.stopping() or self.fault):
-            candidate = self._guarded(self.candidates.next_candidate)
+        candidate = None if self._ending() else self._guarded(self.candidates.next_candidate)
         if candidate is None:
-            over = not self.live if self.stopping() or self.fault else self.candidates.done
+            over = not self.live if self._ending() else self.candidates.done
             return Searcher.FINISHED if over else None
         self.live[trial_id] = candidate
         return {"candidate": {"architecture": candidate.proposal.architecture.to_json(), "seed": candidate.seed}}
+
+    def _ending(self) -> bool:
+        """Whether nothing is started any more."""
+        return self.fault is not None or self.signalled() or self.late()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Note when a process began with its candidate (before that it only started), and pass epochs on."""
@@ -108,7 +112,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
             return
         if error or result is None or not {"answer", "partial"} & result.keys():
             return
-        if "answer" not in result and self.stopping():  # nothing wrong with the trial: the search ends
+        if "answer" not in result and self.signalled():  # nothing wrong with the trial: the search ends
             return
         candidate = self.live.pop(trial_id, None)
         if candidate is None:

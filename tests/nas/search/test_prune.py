@@ -20,17 +20,27 @@ device: cpu
 """
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("prune", ["asha", "bound"])
-def test_pruned_trials_are_the_worse_ones(tmp_path, prune):
-    """Both ways spare epochs, never stop the best trial, and leave every trial with an answer."""
-    (tmp_path / "c.yaml").write_text(CONFIG.replace("PRUNE", prune))
+def search(tmp_path, prune, **changes):
+    """Run the command on CONFIG with the texts in `changes` in place of those before them; give it and its trials."""
+    config = CONFIG.replace("PRUNE", prune)
+    for before, after in changes.values():
+        assert before in config
+        config = config.replace(before, after)
+    (tmp_path / "c.yaml").write_text(config)
     path = os.pathsep.join([str(Path(__file__).parent / "evaluators"), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": path, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     command = [sys.executable, "-m", "nas.cli", "search", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "run")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=170)
+    log = tmp_path / "run" / TRIALS
+    return done, read_lines(log) if log.exists() else []
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("prune", ["asha", "bound"])
+def test_pruned_trials_are_the_worse_ones(tmp_path, prune):
+    """Both ways spare epochs, never stop the best trial, and leave every trial with an answer."""
+    done, trials = search(tmp_path, prune)
     assert done.returncode == 0, done.stderr
-    trials = read_lines(tmp_path / "run" / TRIALS)
     assert sorted(t["trial_id"] for t in trials) == list(range(40))
     pruned = [t for t in trials if t["status"] == "pruned"]
     finished = [t for t in trials if t["status"] == "ok"]
@@ -43,3 +53,16 @@ def test_pruned_trials_are_the_worse_ones(tmp_path, prune):
         return trial["curve"][-1]["accuracy"] / len(trial["curve"])
 
     assert max(map(slope, finished)) >= max(map(slope, pruned))
+
+
+@pytest.mark.timeout(300)
+def test_a_trial_pruned_after_the_deadline_is_answered(tmp_path):
+    """Out of time is no signal: a trial that is stopped when none is started any more ends the search, too."""
+    late = {
+        "hours": ("trials: 40, workers: 2", "trials: 40, workers: 4, cpus_per_trial: 0.5, max_hours: 0.0035"),
+        "evaluator": ("learning:evaluate", "learning:evaluate_past_the_deadline"),
+    }
+    done, trials = search(tmp_path, "asha", **late)
+    assert done.returncode == 0, done.stderr
+    assert {t["status"] for t in trials} == {"ok", "pruned"}
+    assert len(trials) == 4

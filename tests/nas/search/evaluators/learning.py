@@ -1,5 +1,6 @@
 """Candidates that learn epoch by epoch, each towards an accuracy of its own, and take no time."""
 
+import time
 import zlib
 
 
@@ -12,3 +13,17 @@ def evaluate(architecture, seed, task, report):
         fields["curve"].append({"epoch": epoch, "accuracy": now})
         report(fields)
     return fields | {"status": "ok"}
+
+
+def evaluate_past_the_deadline(architecture, seed, task, report):
+    """The first epoch lasts until the search is out of time, a little longer for the poorer ones."""
+    first = True
+
+    def slowly(fields):
+        nonlocal first
+        if first:
+            time.sleep(15 + 10 * (1 - fields["accuracy"]))
+        first = False
+        report(fields)
+
+    return evaluate(architecture, seed, task, slowly)
