@@ -117,7 +117,6 @@ def estimates(frame: pd.DataFrame) -> pd.DataFrame:
     trials = trials[trials["seed"].isna() | ~trials.duplicated(["arch_id", "seed"])]
     groups = trials.groupby("arch_id", sort=False)
     found = groups.size().rename("trials").to_frame()
-    freedom: NDArray[np.float64] = np.full(len(found), np.inf)
     for name in ("accuracy", "reward"):
         values = trials[name].astype("float64")
         from_images = (trials[f"{name}_se"].astype("float64") ** 2).groupby(trials["arch_id"], sort=False)
@@ -125,12 +124,10 @@ def estimates(frame: pd.DataFrame) -> pd.DataFrame:
         if (degrees := len(trials) - len(found)) > 0:
             deviations = values - values.groupby(trials["arch_id"]).transform("mean")
             of_seeds = float(np.nansum(deviations**2)) / degrees / found["trials"].to_numpy()
-        variance = variance + of_seeds
-        found[name], found[f"{name}_se"] = groups[name].mean(), np.sqrt(variance)
-        if degrees > 0:  # Satterthwaite: what the images leave open is known, what seeds do was measured a few times
-            freedom = np.full(len(found), np.inf)
-            np.divide(degrees * variance**2, of_seeds**2, out=freedom, where=of_seeds > 0)
-    apart = told_apart(found["reward"], found["reward_se"], freedom=freedom)
+        found[name], found[f"{name}_se"] = groups[name].mean(), np.sqrt(variance + of_seeds)
+    # What the images leave open is known, what seeds do was measured a few times.
+    freedom = float(degrees) if degrees > 0 else np.inf
+    apart = told_apart(found["reward"], found["reward_se"], of_repetitions=np.sqrt(of_seeds), freedom=freedom)
     found["told_apart"] = pd.Series([_word(each) for each in apart], found.index, dtype=object)
     return found.sort_values("reward", ascending=False, kind="stable").reset_index()
 
