@@ -37,9 +37,7 @@ def on_drawn(target: Tensor, drawn: Tensor, change: Callable[..., Tensor], *inpu
 
 
 def on_all(target: Tensor, change: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """Give `change(*inputs)`, in `target` unless one portion is enough: see `on_drawn`."""
-    if len(target) <= _portion(target, inputs):
-        return change(*inputs).contiguous()
+    """Fill `target` with `change(*inputs)`, in portions: see `on_drawn`."""
     return on_drawn(target, torch.ones(len(target), dtype=torch.bool), change, *inputs)
 
 

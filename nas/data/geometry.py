@@ -23,10 +23,6 @@ def crop(images: Tensor, padding: int, top: Tensor, left: Tensor) -> Tensor:
         top, left: (N,) int64, of the cut in the padded image, 0..2 * padding.
     Returns: (N, H, W, C).
     """
-    return on_all(torch.empty_like(images), partial(_padded_crop, padding), images, top, left)
-
-
-def _padded_crop(padding: int, images: Tensor, top: Tensor, left: Tensor) -> Tensor:
     n, height, width, channels = images.shape
     padded = functional.pad(images, (0, 0, padding, padding, padding, padding))
     tall, wide = height + 2 * padding, width + 2 * padding

@@ -45,27 +45,29 @@ def mix(
         return mixup(images, labels, mixup_alpha, generator)
     if not mixup_alpha:
         return cutmix(images, labels, cutmix_alpha, generator)
-    half = len(images) // 2
-    blended, their_labels = mixup(images[:half], labels[:half], mixup_alpha, generator)
-    pasted, other_labels = cutmix(images[half:], labels[half:], cutmix_alpha, generator)
-    mixed = torch.empty_like(images, dtype=torch.float32)
-    mixed[:half], mixed[half:] = blended, pasted
+    half, mixed = len(images) // 2, torch.empty_like(images, dtype=torch.float32)
+    _, their_labels = mixup(images[:half], labels[:half], mixup_alpha, generator, mixed[:half])
+    _, other_labels = cutmix(images[half:], labels[half:], cutmix_alpha, generator, mixed[half:])
     return mixed, torch.cat([their_labels, other_labels])
 
 
-def mixup(images: Tensor, labels: Tensor, alpha: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+def mixup(
+    images: Tensor, labels: Tensor, alpha: float, generator: torch.Generator | None, target: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Blend each image with its partner, the batch read backwards.
 
     Args:
         images: (N, H, W, C).
         labels: (N, classes) weights.
         alpha: of Beta(alpha, alpha), from which each image's share is drawn; the larger part stays its own.
+        target: what is filled; None = a tensor of its own.
     Returns: the same shapes, float32.
     Source: Zhang et al. 2018 (arXiv:1710.09412), with a share for each image as in EfficientNetV2's official code.
     """
     share = beta(len(images), alpha, generator)
     share = sent(torch.maximum(share, 1 - share), images.device)
-    blended = on_all(torch.empty_like(images, dtype=torch.float32), _blend, images, images.flip(0), share)
+    target = torch.empty_like(images, dtype=torch.float32) if target is None else target
+    blended = on_all(target, _blend, images, images.flip(0), share)
     return blended, torch.lerp(labels.flip(0), labels, share[:, None])
 
 
@@ -73,7 +75,9 @@ def _blend(images: Tensor, partners: Tensor, share: Tensor) -> Tensor:
     return torch.lerp(partners.to(torch.float32), images.to(torch.float32), share[:, None, None, None])
 
 
-def cutmix(images: Tensor, labels: Tensor, alpha: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+def cutmix(
+    images: Tensor, labels: Tensor, alpha: float, generator: torch.Generator | None, target: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Paste a rectangle of its partner, the batch read backwards, into each image.
 
     Args:
@@ -81,6 +85,7 @@ def cutmix(images: Tensor, labels: Tensor, alpha: float, generator: torch.Genera
         labels: (N, classes) weights; mixed by the area pasted.
         alpha: of Beta(alpha, alpha), from which the share an image keeps is drawn, before its rectangle is cut off
             at the image's edge.
+        target: what is filled; None = a tensor of its own.
     Source: Yun et al. 2019 (arXiv:1905.04899), with a rectangle for each image.
     """
     n, height, width, _ = images.shape
@@ -89,7 +94,8 @@ def cutmix(images: Tensor, labels: Tensor, alpha: float, generator: torch.Genera
     box = torch.stack([centre[0] * height, centre[1] * width, side * height, side * width])
     cut = rectangles(height, width, *sent(box, images.device))
     share = 1 - cut.rows.to(torch.float32).mean(1) * cut.columns.to(torch.float32).mean(1)
-    pasted = on_all(torch.empty_like(images), paste, images, images.flip(0), *cut)
+    target = torch.empty_like(images) if target is None else target
+    pasted = on_all(target, paste, images, images.flip(0), *cut)
     return pasted, torch.lerp(labels.flip(0), labels, share[:, None])
 
 
