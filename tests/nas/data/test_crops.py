@@ -1,5 +1,6 @@
 """Crops lie where the standard pipeline's do in the images as they were, and are as sharp as if cut out of the file."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -206,3 +207,25 @@ def test_the_setting_goes_before(folder: DataSettings) -> None:
     assert prepare(replace(folder, decode_size=64), 48, frame_size=120).frame_size == 64
     with pytest.raises(ValueError, match="decode_size must be at least 1 pixel or null, got 0"):
         DataSettings(decode_size=0)
+
+
+def test_command_and_trial_prepare_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`nas data prepare`, the driver and a trial's worker decode whole images for resized crops, once for all."""
+    import nas
+    from nas.cli import main
+
+    record = {
+        "space": {"name": "small", "image_size": 8, "stem_stride": 1}, "image_size": 8,
+        "data": {"source": "digits", "subset": 64, "cache_dir": str(tmp_path / "cache")},
+        "augment": {"crop": "resized"},
+        "training": {"epochs": 1, "batch_size": 32}, "step_time": {"min_pairs": 2, "max_pairs": 2}, "device": "cpu",
+    }  # fmt: skip
+    (tmp_path / "config.yaml").write_text(json.dumps(record))
+    assert main(["data", "prepare", str(tmp_path / "config.yaml")]) == 0
+    said = capsys.readouterr().out
+    config = nas.search_config(**record)
+    trial = nas.evaluate(config.reference, config)
+    assert "8 px, of whole images at 8" in said
+    assert trial.status == "ok"
+    assert f"fingerprint  {trial.data_fingerprint}" in said
+    assert len([path for path in (tmp_path / "cache").iterdir() if path.is_dir()]) == 1
