@@ -14,6 +14,7 @@ from nas.search.checks import check_data
 from nas.search.given import Given, config_of
 from nas.search.task import task_of
 from nas.training.device import threads_limited
+from nas.training.settings import check_images_at_once
 from nas.trials.answer import answer, find_evaluator, so_far
 from search_space.architecture import Architecture
 
@@ -37,6 +38,7 @@ def evaluate(
     Raises: ValueError for what fits no candidate: a data set that is missing, a device that is not there.
     """
     config = config_of(config)
+    check_images_at_once(config.training, config.execution)
     chosen = config.seed if seed is None else seed
     check_data(prepare(config.data, config.image_size, frame_size=config.augment.frame_size(config.image_size)), config)
 

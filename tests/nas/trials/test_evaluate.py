@@ -174,3 +174,12 @@ def test_a_search_is_told_of_an_objectives_metrics_before_it_starts(config, tmp_
     with pytest.raises(ValueError, match="metric 'epochs' is a column of the trial table already"):
         nas.run_search(confused, folder=tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("section", "name"), [("training", "batch_size"), ("execution", "micro_batch")])
+def test_one_image_at_a_time_is_refused(config, section, name):
+    """As a search refuses it: two images would be taken instead, or batch norm learn from one."""
+    one = config.to_dict()
+    one[section] |= {name: 1}
+    with pytest.raises(ValueError, match=f"{section}.{name} must be at least 2, for batch norm"):
+        nas.evaluate(config.space.sample(np.random.default_rng(1)), one)
