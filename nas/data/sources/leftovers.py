@@ -10,7 +10,7 @@ _PATTERNS = (
     # macOS
     *("__macosx", "icon\r", "network trash folder", "temporary items", "thevolumesettingsfolder"),
     # Windows
-    *("thumbs.db", "thumbs.db:*", "ehthumbs*.db", "desktop.ini", "$recycle.bin", "recycler", "recycled", "found.???"),
+    *("thumbs.db", "thumbs.db:*", "ehthumbs*.db", "desktop.ini", "$recycle.bin", "recycler", "found.???"),
     *("system volume information", "*:zone.identifier"),
     # Linux
     *("lost+found", "aquota.user", "aquota.group"),
