@@ -24,7 +24,6 @@ from nas.cluster.searcher import (
     JudgedScheduler,
     LedgerSearcher,
     Stopper,
-    asha,
 )
 from nas.cluster.signals import stop_signals
 from nas.cluster.worker import Job, run_candidate
@@ -52,7 +51,6 @@ class Engine:
     fresh_process: bool | None = None  # a new process per trial; None = on GPUs only
     max_hours: float | None = None  # no candidate is started later
     address: str | None = None  # of the cluster; None = this machine
-    asha_epochs: int | None = None  # epochs of a training that successive halving may cut short; None = it may not
     judge: Judge | None = None  # stops single trials
 
 
@@ -65,7 +63,8 @@ def run(
         candidates: hands out candidates, takes answers.
         on_event: called in this process as trials start, finish an epoch, and end.
     Raises: Stopped on SIGINT or SIGTERM, after running trials were given back. PluginError, at once, if a worker cannot
-        import what the job needs. What `candidates` raises, after running trials have ended.
+        import what the job needs. What `candidates`, `on_event` or the engine's judge raises, after running trials have
+        ended.
     """
     deadline = time.monotonic() + engine.max_hours * 3600 if engine.max_hours else math.inf
 
@@ -110,7 +109,7 @@ def _fit(searcher: LedgerSearcher, job: Job, engine: Engine, at_once: int) -> No
             tune.with_resources(tune.with_parameters(run_candidate, job=job), resources),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=_scheduler(searcher, engine),
+                scheduler=FIFOScheduler() if engine.judge is None else JudgedScheduler(searcher, engine.judge),
                 num_samples=10**9,
                 max_concurrent_trials=at_once,
                 reuse_actors=not fresh,
@@ -128,12 +127,6 @@ def _fit(searcher: LedgerSearcher, job: Job, engine: Engine, at_once: int) -> No
         ).fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
-
-
-def _scheduler(searcher: LedgerSearcher, engine: Engine) -> Any:
-    if engine.asha_epochs is not None:
-        return asha(engine.asha_epochs)
-    return FIFOScheduler() if engine.judge is None else JudgedScheduler(searcher, engine.judge)
 
 
 def _trial_dirname(trial: Any) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from nas.plugins import PluginError
@@ -51,8 +51,8 @@ class Candidates(Protocol):
         """Take that nothing runs any more."""
 
 
-# Gives the reason to stop a trial, of which this much is known, or None.
-Judge = Callable[[Trial], str | None]
+# Gives the reason to stop the candidate of a number, of which this much is known, or None.
+Judge = Callable[[int, Trial], str | None]
 
 
 class LedgerSearcher(Searcher):  # type: ignore[misc]
@@ -73,7 +73,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         self.live: dict[str, Candidate] = {}
         self.began: dict[str, float] = {}
         self.reasons: dict[str, str] = {}  # why a trial was pruned
-        self.fault: Exception | None = None  # of the algorithm or the log, not of Ray: nothing is started any more
+        self.fault: Exception | None = None  # of the search, not of Ray: nothing is started any more
         self.unable = False  # whether a worker can evaluate nothing: what runs is stopped, too
 
     def __getstate__(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> Any:
         """Give Ray a candidate, None while none is to start, or FINISHED."""
-        candidate = None if self._ending() else self._guarded(self.candidates.next_candidate)
+        candidate = None if self._ending() else self.guarded(self.candidates.next_candidate)
         if candidate is None:
             over = not self.live if self._ending() else self.candidates.done
             return Searcher.FINISHED if over else None
@@ -100,29 +100,29 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
             return
         if trial_id not in self.began:
             self.began[trial_id] = time.monotonic()
-            self.on_event(Event("started", candidate))
+            self._tell(Event("started", candidate))
         elif "partial" in result and "answer" not in result:
-            self.on_event(Event("epoch", candidate, result["partial"]))
+            self._tell(Event("epoch", candidate, result["partial"]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Take an answer. One without is a trial whose process died (`on_trial_died`) or that Ray stopped."""
+        """Take an answer, or what is known of a trial that the judge stopped.
+
+        One with neither is a trial whose process died (`on_trial_died`) or that ends because the search does.
+        """
         if result is not None and "unable" in result:
             self.live.pop(trial_id, None)
             self.fault, self.unable = self.fault or PluginError(result["unable"]), True
             return
-        if error or result is None or not {"answer", "partial"} & result.keys():
-            return
-        if "answer" not in result and self.signalled():  # nothing wrong with the trial: the search ends
+        reason = self.reasons.pop(trial_id, None)
+        if error or result is None or not ("answer" in result or reason):
             return
         candidate = self.live.pop(trial_id, None)
         if candidate is None:
             return
-        outcome: Trial = result.get("answer") or result["partial"]
-        if reason := self.reasons.pop(trial_id, None):
-            outcome = replace(outcome, error=reason)
-        trial = self._guarded(partial(self.candidates.finish, candidate.trial_id, outcome))
+        outcome: Trial = result["answer"] if "answer" in result else replace(result["partial"], error=reason)
+        trial = self.guarded(partial(self.candidates.finish, candidate.trial_id, outcome))
         if trial:
-            self.on_event(Event("finished", candidate, trial))
+            self._tell(Event("finished", candidate, trial))
 
     def on_trial_died(self, trial_id: str, reason: str) -> None:
         """Tell the ledger that the process of a trial went away, and whether that was its time limit."""
@@ -135,11 +135,14 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         if timed_out:
             reason = f"did not end within {self.time_limit_s:g} s and was killed"
         lost = not timed_out and any(sign in reason for sign in _LOST)
-        trial = self._guarded(partial(self.candidates.died, candidate.trial_id, reason, timed_out=timed_out, lost=lost))
-        self.on_event(Event("finished" if trial else "died", candidate, trial))
+        trial = self.guarded(partial(self.candidates.died, candidate.trial_id, reason, timed_out=timed_out, lost=lost))
+        self._tell(Event("finished" if trial else "died", candidate, trial))
 
-    def _guarded(self, act: Callable[[], T]) -> T | None:
-        """Keep an error of ours from Ray, which would take it for its own."""
+    def _tell(self, event: Event) -> None:
+        self.guarded(partial(self.on_event, event))
+
+    def guarded(self, act: Callable[[], T]) -> T | None:
+        """Keep an error of ours from Ray, which would take it for its own and start over: here it ends the search."""
         try:
             return act()
         except Exception as error:
@@ -153,6 +156,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         """Nothing to restore: the ledger is the state."""
 
 
+_DIED = "its process died"
 # What Ray says when a node is gone: at once, and once it knows.
 _LOST = ("actor is temporarily unavailable", "its node has died", "node was terminated")
 
@@ -168,21 +172,7 @@ class Callbacks(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The process of the trial died."""
-        self.searcher.on_trial_died(trial.trial_id, _reason(trial))
-
-
-def asha(epochs: int) -> Any:
-    """Asynchronous successive halving (arXiv:1810.05934)."""
-    thirds = 3
-    return ASHAScheduler(
-        time_attr="epoch",
-        metric="reward",
-        mode="max",
-        max_t=epochs,
-        grace_period=max(1, epochs // thirds**2),
-        reduction_factor=thirds,
-        stop_last_trials=False,
-    )
+        self.searcher.on_trial_died(trial.trial_id, self.searcher.guarded(partial(_reason, trial)) or _DIED)
 
 
 class JudgedScheduler(FIFOScheduler):  # type: ignore[misc]
@@ -194,12 +184,14 @@ class JudgedScheduler(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Look at a trial after an epoch."""
-        if "partial" in result and "answer" not in result:
-            reason = self.judge(result["partial"])
-            if reason is not None:
-                self.searcher.reasons[trial.trial_id] = reason
-                return str(self.STOP)
-        return str(self.CONTINUE)
+        candidate = self.searcher.live.get(trial.trial_id)
+        if candidate is None or self.searcher.fault or "partial" not in result or "answer" in result:
+            return str(self.CONTINUE)
+        reason = self.searcher.guarded(partial(self.judge, candidate.trial_id, result["partial"]))
+        if reason is None:
+            return str(self.CONTINUE)
+        self.searcher.reasons[trial.trial_id] = reason
+        return str(self.STOP)
 
 
 class Stopper(tune.Stopper):  # type: ignore[misc]
@@ -225,6 +217,6 @@ def _reason(trial: Any) -> str:
     report = Path(trial.error_file).read_text() if trial.error_file and Path(trial.error_file).exists() else ""
     lines = [line.strip() for line in report.splitlines() if line.strip()]
     named = [line for line in lines if line.startswith("ray.exceptions.")]
-    reason = (named or lines or ["its process died"])[-1].removeprefix("ray.exceptions.")
+    reason = (named or lines or [_DIED])[-1].removeprefix("ray.exceptions.")
     _, _, detail = reason.partition("Worker exit detail: ")
     return ". ".join((detail or reason).split(". ")[:2])[:300]

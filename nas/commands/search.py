@@ -96,7 +96,7 @@ def describe(path: Path, trials: int | None, workers: int | None) -> int:
 
     config = with_numbers(load_config(path), trials, workers)
     check_config(config)
-    check_evaluator(config.search.evaluator)
+    check_evaluator(config)
     make_callbacks(config.callbacks)
     make_algorithm(config)
     lines = lines_of(config)

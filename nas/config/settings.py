@@ -34,9 +34,12 @@ class SearchSettings:
     time_limit_s: float | None = None  # of one trial, timing included; then status `timeout`
     max_attempts: int = 3  # starts of a candidate whose process dies before it is `failed`
     # Stop trials early. asha: the worse two thirds at 1/9 and at 1/3 of the epochs. bound: those that even with an
-    # optimistic accuracy would not be among the best `prune_top` (weighted_product alone).
+    # optimistic accuracy would not be among the best `prune_top` (weighted_product alone); never in the second half.
     prune: Literal["none", "asha", "bound"] = "none"
     prune_top: int = 10
+    prune_confidence: float = (
+        0.95  # of trainings that end below all bounds; 0.99 asks for 99 finished ones, 0.95 for 19
+    )
     fresh_process: bool | None = None  # a new process per trial; None = on GPUs only
     evaluator: str = EVALUATOR  # module:function that turns a candidate into a trial's fields
 
@@ -44,6 +47,8 @@ class SearchSettings:
         for name in ("trials", "max_attempts", "prune_top"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
+        if not 0 < self.prune_confidence < 1:
+            raise ValueError(f"prune_confidence must be in (0, 1), got {self.prune_confidence!r}")
         for name in ("cpus_per_trial", "gpus_per_trial"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)!r}")

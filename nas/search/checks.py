@@ -8,10 +8,12 @@ from dataclasses import fields, replace
 import numpy as np
 
 from nas.algorithms import Algorithm, find_algorithm
+from nas.algorithms.halving import rungs
 from nas.config.search import Config
 from nas.config.settings import EVALUATOR
 from nas.data.prepare import Prepared
 from nas.measure import find_measurers
+from nas.search.pruning import NEEDED
 from nas.seeds import seed_of
 from nas.training.settings import check_images_at_once
 from nas.trials.answer import find_evaluator
@@ -27,6 +29,11 @@ def check_config(config: Config) -> None:
     """Check what can be checked without data and devices. Raises ValueError, or warns."""
     if config.search.prune == "bound" and config.reward.name != "weighted_product":
         raise ValueError(f"search.prune bound needs the reward weighted_product, not {config.reward.name}")
+    if config.search.prune != "none":
+        try:
+            rungs(config.training.epochs, config.training.eval_every)
+        except ValueError as error:
+            raise ValueError(f"search.prune {config.search.prune}: {error}") from None
     check_gpus(config, config.device)
     check_images_at_once(config.training, config.execution)
     _check_reward(config)
@@ -82,7 +89,18 @@ def check_data(prepared: Prepared, config: Config) -> None:
         )
 
 
-def check_evaluator(evaluator: str) -> None:
-    """Import it as a worker will: a misspelt one would fail every trial. Raises ValueError."""
-    if evaluator != EVALUATOR:
-        find_evaluator(evaluator)
+def check_evaluator(config: Config) -> None:
+    """Import it as a worker will: a misspelt one would fail every trial. Raises ValueError.
+
+    One of the user's has to say that it gives what a bound is made of: that is seen in no other way before it runs.
+    """
+    name = config.search.evaluator
+    if name == EVALUATOR:
+        return
+    gives = getattr(find_evaluator(name), "gives", ())
+    if config.search.prune == "bound" and (lacking := [column for column in NEEDED if column not in gives]):
+        function = name.partition(":")[2]
+        raise ValueError(
+            f"search.prune bound needs {', '.join(lacking)} of every trial, and search.evaluator {name!r} does not say "
+            f"that it gives them; if it does, write {function}.gives = {NEEDED} beside it, else take search.prune asha"
+        )

@@ -2,28 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 
-from nas.algorithms.bound import accuracy_from_curves, bound, needed_accuracy
+from nas.algorithms.bound import CurveBound, bound, needed_accuracy
+from nas.algorithms.halving import Halving
+from nas.config.search import Config
+from nas.runs.ranking import ranked
 from nas.runs.trial import Trial
 
+NEEDED = ("s_normalised", "p_normalised", "w", "v")  # what a bound needs of every trial
 
-def hopeless(trials: Sequence[Trial], so_far: Trial, k: int) -> str | None:
-    """Say why a trial in training will not be among the `k` best, or give None if it still may.
+# Of a candidate's number and what its trial would be if it ended now: why it is to be stopped, or None.
+Judge = Callable[[int, Trial], str | None]
+
+
+def make_judge(config: Config, trials: Sequence[Trial]) -> Judge | None:
+    """Give what says whether a trial in training is to be stopped; None if none is.
 
     Args:
-        trials: finished so far.
-        so_far: the trial after its latest epoch: curve, s_normalised, p_normalised, w, v.
-    Raises: ValueError if it has no step time, size or exponents, without which there is no bound.
+        trials: finished so far; the sequence may grow.
+    Raises: ValueError if trainings are too short, or evaluated too seldom, to save anything.
     """
-    s, p, w, v = so_far.s_normalised, so_far.p_normalised, so_far.w, so_far.v
-    if s is None or p is None or w is None or v is None:
-        raise ValueError("search.prune bound needs s_normalised, p_normalised, w and v of every trial")
-    needed = needed_accuracy(trials, s, p, k=k, w=w, v=v)
-    verdict = bound(accuracy_from_curves(trials, so_far.curve), needed)
-    if not verdict.hopeless:
-        return None
-    return (
-        f"stopped after epoch {len(so_far.curve)}: accuracy at most {verdict.optimistic_accuracy:.4f}, "
-        f"but {needed:.4f} is needed for the best {k}"
-    )
+    settings, training = config.search, config.training
+    if settings.prune == "asha":
+        halving = Halving(training.epochs, training.eval_every)
+        for trial in trials:  # of before this search was stopped or killed
+            halving.tell(trial.trial_id, trial.curve)
+        return lambda number, so_far: halving.verdict(number, so_far.curve)
+    if settings.prune == "bound":
+        return BoundJudge(trials, settings.prune_top, settings.prune_confidence)
+    return None
+
+
+class BoundJudge:
+    """Stops what will not be among the `k` best, however its accuracy goes on.
+
+    Args:
+        trials: finished so far; the sequence may grow.
+        confidence: share of the trainings that stay below all their bounds.
+    """
+
+    def __init__(self, trials: Sequence[Trial], k: int, confidence: float) -> None:
+        self.trials, self.k = trials, k
+        self.curves = CurveBound(confidence)
+        self.known = 0
+        self.best: list[Trial] = []  # the k best of those known
+
+    def __call__(self, number: int, so_far: Trial) -> str | None:
+        """Say why the trial will not be among the best, or give None if it still may.
+
+        Raises: ValueError if it has no step time, size or exponents, without which there is no bound.
+        """
+        s, p, w, v = so_far.s_normalised, so_far.p_normalised, so_far.w, so_far.v
+        if s is None or p is None or w is None or v is None:
+            lacking = [name for name in NEEDED if getattr(so_far, name) is None]
+            raise ValueError(
+                f"search.prune bound needs {', '.join(NEEDED)} of every trial, but no {lacking[0]} is reported"
+            )
+        self._learn()
+        needed = needed_accuracy(self.best, s, p, k=self.k, w=w, v=v)
+        verdict = bound(self.curves.optimistic(so_far.curve), needed)
+        if not verdict.hopeless:
+            return None
+        return (
+            f"stopped after epoch {len(so_far.curve)}: accuracy at most {verdict.optimistic_accuracy:.4f}, "
+            f"but {needed:.4f} is needed for the best {self.k}"
+        )
+
+    def _learn(self) -> None:
+        for trial in islice(self.trials, self.known, None):
+            self.curves.tell(trial)
+            self.best = ranked([*self.best, trial])[: self.k]
+            self.known += 1

@@ -26,7 +26,7 @@ from nas.search.checks import check_config, check_data, check_evaluator, check_g
 from nas.search.continuation import as_begun, check_run, open_run
 from nas.search.given import Given, config_of, is_run
 from nas.search.ledger import Ledger
-from nas.search.pruning import hopeless
+from nas.search.pruning import make_judge
 from nas.search.task import task_of
 from nas.search.warm_start import check_warm_start, earlier_trials, recall, remember
 from nas.trackers import make_callbacks
@@ -71,7 +71,7 @@ def run_search(
     shown = [Display()] if progress else []
     listeners = Callbacks(make_callbacks([*shown, *config.callbacks, *callbacks]))
     if not address:  # the nodes of a cluster may have what this machine lacks
-        check_evaluator(config.search.evaluator)
+        check_evaluator(config)
         _check_here(config)
     prepared = prepare(
         config.data, config.image_size, progress=True, frame_size=config.augment.frame_size(config.image_size)
@@ -174,18 +174,13 @@ def _trials(ledger: Ledger, config: Config, address: str | None, listeners: Call
         time_limit_s=settings.time_limit_s,
         reports=settings.prune != "none" or listeners.wants_epochs,
     )
-
-    def judge(so_far: Trial) -> str | None:
-        return hopeless(ledger.trials, so_far, settings.prune_top)
-
     engine = Engine(
         Share(settings.cpus_per_trial, settings.gpus_per_trial),
         workers=settings.workers,
         fresh_process=settings.fresh_process,
         max_hours=settings.max_hours,
         address=address,
-        asha_epochs=config.training.epochs if settings.prune == "asha" else None,
-        judge=judge if settings.prune == "bound" else None,
+        judge=make_judge(config, ledger.trials),
     )
     try:
         run_engine(ledger, job, engine, on_event=_teller(listeners))

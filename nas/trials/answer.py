@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,16 +55,33 @@ def answer(architecture: Architecture, seed: int, task: Any, evaluate: Evaluator
 
     Args:
         task: what the evaluator needs beside the candidate.
-    Returns: the trial, as far as this process knows it.
+    Returns: the trial, as far as this process knows it; its curve has the rewards that were reported.
     """
     started, clock = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()
+    rewards: dict[int, float | None] = {}  # after how many epochs
+
+    def noted(fields: Mapping[str, Any]) -> bool:
+        reward = trial_of(architecture, {"status": "ok", "reward": fields.get("reward")}).reward
+        rewards[len(fields["curve"])] = reward
+        return report({**fields, "reward": reward, "curve": _with_rewards(fields["curve"], rewards)})
+
     try:
-        trial = trial_of(architecture, evaluate(architecture, seed, task, report))
+        trial = trial_of(architecture, evaluate(architecture, seed, task, noted))
+        trial = replace(trial, curve=_with_rewards(trial.curve, rewards))
     except Exception as error:
         logger.exception("candidate %s", architecture.arch_id)
         status = "oom" if _is_out_of_memory(error) else "failed"
         trial = Trial(architecture, status, error=_describe(error))
     return replace(trial, started_at=started, wall_s=time.perf_counter() - clock)
+
+
+def _with_rewards(curve: Iterable[Any], rewards: Mapping[int, float | None]) -> tuple[Any, ...]:
+    """Put into each epoch what the trial's reward was then: where trials are stopped early, it is what they are by."""
+    known = {epoch: reward for epoch, reward in rewards.items() if reward is not None}
+    return tuple(
+        {**line, "reward": known[epoch]} if epoch in known and isinstance(line, Mapping) else line
+        for epoch, line in enumerate(curve, 1)
+    )
 
 
 def so_far(architecture: Architecture, fields: Mapping[str, Any]) -> Trial:

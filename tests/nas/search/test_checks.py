@@ -98,7 +98,10 @@ def test_one_image_at_a_time_is_refused(given):
             lambda: configured(reward={"name": f"{__name__}:REWARD"}),
             "reward '.*:REWARD' must be a function",
         ),
-        (lambda: check_evaluator("os:sep"), "search.evaluator 'os:sep' must be a function, got '/'"),
+        (
+            lambda: check_evaluator(search_config(**SMALL, search={"evaluator": "os:sep"})),
+            "search.evaluator 'os:sep' must be a function, got '/'",
+        ),
         (lambda: check_config(search_config(**SMALL, measure=["os:curdir"])), "measurer '.' cannot|unknown measurer"),
         (
             lambda: prepare(search_config(**SMALL, data={"source": "os:path"}).data, 32),

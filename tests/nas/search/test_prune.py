@@ -36,23 +36,24 @@ def search(tmp_path, prune, **changes):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("prune", ["asha", "bound"])
-def test_pruned_trials_are_the_worse_ones(tmp_path, prune):
-    """Both ways spare epochs, never stop the best trial, and leave every trial with an answer."""
+@pytest.mark.parametrize(("prune", "least_saved"), [("asha", 0.4), ("bound", 0.15)])
+def test_pruned_trials_are_the_worse_ones(tmp_path, prune, least_saved):
+    """Both ways spare epochs, none after half of them, never stop the best trial, and leave every trial an answer."""
     done, trials = search(tmp_path, prune)
     assert done.returncode == 0, done.stderr
     assert sorted(t["trial_id"] for t in trials) == list(range(40))
     pruned = [t for t in trials if t["status"] == "pruned"]
     finished = [t for t in trials if t["status"] == "ok"]
-    assert pruned
     assert all(len(t["curve"]) == 9 for t in finished)
-    assert all(len(t["curve"]) < 9 and t["reward"] is None for t in pruned)
+    assert all(len(t["curve"]) <= 9 / 2 and t["reward"] is None for t in pruned)
     assert all(t["error"].startswith(f"stopped after epoch {len(t['curve'])}") for t in pruned)
+    assert 1 - sum(len(t["curve"]) for t in trials) / (9 * 40) >= least_saved
 
     def slope(trial):  # the final accuracy, by which these candidates differ
         return trial["curve"][-1]["accuracy"] / len(trial["curve"])
 
     assert max(map(slope, finished)) >= max(map(slope, pruned))
+    assert all(epoch["reward"] == epoch["accuracy"] for t in trials for epoch in t["curve"])
 
 
 @pytest.mark.timeout(300)
@@ -66,3 +67,35 @@ def test_a_trial_pruned_after_the_deadline_is_answered(tmp_path):
     assert done.returncode == 0, done.stderr
     assert {t["status"] for t in trials} == {"ok", "pruned"}
     assert len(trials) == 4
+
+
+def test_a_bound_without_step_time_is_refused_at_the_start(tmp_path):
+    """An evaluator of one's own says what it gives: one that does not is refused before anything runs."""
+    lacking = {"evaluator": ("learning:evaluate", "learning:evaluate_without_step_time")}
+    done, _ = search(tmp_path, "bound", **lacking)
+    assert done.returncode == 2
+    assert "search.prune bound needs s_normalised, p_normalised, w, v of every trial" in done.stderr
+    assert "evaluate_without_step_time.gives = ('s_normalised', 'p_normalised', 'w', 'v')" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.timeout(300)
+def test_what_the_judge_raises_ends_the_search_with_its_own_line(tmp_path):
+    """A fault in what we do for Ray is not Ray's failure, which would be started again twenty times."""
+    claimed = {"evaluator": ("learning:evaluate", "learning:claim_step_time")}
+    done, trials = search(tmp_path, "bound", **claimed)
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    assert "search.prune bound needs s_normalised, p_normalised, w, v of every trial" in lines[-1]
+    assert "no s_normalised is reported" in lines[-1]
+    assert "Ray failed" not in done.stderr
+    assert {t["status"] for t in trials} <= {"ok"}
+    assert len(trials) <= 2
+
+
+def test_trainings_too_short_to_save_anything_are_refused(tmp_path):
+    """Nobody is stopped after most of a training's cost, so with one epoch there is nothing to stop."""
+    done, _ = search(tmp_path, "asha", epochs=("epochs: 9", "epochs: 1"))
+    assert done.returncode == 2
+    assert "search.prune asha: no epoch of the first half of 1 is evaluated" in done.stderr

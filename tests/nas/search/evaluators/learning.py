@@ -15,6 +15,23 @@ def evaluate(architecture, seed, task, report):
     return fields | {"status": "ok"}
 
 
+evaluate.gives = ("s_normalised", "p_normalised", "w", "v")
+
+
+def evaluate_without_step_time(architecture, seed, task, report):
+    def without(fields):
+        report({name: value for name, value in fields.items() if name != "s_normalised"})
+
+    return evaluate(architecture, seed, task, without)
+
+
+def claim_step_time(architecture, seed, task, report):
+    return evaluate_without_step_time(architecture, seed, task, report)
+
+
+claim_step_time.gives = evaluate.gives
+
+
 def evaluate_past_the_deadline(architecture, seed, task, report):
     """The first epoch lasts until the search is out of time, a little longer for the poorer ones."""
     first = True

@@ -1,0 +1,126 @@
+"""Ray's side of the ledger, without a running Ray: what Ray calls never raises, and whose answer is whose."""
+
+import numpy as np
+import pytest
+
+from nas.algorithms import Proposal
+from nas.cluster.searcher import Callbacks, JudgedScheduler, LedgerSearcher
+from nas.runs.trial import Trial
+from nas.trials.task import Candidate
+from search_space.spaces import small
+
+ARCHITECTURE = small().sample(np.random.default_rng(0))
+PARTIAL = Trial(ARCHITECTURE, "pruned", curve=({"accuracy": 0.5},))
+
+
+class RayTrial:
+    trial_id = "a"
+    error_file = None
+
+
+class Ledger:
+    """Hands out three candidates; raises where it is told to."""
+
+    def __init__(self, raises=""):
+        self.raises, self.next, self.answers = raises, 0, []
+        self.done = False
+
+    def act(self, name):
+        if self.raises == name:
+            raise KeyError(f"my bug in {name}")
+
+    def next_candidate(self):
+        self.act("next_candidate")
+        self.next += 1
+        return Candidate(self.next - 1, Proposal(ARCHITECTURE, "test"), 0, 1) if self.next <= 3 else None
+
+    def finish(self, trial_id, outcome):
+        self.act("finish")
+        self.answers.append((trial_id, outcome.status, outcome.error))
+        return outcome
+
+    def died(self, trial_id, reason, *, timed_out, lost):
+        self.act("died")
+        self.answers.append((trial_id, "died", reason))
+
+    def stop(self):
+        pass
+
+
+def searcher(raises="", signalled=False, late=False):
+    ledger = Ledger(raises)
+
+    def on_event(event):
+        ledger.act(event.kind)
+
+    return ledger, LedgerSearcher(ledger, None, lambda: signalled, lambda: late, on_event)
+
+
+def run(ledger, one):
+    """What Ray calls for three trials: one finishes, one is stopped by the judge, one dies."""
+
+    def judge(number, so_far):
+        ledger.act("judge")
+        return "hopeless" if number == 1 else None
+
+    scheduler, callbacks, ray_trial = JudgedScheduler(one, judge), Callbacks(one), RayTrial()
+    for name in ("a", "b", "c"):
+        if one.suggest(name) in (None, "FINISHED"):
+            return
+        ray_trial.trial_id = name
+        one.on_trial_result(name, {"epoch": 0})
+        report = {"epoch": 1, "partial": PARTIAL}
+        decision = scheduler.on_trial_result(None, ray_trial, report)
+        one.on_trial_result(name, report)
+        if decision == scheduler.STOP:
+            one.on_trial_complete(name, report)
+        elif name == "c":
+            callbacks.on_trial_error(1, [], ray_trial)
+            one.on_trial_complete(name, error=True)
+        else:
+            one.on_trial_complete(name, {**report, "answer": Trial(ARCHITECTURE, "ok")})
+
+
+def test_every_trial_is_answered_as_it_ended():
+    """One that finished, one that was stopped, with the reason, and one whose process died."""
+    ledger, one = searcher()
+    run(ledger, one)
+    assert one.fault is None
+    assert ledger.answers == [(0, "ok", None), (1, "pruned", "hopeless"), (2, "died", "its process died")]
+    assert not one.live
+
+
+@pytest.mark.parametrize("where", ["next_candidate", "finish", "died", "judge", "started", "epoch", "finished"])
+def test_an_error_of_ours_never_reaches_ray(where):
+    """It is kept as the search's fault; nothing is started after it, and what runs is let go."""
+    ledger, one = searcher(where)
+    run(ledger, one)
+    assert repr(one.fault) == repr(KeyError(f"my bug in {where}"))
+    one.suggest("d")
+    assert not one.live
+    assert one.suggest("e") == "FINISHED"
+
+
+def test_a_report_that_cannot_be_read_is_the_searchs_fault_and_the_trial_ends(tmp_path):
+    """The file in which Ray says why a process died may be unreadable: the trial died all the same."""
+    ledger, one = searcher()
+    one.suggest("a")
+    ray_trial = RayTrial()
+    ray_trial.error_file = str(tmp_path)  # a folder
+    Callbacks(one).on_trial_error(1, [], ray_trial)
+    assert isinstance(one.fault, OSError)
+    assert ledger.answers == [(0, "died", "its process died")]
+
+
+@pytest.mark.parametrize("ends", ["signalled", "late"])
+def test_what_ends_with_the_search_is_no_answer_but_what_the_judge_stopped_is(ends):
+    """Ray ends trials at a signal, with what they last reported; the judge's are answered, late or not."""
+    ledger, one = searcher()
+    one.suggest("a")
+    one.suggest("b")
+    setattr(one, ends, lambda: True)
+    one.on_trial_complete("a", {"epoch": 1, "partial": PARTIAL})
+    assert ledger.answers == []
+    one.reasons["b"] = "hopeless"
+    one.on_trial_complete("b", {"epoch": 1, "partial": PARTIAL})
+    assert ledger.answers == [(1, "pruned", "hopeless")]
