@@ -171,7 +171,11 @@ def is_locked(folder: Path) -> bool:
 @contextlib.contextmanager
 def noise_to(path: Path) -> Iterator[None]:
     """Send what Ray prints in this process to a file: the terminal belongs to the command."""
-    with path.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    with (
+        path.open("a", encoding="utf-8", errors="backslashreplace") as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
         yield
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from nas.analysis import best, hypervolume_over_time, load, load_epochs, load_trials, pareto, rescore, save
+from nas.cli import main
 from rewards.pareto import hypervolume
 from search_space.architecture import Architecture
 
@@ -118,6 +119,30 @@ def test_rewards_are_computed_anew_without_training(run):
     assert (again["w"] == -0.14).all()
     with pytest.raises(ValueError, match="unknown setting 'x' of reward weighted_product; known: w, v"):
         rescore(frame, "weighted_product", {"x": 1.0})
+
+
+def test_a_trial_that_cannot_be_scored_anew_stops_no_other(run, caplog, capsys):
+    """It has no reward and says why; a reward that can score none is refused."""
+    log = run / "trials.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines[1]["s_normalised"], lines[2]["p_normalised"], lines[4]["params"] = None, 0.0, "many"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    again = rescore(load(run), "weighted_product", {"w": -0.14})
+    assert again["reward"].notna().sum() == 8
+    assert "needs step_time, which was not measured" in again["error"][1]
+    assert "params must be positive" in again["error"][2]
+    assert main(["best", str(run), "--w", "-0.14"]) == 0
+    shown = capsys.readouterr().out
+    assert "winner: trial" in shown
+    assert caplog.text.count("2 of 10 trials cannot be scored: ") == 1
+    assert "params 'many' is no number" in caplog.text
+    for args in (["status"], ["trials"], ["pareto"], ["report"]):
+        assert main([*args, str(run)]) == 0
+    for line in lines:
+        line["s_normalised"] = None
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(ValueError, match="reward weighted_product needs step_time, which was not measured"):
+        rescore(load(run), "weighted_product", {"w": -0.14})
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])
