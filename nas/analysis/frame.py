@@ -236,6 +236,8 @@ def _load_one(run: Path) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame(columns=_FIELDS).astype(dict.fromkeys((*OBJECTIVES, "reward", "reward_se"), "float64"))
     frame = _numbers_alone(pd.DataFrame(rows), log)
+    lacking = [name for name in _FIELDS if name not in frame.columns]  # columns that are younger than the log
+    frame = frame.reindex(columns=[*frame.columns, *lacking])
     numeric = [name for name in frame.columns if frame[name].map(lambda v: v is None or _is_number(v)).all()]
     frame = frame.astype({name: "float64" for name in numeric if frame[name].isna().any()})
     return with_errors(frame, config, (record.get("curve") for record in lines))
@@ -245,6 +247,8 @@ def _row(record: dict[str, Any], space: SearchSpace | None) -> dict[str, Any]:
     architecture = Architecture.from_dict(record["architecture"])
     row = {key: value for key, value in record.items() if key not in _NOT_A_COLUMN} | (record.get("metrics") or {})
     row["architecture"] = architecture.to_json()
+    if "arch_id" not in row:
+        row["arch_id"] = architecture.arch_id
     row["parents"] = " ".join(record.get("parents") or ())
     row["proposal"] = json.dumps(record.get("proposal") or {})
     if isinstance(error := record.get("error"), str) and not error.isprintable():

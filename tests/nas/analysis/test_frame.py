@@ -166,7 +166,29 @@ def test_endings_that_are_not_known_are_named(run, tmp_path):
 
 
 def test_the_log_reads_with_pandas_alone(run):
-    """Nobody needs this toolkit to read a log: it is JSON lines."""
-    frame = pd.read_json(run / "trials.jsonl", lines=True)
+    """Nobody needs this toolkit to read a log: it is JSON lines. Ids stay what they are, also those like numbers."""
+    log = run / "trials.jsonl"
+    ids = {"run_id": "12e45678", "data_fingerprint": "123456"}
+    lines = [json.loads(line) | ids for line in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    frame = pd.read_json(log, lines=True, dtype=False)
     assert len(frame) == 12
-    assert json.loads((run / "trials.jsonl").read_text().splitlines()[0])["schema_version"] == 1
+    for each in (frame, load(run)):
+        assert set(each["run_id"]) == {"12e45678"}
+        assert set(each["data_fingerprint"]) == {"123456"}
+        assert each["accuracy"].dtype == "float64"
+    assert json.loads(log.read_text().splitlines()[0])["schema_version"] == 1
+
+
+def test_a_log_without_younger_columns_is_read(run, capsys):
+    """Of a version that wrote a handful of columns: what is not there is not known."""
+    log = run / "trials.jsonl"
+    kept = ("run_id", "trial_id", "architecture", "status", "accuracy", "reward", "params")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps({name: line[name] for name in kept}) + "\n" for line in lines))
+    frame = load(run)
+    assert set(frame.columns) >= {"arch_id", "s_normalised", "device_name"}
+    assert frame["s_normalised"].isna().all()
+    for command in (["status"], ["trials"], ["best"], ["pareto", "--columns", "accuracy,params"], ["report"]):
+        assert main([*command, str(run)]) == 0, capsys.readouterr().err
+    assert len(load_trials(run)) == 12
