@@ -59,9 +59,10 @@ class Run:
     @property
     def best_trial(self) -> Trial:
         """The scored trial of highest reward. Raises ValueError if none is scored yet."""
-        best = ranking.best(self.trials)
+        trials = self.trials
+        best = ranking.best(trials)
         if best is None:
-            raise ValueError(f"{self.folder} has no finished trial yet")
+            raise ValueError(f"{self.folder}: {ranking.why_none(trials)}")
         return best
 
     @property

@@ -37,7 +37,8 @@ def test_when_every_trial_fails_the_error_is_shown_and_the_status_is_not_0(tmp_p
     assert done.returncode == 1, done.stderr
     assert "failed: ValueError: no such column: acc" in done.stderr
     assert done.stderr.count("no such column") == 3
-    assert "no trial was scored: failed 5; the last error: ValueError: no such column: acc" in done.stdout
+    assert "none of 5 trials was scored: failed 5; the last errors: trial " in done.stdout
+    assert "ValueError: no such column: acc" in done.stdout
 
 
 @pytest.mark.timeout(300)
