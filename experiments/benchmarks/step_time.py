@@ -6,19 +6,20 @@ error at most 2 % idle and 3 % loaded with at most 30 pairs, Kendall's tau at le
 95 % that hold the truth in at least 90 % of the measurements, at no more than 1.5 times the time of pairs in one block.
 
 The truth is measured apart from the method that is judged: all networks take turns in random order, the reference
-thrice, each with a few steps in a row of which the fastest counts, for many rounds, half of them before and half after
-everything else; every few rounds everything is built and allocated anew. It is that of the same condition, for what
-competes for caches and memory moves the ratios themselves; that of `together` is that of `idle`, whose place the lock
-promises. Plain timing is 30 steps of a network in a row after 3 to warm up, in wall time; as it knows no unit of its
-own, its mean error is taken off first. `one block` is ours without building anew, with the interval that the pairs'
-own scatter gives.
+thrice, each with a turn as long as ours, of which the fastest step counts, for many rounds, half of them before and
+half after everything else; every few rounds everything is built and allocated anew. It is that of the same condition,
+for what competes for caches and memory moves the ratios themselves; that of `together` is that of `idle`, whose place
+the lock promises. Plain timing is 30 steps of a network in a row after 3 to warm up, in wall time; as it knows no unit
+of its own, its mean error is taken off first. `one block` is ours without building anew, with the interval that the
+pairs' own scatter gives.
 
-    python -m experiments.benchmarks.step_time --device cpu --out experiments/results     # three quarters of an hour
+    python -m experiments.benchmarks.step_time --device cpu --out experiments/results     # an hour and a half
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import multiprocessing
 import os
@@ -131,7 +132,7 @@ def long_reference(
             for step in steps:
                 block_s(step, batch, clock, 2)
         for turn in rng.permutation(len(turns)):
-            row[turn] = math.log(min(block_s(steps[turns[turn]], batch, clock, 4)[1:]))
+            row[turn] = math.log(min(block_s(steps[turns[turn]], batch, clock, TIMING.turn)))
     return logs[:, : len(networks) - 1] - logs[:, len(networks) - 1 :].mean(axis=1, keepdims=True)
 
 
@@ -240,50 +241,76 @@ def one_pass(
 # ---- all of it
 
 
+def measure(
+    condition: str, architectures: list[Architecture], reference: Architecture, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Measure one condition: the truth's first half, every network with every method, the truth's second half."""
+    device = resolve_device(arguments.device)
+    chosen, networks = SETS[device.type], [*architectures, reference]
+    began, load = datetime.now(UTC), os.getloadavg()
+    with others(condition, architectures, chosen, device):
+        own_truth = condition != "together" or "idle" not in arguments.conditions
+        halves = [long_reference(networks, chosen, device, arguments.rounds, 0)] if own_truth else []
+        passes = [one_pass(architectures, reference, chosen, device, seed) for seed in range(arguments.repeats)]
+        halves += [long_reference(networks, chosen, device, arguments.rounds, 1)] if own_truth else []
+    return {
+        "date": began.isoformat(timespec="seconds"),
+        "load_average_at_start": load,
+        "truth": np.concatenate(halves).tolist() if own_truth else None,  # (rounds, networks), logarithms
+        "passes": passes,
+    }
+
+
+def measured(arguments: argparse.Namespace, architectures: list[Architecture], reference: Architecture) -> Any:
+    """Give every condition's measurements, those that an earlier start has kept among them."""
+    kept: dict[str, Any] = {}
+    if arguments.keep and arguments.keep.exists():
+        kept = json.loads(arguments.keep.read_text())
+    for condition in arguments.conditions:
+        if condition not in kept:
+            kept[condition] = measure(condition, architectures, reference, arguments)
+            print(f"{condition}: done", flush=True)
+            if arguments.keep:
+                arguments.keep.write_text(json.dumps(kept))
+    return {condition: kept[condition] for condition in arguments.conditions}
+
+
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     device = resolve_device(arguments.device)
     limit_threads(1)
     set_up(device)
     chosen = SETS[device.type]
     architectures, reference = candidates(chosen, arguments.networks)
-    networks = [*architectures, reference]
-    began, load = datetime.now(UTC), os.getloadavg()
-    truths: dict[str, np.ndarray] = {}  # (rounds, networks) of each condition, first half before, second half after
-    passes: dict[str, list[list[dict[str, Any]]]] = {}
-    for condition in arguments.conditions:
-        with others(condition, architectures, chosen, device):
-            own_truth = condition != "together" or "idle" not in arguments.conditions
-            halves = [long_reference(networks, chosen, device, arguments.rounds, 0)] if own_truth else []
-            passes[condition] = [
-                one_pass(architectures, reference, chosen, device, seed) for seed in range(arguments.repeats)
-            ]
-            halves += [long_reference(networks, chosen, device, arguments.rounds, 1)] if own_truth else []
-        truths[condition] = np.concatenate(halves) if own_truth else truths["idle"]
-        print(f"{condition}: done after {(datetime.now(UTC) - began).total_seconds():.0f} s", flush=True)
+    conditions = measured(arguments, architectures, reference)
+    logs = {name: np.array(each["truth"] or conditions["idle"]["truth"]) for name, each in conditions.items()}
+    true = {name: np.array([pseudo_median(list(column), 0.95)[0] for column in one.T]) for name, one in logs.items()}
     costs = [count(each, chosen.image_size, CLASSES) for each in architectures]
-    true = {
-        name: np.array([pseudo_median(list(column), 0.95)[0] for column in logs.T]) for name, logs in truths.items()
-    }
     first = true[arguments.conditions[0]]
     return {
-        "date": began.isoformat(timespec="seconds"),
+        "date": min(each["date"] for each in conditions.values()),
         "device": device_name(device),
         "torch": torch.__version__,
         "cpus": os.cpu_count(),
-        "load_average_at_start": load,
         "set": asdict(chosen),
         "networks": [
             {"arch_id": each.arch_id, "macs": cost.macs, "params": cost.params}
-            | {"true_ratio": {name: math.exp(logs[i]) for name, logs in true.items()}}
+            | {"true_ratio": {name: math.exp(one[i]) for name, one in true.items()}}
             for i, (each, cost) in enumerate(zip(architectures, costs, strict=True))
         ],
-        "truth_halves_rms_difference": {name: halves_differ(logs) for name, logs in truths.items()},
         "tau_of_macs": kendall_tau([cost.macs for cost in costs], first),
         "tau_of_params": kendall_tau([cost.params for cost in costs], first),
-        "rounds": 2 * arguments.rounds,
-        "repeats": arguments.repeats,
-        "conditions": {condition: judged(passes[condition], true[condition]) for condition in passes},
-        "measurements": passes,
+        "conditions": {
+            name: {
+                "date": each["date"],
+                "load_average_at_start": each["load_average_at_start"][0],
+                "repeats": len(each["passes"]),
+                "rounds": len(logs[name]),
+                "halves_differ": halves_differ(logs[name]),
+                "methods": judged(each["passes"], true[name]),
+            }
+            for name, each in conditions.items()
+        },
+        "measurements": {name: each["passes"] for name, each in conditions.items()},
     }
 
 
@@ -299,6 +326,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=6, help="measurements of each network in each condition")
     parser.add_argument("--rounds", type=int, default=120, help="rounds of each half of the long reference measurement")
     parser.add_argument("--conditions", nargs="+", default=list(GOALS), choices=list(GOALS))
+    parser.add_argument("--keep", type=Path, help="file of measured conditions: those in it are not measured again")
     parser.add_argument("--out", type=Path, help="folder for the results; default: print only")
     arguments = parser.parse_args()
     result = run(arguments)

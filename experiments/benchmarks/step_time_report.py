@@ -55,25 +55,32 @@ def markdown(result: dict[str, Any]) -> str:
     """Write the result as a page."""
     chosen, nets = result["set"], result["networks"]
     ratios = [next(iter(network["true_ratio"].values())) for network in nets]
-    halves = ", ".join(f"{value:.1%} ({name})" for name, value in result["truth_halves_rms_difference"].items())
     lines = [
         f"# Step time on {result['device']}, {result['date'][:10]}",
         "",
         f"`python -m experiments.benchmarks.step_time`, torch {result['torch']}, {result['cpus']} CPUs, one thread;",
-        f"load average before the start {result['load_average_at_start'][0]:.1f}. {len(nets)} networks of the space",
-        f"`{chosen['space']}` at {chosen['image_size']} px, batch {chosen['batch_size']}, each timed "
-        f"{result['repeats']} times in each condition.",
+        f"{len(nets)} networks of the space `{chosen['space']}` at {chosen['image_size']} px, batch "
+        f"{chosen['batch_size']}.",
         "The head of the script says what the conditions, the methods and the truth are.",
         "",
-        f"True ratios: {min(ratios):.2f} to {max(ratios):.2f}; the two halves of the truth ({result['rounds']} rounds) "
-        f"differ by {halves} rms.",
-        f"MACs order the networks at tau {result['tau_of_macs']:.2f}, parameters at {result['tau_of_params']:.2f}.",
+        f"True ratios: {min(ratios):.2f} to {max(ratios):.2f}. MACs order the networks at tau "
+        f"{result['tau_of_macs']:.2f}, parameters at {result['tau_of_params']:.2f}.",
+        "",
+        "| condition | load average before | times each | rounds of the truth | its halves differ, rms |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {name} | {each['load_average_at_start']:.1f} | {each['repeats']} | {each['rounds']} "
+            f"| {each['halves_differ']:.1%} |"
+            for name, each in result["conditions"].items()
+        ),
         "",
         "| condition | method | rms error | largest | mean | Kendall tau | goal |",
         "|---|---|---|---|---|---|---|",
     ]
     rows = [
-        (condition, method, row) for condition, table in result["conditions"].items() for method, row in table.items()
+        (condition, method, row)
+        for condition, each in result["conditions"].items()
+        for method, row in each["methods"].items()
     ]
     for condition, method, row in rows:
         rms, tau = GOALS[condition]

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 EAGER = "eager"  # timed without CUDA graphs, for those of candidate and reference do not fit side by side
 PART_STEPS = 5  # steps whose parts are timed
-BLOCK_WARM_UP = 1  # steps of each network before a block is timed, besides those that come before a capture
+BLOCK_WARM_UP = 2  # steps of each network before a block is timed, besides those that come before a capture
 
 Batch = tuple[Tensor, Tensor]  # images (N, C, H, W), labels (N,)
 Clock = Callable[[], float]  # seconds

@@ -113,6 +113,14 @@ def _own_files(settings: DataSettings) -> tuple[dict[str, list[str]] | None, lis
         return None, []
     found = {str(split): list(map(str, files)) for split, files in (_builder(settings).config.data_files or {}).items()}
     below = {file: os.path.relpath(file, folder.absolute()) for files in found.values() for file in files}
+    for split, files in found.items():  # the reader knows `train`, not `Train`, and puts what it knows not into one
+        tops = sorted({Path(below[file]).parts[0] for file in files if len(Path(below[file]).parts) > 1})
+        train, held_out = ([top for top in tops if kind(top)] for kind in (is_train, is_held_out))
+        if train and held_out and len(train) + len(held_out) == len(tops):
+            raise ValueError(
+                f"{settings.path}: the folders {some(tops)} would all be its split {split!r}; take source folder, one "
+                "as path, one as test_path"
+            )
     left = [file for file, place in below.items() if any(map(is_leftover, Path(place).parts))]
     own = {split: [file for file in files if file not in left] for split, files in found.items()}
     return {split: files for split, files in own.items() if files} if left else None, left

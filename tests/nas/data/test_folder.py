@@ -91,7 +91,9 @@ def test_leftovers_are_counted(put: Callable[..., Path], prepared: Callable[...,
     ]
 
 
-@pytest.mark.parametrize("name", ["cat", "1.png", "train", "tmp", "_background_", "a.b", "partial", "recycled", "notes"])
+@pytest.mark.parametrize(
+    "name", ["cat", "1.png", "train", "tmp", "_background_", "a.b", "partial", "recycled", "notes"]
+)
 def test_what_is_no_leftover(name: str) -> None:
     """Names that a class or an image may have are left alone."""
     assert not is_leftover(name)

@@ -141,6 +141,20 @@ def test_hugging_face_data_set(tmp_path: Path, images: list[Image.Image], monkey
     assert np.array_equal(load_split(prepare(settings, 8), "train").images[0], np.asarray(images[-1]))
 
 
+def test_splits_that_the_hubs_reader_does_not_know_are_not_one(
+    tmp_path: Path, images: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders `Train` and `Test`, which the reader would lay together as its split train, are refused by name."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hub"))
+    for number, image in enumerate(images):
+        place = tmp_path / "animals" / ("Test" if number % 3 == 0 else "Train") / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        image.save(place / f"{number}.png")
+    settings = DataSettings("hf", str(tmp_path / "animals"), test_split="", minival=2, cache_dir=str(tmp_path / "c"))
+    with pytest.raises(ValueError, match=r"the folders Test, Train would all be its split 'train'; take source folder"):
+        prepare(settings, 8)
+
+
 @pytest.mark.parametrize("leftover", ["@eaDir/train-0.parquet", "data/train-0 (conflicted copy).parquet"])
 def test_a_folder_of_the_hubs_kind_takes_no_leftovers(
     tmp_path: Path, images: list[Image.Image], monkeypatch: pytest.MonkeyPatch, leftover: str
