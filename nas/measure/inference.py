@@ -24,9 +24,9 @@ from nas.measure.clock import choose_clock
 from nas.measure.disturbances import watch
 from nas.measure.pairs import Pairs, Timers, take_pairs
 from nas.measure.settings import StepTimeSettings
-from nas.measure.step_time import StepOutOfMemory, make_batch
+from nas.measure.step_time import StepOutOfMemory, make_batch, out_of_memory_named
 from nas.measure.subject import Subject
-from nas.training.device import device_name, give_back_memory, is_out_of_memory, set_up
+from nas.training.device import device_name, give_back_memory, set_up
 from nas.training.settings import ExecutionSettings
 from nas.training.step import autocast_dtype, memory_format_name, precision_name
 
@@ -123,7 +123,7 @@ def inference_time(
 
         def pairs(n: int) -> Pairs:
             block = partial(_block, networks, (n, *shape), execution, device, settings.warmup, clock)
-            with _out_of_memory_named(n):
+            with out_of_memory_named(f"forward pass of {n}"):
                 return take_pairs(block, settings, disturbed)
 
         one = pairs(1)
@@ -186,13 +186,3 @@ def _block(
         mine()
         theirs()
     yield partial(seconds_of, mine, device, clock), partial(seconds_of, theirs, device, clock)
-
-
-@contextmanager
-def _out_of_memory_named(batch_size: int) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise StepOutOfMemory(f"no forward pass of {batch_size} fits: {str(error).splitlines()[0]}") from None

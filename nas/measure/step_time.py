@@ -117,7 +117,7 @@ def step_time(
     # that a CPU computes with them slowly.
     train_settings = replace(train_settings, learning_rate=1e-9, schedule="constant")
     bench = _Bench(candidate, reference, train_settings, shape, their_shape, num_classes, device, clock or chosen_clock)
-    with alone(device, settings), _out_of_memory_named("the candidate beside the reference network"):
+    with alone(device, settings), out_of_memory_named("training step of the candidate beside the reference network"):
         seen = _look(bench, execution, settings.warmup)
         pairs, seen = _take(bench, seen, settings, disturbed or watch(device))
     give_back_memory(device)  # captured graphs keep theirs from everyone else
@@ -180,12 +180,12 @@ def _look(bench: _Bench, execution: ExecutionSettings, warmup: int) -> _Seen:
 
 def _warmed_up(bench: _Bench, execution: ExecutionSettings, warmup: int) -> _Seen:
     batch, their_batch = bench.batches(execution)
-    with _out_of_memory_named("the candidate"):
+    with out_of_memory_named("training step of the candidate"):
         mine = bench.step(bench.candidate, execution)
         for _ in range(warmup):  # any of them may find that a smaller micro-batch is needed
             mine(*batch)
         parts, peak = _look_inside(mine, batch, bench.clock)  # eager steps, while nothing is captured yet
-    with _out_of_memory_named("the reference network"):
+    with out_of_memory_named("training step of the reference network"):
         theirs = bench.step(bench.reference, execution)
         for _ in range(warmup):
             theirs(*their_batch)
@@ -262,13 +262,14 @@ def _look_inside(step: TrainingStep, batch: Batch, clock: Clock) -> tuple[tuple[
 
 
 @contextmanager
-def _out_of_memory_named(what: str) -> Iterator[None]:
+def out_of_memory_named(what: str) -> Iterator[None]:
+    """Turn memory that runs out within the block into a StepOutOfMemory of one line: no `what` fits."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise StepOutOfMemory(f"no training step of {what} fits: {str(error).splitlines()[0]}") from None
+        raise StepOutOfMemory(f"no {what} fits: {str(error).splitlines()[0]}") from None
 
 
 def make_batch(shape: tuple[int, ...], num_classes: int, execution: ExecutionSettings, device: torch.device) -> Batch:
