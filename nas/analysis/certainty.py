@@ -15,6 +15,7 @@ from nas.measure.settings import StepTimeSettings
 from nas.runs.ranking import counts
 from nas.runs.text import short
 from nas.runs.trial import is_metric
+from nas.training.settings import TrainSettings
 from nas.trials.scoring import score_error
 from rewards.uncertainty import CONFIDENCE, accuracy_error, critical, images_needed, told_apart
 
@@ -80,7 +81,8 @@ def _minival_of_earlier(config: Mapping[str, Any], accuracies: Iterable[float], 
     their number, or a part of it, with which errors come out too large rather than too small.
     """
     search, training, data = (config.get(part) or {} for part in ("search", "training", "data"))
-    if not str(search.get("evaluator", "nas.")).startswith("nas.") or training.get("objective") not in (None, _TOP_1):
+    usual = training.get("objective") in (None, TrainSettings.objective)
+    if not (usual and str(search.get("evaluator", "nas.")).startswith("nas.")):
         return None  # who knows what it calls accuracy
     if (held := data.get("minival", 0)) >= 1:
         return int(held)
@@ -90,9 +92,6 @@ def _minival_of_earlier(config: Mapping[str, Any], accuracies: Iterable[float], 
     images = math.lcm(*(share.denominator for share in shares))
     exact = all(float(share) == each for share, each in zip(shares, found, strict=True))
     return images if exact and len(found) >= 3 and images <= _LARGEST else None
-
-
-_TOP_1 = "classification"
 
 
 # ---- architectures beside each other

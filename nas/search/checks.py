@@ -15,7 +15,7 @@ from nas.data.prepare import Prepared
 from nas.measure import find_measurers
 from nas.search.pruning import NEEDED
 from nas.seeds import seed_of
-from nas.training.settings import check_images_at_once
+from nas.training.settings import TrainSettings, check_images_at_once
 from nas.trials.answer import find_evaluator
 from rewards import find_reward
 from rewards.measurement import Measurement
@@ -44,7 +44,9 @@ def check_config(config: Config) -> None:
 
 def _check_reward(config: Config) -> None:
     """Refuse a reward of a number that nothing here measures: it would fail every trial."""
-    adds = config.measure or config.training.objective != "classification" or config.search.evaluator != EVALUATOR
+    adds = (
+        config.measure or config.training.objective != TrainSettings.objective or config.search.evaluator != EVALUATOR
+    )
     known = {field.name for field in fields(Measurement)}
     unknown = [name for name in reads(find_reward(config.reward.name)) if name not in known]
     if unknown and not adds:

@@ -32,8 +32,7 @@ from nas.search.warm_start import check_warm_start, earlier_trials, recall, reme
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, SearchInfo
 from nas.trackers.display import Display
-
-CLASSIFICATION = "classification"  # the objective that is not a plug-in's
+from nas.training.settings import TrainSettings
 
 
 def run_search(
@@ -88,7 +87,7 @@ def run_search(
 
 def _check_here(config: Config) -> None:
     """Check what needs torch, which the driver of a search waits for only where it must: it takes two seconds."""
-    if config.training.objective != CLASSIFICATION or ":" in config.training.optimizer:
+    if config.training.objective != TrainSettings.objective or ":" in config.training.optimizer:
         from nas.training.objective import make_objective, metric_names
         from nas.training.step import check_imports
 

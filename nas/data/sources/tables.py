@@ -87,13 +87,13 @@ def _read(settings: DataSettings, scratch: Path) -> Source:
     hub = settings.source == "hf"
     column = settings.label_column
     train_name, test_name = (settings.train_split, settings.test_split) if hub else (settings.path, settings.test_path)
-    train = _open_table(settings, train_name, scratch)
-    test = _open_table(settings, test_name, scratch) if test_name else None
+    own, left = _own_files(settings)
+    train = _open_table(settings, train_name, own, scratch)
+    test = _open_table(settings, test_name, own, scratch) if test_name else None
     names = _class_names(train, test, column)
     train_labels = _labels(train, column, names, train_name)
     num_classes = len(names) if names else _count_classes(train_labels, column)
     train_images = _rows(train, train_labels, settings.image_column, train_name)
-    _, left = _own_files(settings)
     left_out = (f"{len(left)} files that tools left: {some([Path(file).name for file in left])}",) if left else ()
     if test is None:
         return Source(num_classes, names, train_images, None, left_out)
@@ -126,7 +126,7 @@ def _own_files(settings: DataSettings) -> tuple[dict[str, list[str]] | None, lis
     return {split: files for split, files in own.items() if files} if left else None, left
 
 
-def _open_table(settings: DataSettings, part: str, scratch: Path) -> Any:
+def _open_table(settings: DataSettings, part: str, own: dict[str, list[str]] | None, scratch: Path) -> Any:
     import datasets
 
     try:
@@ -134,7 +134,6 @@ def _open_table(settings: DataSettings, part: str, scratch: Path) -> Any:
             known = datasets.get_dataset_split_names(settings.path)
             if part not in known:
                 raise ValueError(f"it has no split {part!r}, but: {', '.join(known)}")
-            own, _ = _own_files(settings)
             table = datasets.load_dataset(settings.path, split=part, **({"data_files": own} if own else {}))
         else:
             files = [str(file) for file in _parquet_files(part)]
