@@ -53,7 +53,7 @@ class Lines:
     """A line when something worth it happened, but for every half minute at most, and one at the end."""
 
     def __init__(self, console: Console) -> None:
-        self.console, self.last_line = console, 0.0
+        self.console, self.last_line, self.said = console, 0.0, ""
         self.look: Look | None = None
 
     def say(self, text: str) -> None:
@@ -67,13 +67,13 @@ class Lines:
     def show(self, *, worth_a_line: bool) -> None:
         """Print how far it is, if that is worth a line and it is time for one."""
         if self.look is not None and worth_a_line and time.monotonic() - self.last_line > _PIPE_INTERVAL_S:
-            self.last_line = time.monotonic()
-            self.say(self.look()[1])
+            self.last_line, self.said = time.monotonic(), self.look()[1]
+            self.say(self.said)
 
     def stop(self, *, worth_a_line: bool) -> None:
-        """Print how far it came; again is harmless."""
-        if self.look is not None and worth_a_line:
-            self.say(self.look()[1])
+        """Print how far it came, unless that was the last line; again is harmless."""
+        if self.look is not None and worth_a_line and (line := self.look()[1]) != self.said:
+            self.say(line)
         self.look = None
 
 

@@ -39,6 +39,17 @@ def test_a_search_in_a_pipe_says_where_it_is_and_what_failed_first(search):
     assert len(lines) == 4, "one line of progress within half a minute"
 
 
+def test_the_end_is_said_once():
+    """When the last trial is due a line of its own, the end does not say the same again."""
+    file = io.StringIO()
+    lines = Lines(Console(file=file, width=80))
+    lines.start(16, lambda: (16, "16/16 ok 16"))
+    lines.last_line = -float("inf")  # the last line was long ago
+    lines.show(worth_a_line=True)
+    lines.stop(worth_a_line=True)
+    assert file.getvalue().splitlines() == ["16/16 ok 16"]
+
+
 def test_a_search_that_goes_on_says_what_was_done_before(search):
     """Trials of before count as done, their failures are not told again."""
     display, file = piped()
