@@ -118,9 +118,9 @@ class Machine:
         own = (f"--node-ip-address={self.address}", "--object-store-memory=80000000", "--disable-usage-stats")
         self.run(str(Path(sys.executable).with_name("ray")), "start", *arguments, *own, timeout=120)
 
-    def stop_ray(self) -> None:
-        """End Ray's daemons and workers here at once, without a word to the cluster."""
-        for pid in self.holderes("ray::", "/ray/", "default_worker"):
+    def stop_ray(self, *parts: str) -> None:
+        """End Ray's daemons and workers here at once, or only what has one of some texts in its command line."""
+        for pid in self.processes(*(parts or ("ray::", "/ray/"))):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
