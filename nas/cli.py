@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -32,6 +33,8 @@ COMMANDS = (search, read, replay, scale, profile, train, export, space, data)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; give its exit status: 0, 2 for what the user can fix, 128 + n for a signal n."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error does: any path and message can be printed
+        sys.stdout.reconfigure(errors="backslashreplace")
     parsed = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
     try:

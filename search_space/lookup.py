@@ -57,6 +57,31 @@ def with_hint(word: str, known: Iterable[str]) -> str:
 
 def describe(error: BaseException) -> str:
     """Put an error into one line: its message, after its kind where the message alone would not say it."""
-    message = " ".join(str(error).split())
+    message = one_line(message_of(error))
     plain = isinstance(error, ValueError | ImportError | AttributeError)
     return message if plain and message else f"{type(error).__name__}: {message}".rstrip(": ")
+
+
+def message_of(error: BaseException) -> str:
+    """Give the message of an error of anybody's; an error that cannot say it has none."""
+    try:
+        return str(error)
+    except Exception as failed:
+        return f"(its message cannot be had: {type(failed).__name__})"
+
+
+def one_line(text: str, most: int = 1000) -> str:
+    r"""Put any text into one line that every log, table and terminal takes.
+
+    What is not to be printed, such as control characters and surrogates (of file names that are no UTF-8), is escaped.
+
+    >>> one_line("line\none\x1b[2J, caf\udce9")
+    'line one\\x1b[2J, caf\\udce9'
+
+    Args:
+        most: characters that are kept of it.
+    """
+    line = " ".join(text[: 4 * most].split())
+    line = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
+    whole = len(line) <= most and len(text) <= 4 * most
+    return line if whole else f"{line[:most]}... ({len(text):,} characters)"

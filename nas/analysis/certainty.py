@@ -133,8 +133,8 @@ def estimates(frame: pd.DataFrame) -> pd.DataFrame:
 
 def with_told_apart(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Mark rows of a table: whether each trial's architecture is told apart from the best of the whole table."""
-    if not {"arch_id", "reward", "status"} <= set(frame.columns):
-        return rows  # a table of one's own
+    if rows.empty or not {"arch_id", "reward", "status"} <= set(frame.columns):
+        return rows  # nothing to be told apart, or a table of one's own
     known = estimates(frame).set_index("arch_id")["told_apart"]
     return rows.assign(told_apart=pd.Series([known.get(each) for each in rows["arch_id"]], rows.index, dtype=object))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -18,12 +19,16 @@ from nas.measure.settings import StepTimeSettings
 from nas.runs.columns import objective
 from nas.runs.folder import CONFIG, read_config, read_trials, trial_log
 from nas.runs.log import read_lines
-from nas.runs.trial import Trial, is_metric
+from nas.runs.trial import NUMBERS, Trial, is_metric
 from nas.trials.scoring import score
+from rewards import reward_settings
 from rewards.pareto import hypervolume, pareto_front
 from search_space.architecture import STAGE_FIELDS, Architecture
+from search_space.lookup import describe, one_line
 from search_space.ops import option_names
 from search_space.space import SearchSpace
+
+logger = logging.getLogger(__name__)
 
 OBJECTIVES = ("accuracy", "s_normalised", "params")  # of a Pareto front: what the paper's reward weighs
 _FIELDS = [f.name for f in fields(Trial) if f.name not in ("curve", "metrics")]  # columns of a table without rows
@@ -81,15 +86,46 @@ def rescore(
     Args:
         name, settings: of the reward.
         confidence: of the intervals of S.
-    Raises: ValueError for an unknown reward or setting, or one that needs what no trial measured.
+    Returns: the table; a trial that this reward cannot score has none, and `error` says why.
+    Raises: ValueError for an unknown reward or setting, or one that can score no trial.
     """
+    reward_settings(name, settings)  # what is wrong with these is no trial's fault
     ok = frame["status"] == "ok"
     again = frame.assign(
         reward=math.nan, reward_se=math.nan, reward_name=name, w=settings.get("w"), v=settings.get("v")
     )
-    again.loc[ok, "reward"] = [score(fields, name, settings) for fields in fields_of(frame[ok])]
+    scores = [_score(fields, name, settings) for fields in fields_of(frame[ok])]
+    again.loc[ok, "reward"] = [math.nan if isinstance(one, Exception) else one for one in scores]
+    faults = [one for one in scores if isinstance(one, Exception)]
+    if faults and len(faults) == len(scores):
+        raise ValueError(describe(faults[0])) from faults[0]
+    if faults:
+        known = again["error"].tolist() if "error" in again else [None] * len(again)
+        for row, one in zip(np.flatnonzero(ok), scores, strict=True):
+            known[row] = NOT_SCORED + describe(one) if isinstance(one, Exception) else known[row]
+        again = again.assign(error=pd.Series(known, again.index, dtype=object))
     again.loc[ok, "reward_se"] = reward_errors(again[ok], name, settings, confidence)
     return again
+
+
+NOT_SCORED = "cannot be scored: "
+
+
+def not_scored(frame: pd.DataFrame) -> str | None:
+    """Say in a line which trials of a table that was scored anew could not be; None if all could."""
+    failed = frame[(frame["status"] == "ok") & frame["error"].astype(str).str.startswith(NOT_SCORED)]
+    if failed.empty:
+        return None
+    first = failed.iloc[0]
+    return f"{len(failed)} of {(frame['status'] == 'ok').sum()} trials {first['error']} (trial {first['trial_id']})"
+
+
+def _score(fields: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> float | Exception:
+    """Score a trial; what a reward of anybody's raises is that trial's alone."""
+    try:
+        return score(fields, name, settings)
+    except Exception as error:
+        return error
 
 
 def pareto(frame: pd.DataFrame, columns: Sequence[str] = OBJECTIVES) -> pd.DataFrame:
@@ -166,7 +202,7 @@ def save(frame: pd.DataFrame, path: str | Path) -> None:
     path = Path(path)
     writers: dict[str, Callable[[], object]] = {
         ".csv": lambda: frame.to_csv(path, index=False),
-        ".parquet": lambda: frame.to_parquet(path, index=False),
+        ".parquet": lambda: path.write_bytes(frame.to_parquet(index=False)),
         ".jsonl": lambda: frame.to_json(path, orient="records", lines=True),
     }
     if path.suffix not in writers:
@@ -199,7 +235,9 @@ def _load_one(run: Path) -> pd.DataFrame:
     rows = [_row(record, space) for record in lines]
     if not rows:
         return pd.DataFrame(columns=_FIELDS).astype(dict.fromkeys((*OBJECTIVES, "reward", "reward_se"), "float64"))
-    frame = pd.DataFrame(rows)
+    frame = _numbers_alone(pd.DataFrame(rows), log)
+    lacking = [name for name in _FIELDS if name not in frame.columns]  # columns that are younger than the log
+    frame = frame.reindex(columns=[*frame.columns, *lacking])
     numeric = [name for name in frame.columns if frame[name].map(lambda v: v is None or _is_number(v)).all()]
     frame = frame.astype({name: "float64" for name in numeric if frame[name].isna().any()})
     return with_errors(frame, config, (record.get("curve") for record in lines))
@@ -209,13 +247,28 @@ def _row(record: dict[str, Any], space: SearchSpace | None) -> dict[str, Any]:
     architecture = Architecture.from_dict(record["architecture"])
     row = {key: value for key, value in record.items() if key not in _NOT_A_COLUMN} | (record.get("metrics") or {})
     row["architecture"] = architecture.to_json()
+    if "arch_id" not in row:
+        row["arch_id"] = architecture.arch_id
     row["parents"] = " ".join(record.get("parents") or ())
     row["proposal"] = json.dumps(record.get("proposal") or {})
+    if isinstance(error := record.get("error"), str) and not error.isprintable():
+        row["error"] = one_line(error)
     if space is not None:
         wanted = [(d.stage, d.field) for d in space.decisions]
     else:
         wanted = [(number, name) for number, stage in enumerate(architecture.stages) for name in stage.named()]
     return row | {f"stage{n + 1}_{name}": architecture.stages[n].named().get(name) for n, name in wanted}
+
+
+def _numbers_alone(frame: pd.DataFrame, log: Path) -> pd.DataFrame:
+    """Take what is no number in a column of numbers, which an earlier version let pass, as not known."""
+    for name in frame.columns.intersection([*NUMBERS]):
+        wrong = frame[name].notna() & ~frame[name].map(_is_number) if frame[name].dtype == object else None
+        if wrong is not None and wrong.any():
+            found = frame.loc[wrong, name].iloc[0]
+            logger.warning("%s: %s %r is no number and counts as not known", log, name, found)
+            frame[name] = frame[name].where(~wrong, None)
+    return frame
 
 
 def _is_number(value: Any) -> bool:

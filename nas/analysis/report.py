@@ -11,9 +11,10 @@ import pandas as pd
 
 from nas.analysis import plots
 from nas.analysis.certainty import confidence_of, estimates, verdict
-from nas.analysis.frame import best, load, load_epochs, metric_columns, pareto
+from nas.analysis.frame import best, load, load_epochs, load_trials, metric_columns, pareto
 from nas.runs.columns import column
 from nas.runs.folder import read_config, read_run
+from nas.runs.ranking import why_none
 from search_space.architecture import Architecture
 from search_space.block_strings import to_block_strings
 
@@ -30,12 +31,12 @@ td:first-child,th:first-child{text-align:left}img{max-width:100%}code,pre{font-s
 
 
 def report(run: str | Path) -> str:
-    """Write up a run as HTML without links to anything outside. Raises ValueError if it has no finished trial."""
+    """Write up a run as HTML without links to anything outside. Raises ValueError, saying why, if none was scored."""
     run = Path(run)
     frame, config, about = load(run), read_config(run), read_run(run)
     ranked = best(frame, 10) if len(frame) else frame
     if not len(ranked):
-        raise ValueError(f"{run} has no finished trial yet")
+        raise ValueError(f"{run}: {why_none(load_trials(run))}")
     winner = Architecture.from_json(ranked.iloc[0]["architecture"])
     front, first = pareto(frame), ranked.iloc[0]["trial_id"]
     own = dict(config["reward"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,9 @@ from search_space.architecture import Architecture
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,10 @@ class Run:
     @property
     def best_trial(self) -> Trial:
         """The scored trial of highest reward. Raises ValueError if none is scored yet."""
-        best = ranking.best(self.trials)
+        trials = self.trials
+        best = ranking.best(trials)
         if best is None:
-            raise ValueError(f"{self.folder} has no finished trial yet")
+            raise ValueError(f"{self.folder}: {ranking.why_none(trials)}")
         return best
 
     @property
@@ -89,11 +94,15 @@ class Run:
         Args:
             reward: score anew by this one; None = the run's.
             settings: of the reward, in place of the run's.
-        Raises: ValueError for an unknown reward or setting, or one that reads what was not measured.
+        Raises: ValueError for an unknown reward or setting, or one that can score no trial. Of single trials that it
+            cannot score, there is a warning.
         """
-        from nas.analysis.frame import best
+        from nas.analysis.frame import best, not_scored
 
-        return best(self._rescored(reward, settings), n)
+        frame = self._rescored(reward, settings)
+        if said := not_scored(frame):
+            logger.warning("%s", said)
+        return best(frame, n)
 
     def estimates(self, *, reward: str | None = None, settings: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Give one row an architecture, the mean of its trials with standard errors; see `nas.analysis.estimates`.
@@ -146,7 +155,7 @@ class Run:
         text = report(self.folder)
         path = Path(path) if path is not None else self.folder / "report.html"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
         return path
 
 

@@ -18,6 +18,7 @@ from nas.plugins import PluginError
 from nas.runs.trial import Trial
 from nas.trials.answer import hard_limit_s
 from nas.trials.task import Candidate
+from search_space.lookup import one_line
 
 T = TypeVar("T")
 
@@ -214,9 +215,10 @@ class Stopper(tune.Stopper):  # type: ignore[misc]
 
 def _reason(trial: Any) -> str:
     """The line of Ray's report that names the error."""
-    report = Path(trial.error_file).read_text() if trial.error_file and Path(trial.error_file).exists() else ""
+    file = Path(trial.error_file) if trial.error_file else None
+    report = file.read_text(encoding="utf-8", errors="backslashreplace") if file and file.exists() else ""
     lines = [line.strip() for line in report.splitlines() if line.strip()]
     named = [line for line in lines if line.startswith("ray.exceptions.")]
     reason = (named or lines or [_DIED])[-1].removeprefix("ray.exceptions.")
     _, _, detail = reason.partition("Worker exit detail: ")
-    return ". ".join((detail or reason).split(". ")[:2])[:300]
+    return one_line(". ".join((detail or reason).split(". ")[:2]), 300)

@@ -11,7 +11,7 @@ from typing import Any
 from ray import cloudpickle, tune
 
 from nas import plugins
-from nas.trials.answer import answer, check_task, find_evaluator, hard_limit_s, killed_after, so_far
+from nas.trials.answer import Unwanted, answer, check_task, find_evaluator, hard_limit_s, killed_after, so_far
 from search_space.architecture import Architecture
 from search_space.lookup import describe
 
@@ -56,10 +56,16 @@ def run_candidate(config: Mapping[str, Any], job: Job) -> None:
             return
 
         def report(fields: Mapping[str, Any]) -> bool:
-            epoch = len(fields["curve"])
-            if job.reports and epoch < job.epochs:  # if Ray stops the trial here, this call does not return
-                tell(fields.get("reward"), epoch=epoch, partial=so_far(architecture, fields))
+            partial = so_far(architecture, fields) if job.reports else None
+            if partial and len(partial.curve) < job.epochs:
+                try:  # if Ray stops the trial here, this call does not return, or ends this thread
+                    tell(fields.get("reward"), epoch=len(partial.curve), partial=partial)
+                except SystemExit as stopped:
+                    raise Unwanted from stopped
             return True
 
-        trial = answer(architecture, candidate["seed"], task, evaluate, report)
+        try:
+            trial = answer(architecture, candidate["seed"], task, evaluate, report)
+        except Unwanted:
+            return
     tell(trial.reward, answer=trial, done=True)

@@ -35,7 +35,7 @@ def run(a: argparse.Namespace) -> int:
         frame_size=config.augment.frame_size(config.image_size),
     )
     for heading, text in _facts(prepared, found(prepared)):
-        console().print(f"{heading:<12} {text}", soft_wrap=True, markup=False)
+        console().print(f"{heading:<12} {text}", soft_wrap=True)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nas.commands.arguments import add_format, command, count, numbers, setting
 from nas.commands.terminal import Column, console, show
 from nas.commands.trial_table import show_trials, show_winner, trial_columns
-from nas.runs.ranking import ranked
+from nas.runs.ranking import why_none
 from nas.runs.status import status as status_of
 from nas.runs.text import duration, fixed
 
@@ -159,6 +158,9 @@ def best(run: Path, *, form: str, n: int, reward: str | None, settings: Mapping[
 
     opened = Run(run)
     rows = records(opened.best(n, reward=reward, settings=settings))
+    if form == "table" and not rows and (trials := opened.trials):
+        console().print(why_none(trials), soft_wrap=True)
+        return 0
     show_trials(rows, form, winner=rows[0]["trial_id"] if rows else None)
     if form == "table" and rows:
         _show_repeated(opened, reward, settings)
@@ -213,10 +215,4 @@ def report(run: Path, out: Path | None) -> int:
 
 def show_result(run: Run) -> None:
     """Print the best of a run's trials and the winner, or why none was scored."""
-    trials = run.trials
-    if trials and not ranked(trials):
-        statuses = ", ".join(f"{status} {n}" for status, n in sorted(Counter(t.status for t in trials).items()))
-        last = next((f"; the last error: {t.error}" for t in reversed(trials) if t.error), "")
-        console().print(f"no trial was scored: {statuses}{last}", soft_wrap=True)
-        return
     best(run.folder, form="table", n=10, reward=None, settings={})

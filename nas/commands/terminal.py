@@ -52,7 +52,7 @@ def table(rows: Sequence[Row], columns: Sequence[Column], title: str | None = No
     columns = [column for column in columns if any(not _missing(row.get(column.key)) for row in rows)]
     for count in range(len(columns), 0, -1):
         laid_out = _laid_out(rows, columns[:count], title)
-        if Console(width=1000).measure(laid_out).maximum <= console().width:
+        if Console(width=1000, markup=False, emoji=False).measure(laid_out).maximum <= console().width:
             break
     if hidden := ", ".join(column.heading for column in columns[count:]):
         return Group(laid_out, f"(no room for {hidden})")
@@ -82,9 +82,12 @@ def _errors(rows: Sequence[Row], column: Column) -> list[str]:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console on standard output (or error); a pipe gets 120 columns and no colours."""
+    """A console on standard output (or error); a pipe gets 120 columns and no colours.
+
+    Text is printed as it is: paths, names and error messages are no markup.
+    """
     file = sys.stderr if stderr else sys.stdout
-    return Console(file=file, width=None if file.isatty() else 120, highlight=False)
+    return Console(file=file, width=None if file.isatty() else 120, highlight=False, markup=False, emoji=False)
 
 
 def _missing(value: Any) -> bool:

@@ -24,7 +24,7 @@ from nas.data.prepare import Prepared, prepare
 from nas.full_training.folder import Weights, check_folder, check_weights
 from nas.full_training.run import train_alone
 from nas.plugins import load as load_plugins
-from nas.runs.folder import locked
+from nas.runs.folder import locked, make
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd
 from nas.trackers.display import Display
@@ -81,7 +81,7 @@ def train(
     _check_workers(workers, resolved)
     prepared = prepare(resolved.data, largest_image_size(resolved), progress=True, frame_size=frame_size(resolved))
     _check_data(prepared, resolved, test)
-    folder.mkdir(parents=True, exist_ok=True)
+    make(folder)
     with locked(folder, "training"):
         if workers == 1 and address is None:
             return train_alone(folder, resolved, prepared, weights if test else None, listeners)

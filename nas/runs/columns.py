@@ -41,10 +41,10 @@ COLUMNS: dict[str, Column] = {
     "attempt": Column("starts of the candidate"),
     "seed": Column("of initial weights, data order and augmentation"),
     # how it was trained
-    "epochs": Column("of the training"),
-    "image_size": Column("height and width", "px", heading="px"),
-    "batch_size": Column("images per update", heading="batch"),
-    "micro_batch": Column("images per forward and backward", heading="micro batch"),
+    "epochs": Column("of the training", low=0),
+    "image_size": Column("height and width", "px", heading="px", low=1),
+    "batch_size": Column("images per update", heading="batch", low=1),
+    "micro_batch": Column("images per forward and backward", heading="micro batch", low=1),
     "precision": Column("fp32 or bf16"),
     "memory_format": Column("channels_last or contiguous"),
     # what came out
@@ -60,14 +60,16 @@ COLUMNS: dict[str, Column] = {
     "step_time_ms": Column("median training step", "ms", "less", "step ms", fixed(2), low=0),
     "step_time_p10_ms": Column("a tenth of the steps are faster", "ms", "less", "p10", fixed(2), low=0),
     "step_time_p90_ms": Column("a tenth of the steps are slower", "ms", "less", "p90", fixed(2), low=0),
-    "step_time_n": Column("pairs of steps: the candidate's and the reference's", heading="pairs"),
+    "step_time_n": Column("pairs of steps: the candidate's and the reference's", heading="pairs", low=0),
     "step_time_clock": Column("wall, or cpu: CPU time of the one thread that works"),
     "step_time_converged": Column("whether s_low to s_high is as narrow as was asked"),
     "step_time_marks": Column("what disturbed the timing, separated by blanks"),
     "forward_ms": Column("forward part of the step", "ms", "less", "forward ms", fixed(2), low=0),
     "backward_ms": Column("backward part of the step", "ms", "less", "backward ms", fixed(2), low=0),
     "update_ms": Column("update part of the step", "ms", "less", "update ms", fixed(2), low=0),
-    "reference_step_time_ms": Column("median step of the reference network", "ms", heading="ref ms", write=fixed(2)),
+    "reference_step_time_ms": Column(
+        "median step of the reference network", "ms", heading="ref ms", write=fixed(2), low=0
+    ),
     "s_normalised": Column("step time over the reference's", better="less", heading="S", write=fixed(3), low=0),
     "s_low": Column("confidence interval of S, from", better="less", heading="S from", write=fixed(3), low=0),
     "s_high": Column("confidence interval of S, to", better="less", heading="S to", write=fixed(3), low=0),
@@ -83,7 +85,9 @@ COLUMNS: dict[str, Column] = {
     "started_at": Column("ISO 8601, UTC"),
     "ended_at": Column("ISO 8601, UTC"),
     "wall_s": Column("of the whole trial", "s", "less", "wall s", fixed(1), low=0),
-    "device_s": Column("wall_s times the share of a device that the trial held", "s", "less", "device s", fixed(1)),
+    "device_s": Column(
+        "wall_s times the share of a device that the trial held", "s", "less", "device s", fixed(1), low=0
+    ),
     "host": Column("where it ran"),
     "device_name": Column("of the GPU or processor", heading="device"),
     "torch_version": Column("of the worker"),

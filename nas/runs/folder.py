@@ -18,30 +18,45 @@ from pathlib import Path
 from typing import Any
 
 from nas import plugins
-from nas.runs.log import read_lines
+from nas.runs.log import read_lines, sync_folder
 from nas.runs.trial import Trial
 from nas.seeds import FIRST_SEEDING
 from search_space import yaml_text
 
 CONFIG, RUN, TRIALS, PROPOSALS = "config.yaml", "run.json", "trials.jsonl", "proposals.jsonl"
+WARM_START = "warm_start.jsonl"  # trials of earlier runs that the algorithm was told first
 
 
-def create(folder: Path, config: Mapping[str, Any]) -> str:
+def create(folder: Path, config: Mapping[str, Any], modules: Mapping[str, str] | None = None) -> str:
     """Make a folder a run's; give the new run's id.
 
     Args:
         config: resolved, plain data.
+        modules: versions of the user's modules that it names, such as plug-ins.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    record = provenance()
-    write_whole(folder / RUN, json.dumps(record, indent=2) + "\n")
+    make(folder)
+    record = provenance() | {"modules": dict(modules or {})}
+    write_run(folder, record)
     write_config(folder, config)  # last: with it the run exists
     return str(record["run_id"])
+
+
+def make(folder: Path) -> None:
+    """Make a folder, and those that it is in, where they are not there: on disk, as what is written into it will be."""
+    if not folder.exists():
+        make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def holds_something(folder: Path) -> bool:
     """Whether there is more than nothing in a place: of hidden files, such as the lock of a start, none counts."""
     return folder.exists() and (not folder.is_dir() or any(each.name[0] != "." for each in folder.iterdir()))
+
+
+def write_run(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write where a run comes from, in place of what is there."""
+    write_whole(folder / RUN, json.dumps(record, indent=2) + "\n")
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
@@ -171,7 +186,11 @@ def is_locked(folder: Path) -> bool:
 @contextlib.contextmanager
 def noise_to(path: Path) -> Iterator[None]:
     """Send what Ray prints in this process to a file: the terminal belongs to the command."""
-    with path.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    with (
+        path.open("a", encoding="utf-8", errors="backslashreplace") as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
         yield
 
 
@@ -183,15 +202,26 @@ def git_commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+        commit = git("rev-parse", "HEAD")
+        length = next((n for n in range(12, len(commit)) if not _is_number(commit[:n])), len(commit))
+        return commit[:length] + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def _is_number(text: str) -> bool:
+    """Whether who reads a table may take it for one, such as 123456789012 or 12e456789012."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def provenance() -> dict[str, Any]:
     """Say what runs here and now: a new run id, time, command, host, versions, commit."""
     return {
-        "run_id": uuid.uuid4().hex[:8],
+        "run_id": f"r{uuid.uuid4().hex[:8]}",  # a letter first: pandas would read 12e45678 as a number, infinity
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "host": socket.gethostname(),
@@ -211,8 +241,9 @@ def _version(name: str) -> str | None:
 def write_whole(path: Path, text: str) -> None:
     """Write a whole file or nothing, even if killed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
+    with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    sync_folder(path.parent)

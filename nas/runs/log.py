@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -13,12 +14,22 @@ logger = logging.getLogger(__name__)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read every whole line. A torn last line (its writer was killed) is reported and ignored; no file gives [].
+    """Read every whole line; blank ones are none.
+
+    A torn last line (its writer was killed) is reported and ignored; no file gives [].
 
     Raises: ValueError with the line's number if any other line is not a JSON object.
     """
     records, _ = _read(path)
     return records
+
+
+def has_lines(path: Path) -> bool:
+    """Whether a log has a whole line; the rest is not read."""
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        return any(line.strip() and line.endswith(b"\n") for line in file)
 
 
 class JsonLines:
@@ -28,22 +39,40 @@ class JsonLines:
         """Open for appending; a torn last line is cut off, so that the next line does not join it."""
         self.path = path
         _, whole_bytes = _read(path)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        sync_folder(path.parent)
         if os.fstat(self._file).st_size > whole_bytes:
             os.ftruncate(self._file, whole_bytes)
             os.fsync(self._file)
-        os.lseek(self._file, 0, os.SEEK_END)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one line and wait until it is on disk. Raises ValueError if a number in it is not finite."""
+        """Write one line and wait until it is on disk; where that fails, none of it stays.
+
+        Raises: ValueError if a number in it is not finite; OSError where it cannot be written.
+        """
         line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-        while line:  # a short write is possible on a full or a network disk
-            line = line[os.write(self._file, line) :]
+        before = os.fstat(self._file).st_size
+        try:
+            while line:  # a short write is possible on a full or a network disk
+                line = line[os.write(self._file, line) :]
+        except OSError:
+            os.ftruncate(self._file, before)  # what is appended later would join half a line
+            raise
         os.fsync(self._file)
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of a folder on disk: a file made or renamed in it may have none after a power failure."""
+    with contextlib.suppress(OSError):  # some network file systems cannot, some folders may not be read
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
@@ -54,6 +83,9 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
         last = number == len(lines)
+        if not line.strip() and not last:  # such as an editor, or `cat` of two logs, leaves
+            position += len(line) + 1
+            continue
         if last and not line:
             break
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -32,3 +33,20 @@ def ranked(trials: Iterable[Trial]) -> list[Trial]:
 def best(trials: Sequence[Trial]) -> Trial | None:
     """Give the scored trial of highest reward, the first of equals; None if none is scored."""
     return max(filter(is_scored, trials), key=lambda trial: trial.reward or 0.0, default=None)
+
+
+def why_none(trials: Sequence[Trial]) -> str:
+    """Say in a line why none of a run's trials is the best: what became of them, and the last errors."""
+    if not trials:
+        return "it has no finished trial yet"
+    statuses = ", ".join(f"{status} {n}" for status, n in sorted(Counter(trial.status for trial in trials).items()))
+    said: dict[str, int] = {}  # the same error of many trials is one
+    for trial in reversed(trials):
+        if trial.error:
+            said.setdefault(trial.error, trial.trial_id)
+    errors = "; ".join(f"trial {number}: {error}" for error, number in [*said.items()][:_ERRORS])
+    last = f"; the last errors: {errors}" if errors else ""
+    return f"none of {len(trials)} trials was scored: {statuses}{last}"
+
+
+_ERRORS = 3

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from nas.runs.columns import column
 from rewards.measurement import Measurement
 from search_space.architecture import Architecture
-from search_space.lookup import with_hint
+from search_space.lookup import one_line
+
+logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 
@@ -20,7 +22,7 @@ STATUSES = {
     "ok": "trained and measured",
     "failed": "raised an error, or its process died again and again",
     "oom": "out of memory, even with the smallest micro-batches",
-    "nan": "the loss was not finite",
+    "nan": "its loss, accuracy or reward was not finite",
     "timeout": "ran past its time limit",
     "pruned": "stopped because it could no longer win",
     "interrupted": "given up after the search itself was killed too often while it ran",
@@ -130,9 +132,22 @@ class Trial:
             known["parents"] = tuple(known.get("parents") or ())
             known["curve"] = tuple(known.get("curve") or ())
             known["metrics"] = known.get("metrics") or {}
+            for name in _wrong(known):
+                logger.warning("trial %s: %s %r is no number: not known", known.get("trial_id"), name, known[name])
+                known[name] = None
+            if isinstance(error := known.get("error"), str) and not error.isprintable():
+                known["error"] = one_line(error)
             return cls(**known)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not a trial: {error!r}") from None
+        except (KeyError, TypeError) as fault:
+            raise ValueError(f"not a trial: {fault!r}") from None
+
+
+def _wrong(record: Mapping[str, Any]) -> list[str]:
+    """Name the numbers of a record that are none: earlier versions let them pass."""
+    return [name for name in NUMBERS if type(record.get(name)) not in _NUMBER]
+
+
+_NUMBER = (int, float, type(None))
 
 
 def _finite(value: Any) -> Any:
@@ -145,35 +160,12 @@ def _finite(value: Any) -> Any:
     return value
 
 
-# ---- made from an answer
-
-
-def trial_of(architecture: Architecture, answer: Mapping[str, Any]) -> Trial:
-    """Make the trial of what an evaluator answered; every value is checked against its column.
-
-    NumPy's numbers and tensors of one element are numbers. A number that is not finite is not known: None.
-
-    Raises: ValueError that names the first field that a trial has not, or the value that is no such thing or out of
-        range.
-    """
-    if unknown := sorted(answer.keys() - _KINDS.keys()):
-        raise ValueError(f"a trial has no place for {with_hint(unknown[0], _KINDS)}")
-    values = {name: _checked(name, value) for name, value in answer.items() if name != "metrics"}
-    metrics = answer.get("metrics") or {}
-    check_metrics(metrics)
-    numbers = {name: _finite(_float(name, value)) for name, value in metrics.items()}
-    known = {name: value for name, value in numbers.items() if value is not None}
-    values["curve"] = tuple(values.get("curve") or ())  # a copy: the evaluator's own list may go on growing
-    if wrong := [epoch for epoch in values["curve"] if not isinstance(epoch, Mapping)]:
-        raise ValueError(f"curve must be a list of mappings, one an epoch, got {wrong[0]!r} in it")
-    trial = Trial(architecture=architecture, **values, metrics=known)
-    json.dumps(trial.to_dict())  # what cannot be logged is the evaluator's error
-    return trial
+# ---- names of metrics
 
 
 def is_metric(name: str) -> bool:
     """Whether a column of the trial table is a metric: neither a trial's own nor a decision's, such as `stage1_op`."""
-    return not (name in _KINDS or name in _OF_TABLES or re.match(r"stage\d+_", name))
+    return not (name in KINDS or name in _OF_TABLES or re.match(r"stage\d+_", name))
 
 
 def check_metrics(names: Iterable[str]) -> None:
@@ -182,7 +174,9 @@ def check_metrics(names: Iterable[str]) -> None:
         _check_metric(name)
 
 
-def _check_metric(name: str) -> None:
+def _check_metric(name: Any) -> None:
+    if not isinstance(name, str):
+        raise ValueError(f"metrics must have names, got {name!r}")
     if not is_metric(name):
         raise ValueError(f"metric {name!r} is a column of the trial table already")
     if name in _MEASURED:
@@ -191,49 +185,8 @@ def _check_metric(name: str) -> None:
         raise ValueError(f"metric {name!r} must be a name such as top5_accuracy")
 
 
-def _checked(name: str, value: Any) -> Any:
-    check = _CHECKS.get(_KINDS[name])
-    if value is None or check is None:
-        return value
-    value, line = check(name, value), column(name)
-    if isinstance(value, int | float) and math.isfinite(value):
-        low, high = line.low, line.high
-        if (low is not None and value < low) or (high is not None and value > high):
-            allowed = f">= {low:g}" if high is None else f"in [{low:g}, {high:g}]"
-            raise ValueError(f"{name} must be {allowed}, got {value!r}")
-    return _finite(value)
-
-
-def _float(name: str, value: Any) -> float:
-    try:
-        if isinstance(value, str | bool):
-            raise TypeError
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{name} must be a number, got {value!r}") from None
-
-
-def _int(name: str, value: Any) -> int:
-    number = _float(name, value)
-    if not number.is_integer():
-        raise ValueError(f"{name} must be a whole number, got {value!r}")
-    return int(value)
-
-
-def _bool(name: str, value: Any) -> bool:
-    value = value.item() if hasattr(value, "item") else value
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be true or false, got {value!r}")
-    return value
-
-
-def _str(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be text, got {value!r}")
-    return value
-
-
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {"float": _float, "int": _int, "bool": _bool, "str": _str}
 _MEASURED = {f.name for f in fields(Measurement)}
 _OF_TABLES = ("architecture", "arch_id", "told_apart")
-_KINDS = {f.name: str(f.type).partition(" ")[0] for f in fields(Trial) if f.name != "architecture"}
+# Column -> its type, as it is annotated: "float | None".
+KINDS = {f.name: str(f.type) for f in fields(Trial) if f.name != "architecture"}
+NUMBERS = tuple(name for name, kind in KINDS.items() if kind in ("int | None", "float | None"))

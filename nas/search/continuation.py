@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 from nas.config.search import Config, differences
 from nas.runs.folder import (
     CONFIG,
+    PROPOSALS,
     RUN,
+    TRIALS,
+    WARM_START,
     config_if_run,
     create,
     holds_something,
@@ -17,14 +21,19 @@ from nas.runs.folder import (
     read_run,
     read_trials,
     write_config,
+    write_run,
 )
+from nas.runs.log import has_lines, sync_folder
 from nas.runs.trial import Trial
+from nas.search.modules import module_versions, version_changes
 from nas.seeds import known_seeding
+
+logger = logging.getLogger(__name__)
 
 
 def as_begun(folder: Path, config: Config) -> Config:
-    """Give the configuration with the seeding of the run in `folder`, if there is one: its streams go on."""
-    begun = config_if_run(folder)
+    """Give the configuration with the seeding of the trials in `folder`, if there are any: its streams go on."""
+    begun = config_if_run(folder) if has_lines(folder / TRIALS) else None
     return config if begun is None else replace(config, seeding=known_seeding(begun["seeding"]))
 
 
@@ -41,11 +50,12 @@ def check_run(folder: Path, config: Config, fingerprint: str | None = None) -> N
         if holds_something(folder) and not (folder / RUN).exists():
             raise ValueError(f"{folder} exists and is not a run folder; choose another with --out")
         return
-    if not (trials := read_trials(folder)):
+    if not (has_lines(folder / TRIALS) and (trials := read_trials(folder))):
         return
     known = data_of(trials)
     comparable = None not in (known, fingerprint)
-    if changed := differences(read_config(folder), config.to_dict(), places=not comparable):
+    changed = differences(read_config(folder), config.to_dict(), places=not comparable)
+    if changed := [*changed, *version_changes(read_run(folder), config)]:
         shown = "; ".join(changed[:5]) + (f"; and {len(changed) - 5} more" if len(changed) > 5 else "")
         raise ValueError(
             f"{folder} holds trials that would not be comparable: {shown}. Choose another --out or undo the change"
@@ -57,12 +67,41 @@ def check_run(folder: Path, config: Config, fingerprint: str | None = None) -> N
 
 
 def open_run(folder: Path, config: Config, fingerprint: str | None = None) -> str:
-    """Create a run folder, or take up the one that is there; give its run id. Raises ValueError as `check_run` does."""
+    """Create a run folder, or take up the one that is there; give its run id. Raises ValueError as `check_run` does.
+
+    While no trial is finished, the configuration may still be corrected: candidates that were proposed under another
+    one are forgotten, and so are trials of earlier runs that were told first.
+    """
     check_run(folder, config, fingerprint)
     if not (folder / CONFIG).exists():
-        return create(folder, config.to_dict())
+        return create(folder, config.to_dict(), module_versions(config))
+    about = read_run(folder)
+    known = about.get("modules") or {}
+    if not has_lines(folder / TRIALS):
+        known = {}
+        if not _is_unchanged(folder, config):
+            _forget(folder)
+    if (modules := module_versions(config) | known) != about.get("modules"):
+        write_run(folder, {**about, "modules": modules})
     write_config(folder, config.to_dict())
-    return str(read_run(folder)["run_id"])
+    return str(about["run_id"])
+
+
+def _is_unchanged(folder: Path, config: Config) -> bool:
+    """Whether what was proposed in a folder may be evaluated with a configuration."""
+    try:
+        return not differences(read_config(folder), config.to_dict())
+    except ValueError:  # what is corrected may be why it cannot be read any more
+        return False
+
+
+def _forget(folder: Path) -> None:
+    """Remove what a search without a finished trial has left."""
+    for name in (PROPOSALS, WARM_START):
+        if (folder / name).exists():
+            logger.warning("%s: no trial is finished and the configuration changed: it begins anew", folder / name)
+            (folder / name).unlink()
+    sync_folder(folder)
 
 
 def data_of(trials: Sequence[Trial]) -> str | None:

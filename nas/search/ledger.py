@@ -2,7 +2,8 @@
 
 Two files in the run folder, written by the search's driver alone. `trials.jsonl` has one line per finished trial: it is
 the search. `proposals.jsonl` has an event per line: `proposed`, `started`, `died` (the process of a trial went away),
-`stopped` (the search was asked to stop), so that a search killed at any moment knows what was in flight.
+`stopped` (the search was asked to stop), `exhausted` (the space has no further architecture), so that a search killed
+at any moment knows what was in flight.
 """
 
 from __future__ import annotations
@@ -91,7 +92,9 @@ class Ledger:
         except Exhausted as error:
             logger.warning("the search ends early: %s", error)
             self.exhausted = True
+            self._events.append({"event": "exhausted", "at": _now()})
             return None
+        self.algorithm.space.encode(proposal.architecture)  # before it is logged: the algorithm could not be told of it
         seed = seed_of(self.seed, "trial", self._next_id, seeding=self.seeding)
         flight = _Flight(Candidate(self._next_id, proposal, seed, 0))
         self._events.append(
@@ -227,6 +230,8 @@ class Ledger:
 
     def _replay_event(self, event: Mapping[str, Any], answered: set[int]) -> None:
         kind = event["event"]
+        if kind == "exhausted":
+            return
         if kind == "stopped":
             for trial_id in event["trial_ids"]:
                 if trial_id in self.flights:
@@ -239,8 +244,8 @@ class Ledger:
             proposal = Proposal(
                 Architecture.from_dict(event["architecture"]),
                 event["proposed_by"],
-                tuple(event["parents"]),
-                event["proposal"],
+                tuple(event.get("parents") or ()),
+                event.get("proposal") or {},
             )
             self.flights[trial_id] = _Flight(Candidate(trial_id, proposal, event["seed"], 0))
             return

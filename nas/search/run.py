@@ -20,7 +20,7 @@ from nas.config.search import Config, with_numbers, with_plugins
 from nas.data.prepare import prepare
 from nas.measure.holders import described, users_of_locks
 from nas.plugins import load as load_plugins
-from nas.runs.folder import locked, noise_to
+from nas.runs.folder import locked, make, noise_to
 from nas.runs.trial import Trial, check_metrics
 from nas.search.checks import check_config, check_data, check_evaluator, check_gpus, make_algorithm, space_for
 from nas.search.continuation import as_begun, check_run, open_run
@@ -130,7 +130,7 @@ def _run(
         stack.callback(disconnect)
         at_once = slots(share, settings.workers, resources, elastic=address is not None)
         if not known:
-            folder.mkdir(parents=True, exist_ok=True)
+            make(folder)
             stack.enter_context(locked(folder))
         if address is None and config.step_time.lock and (others := users_of_locks()):
             who = ", ".join(map(described, sorted(others)))

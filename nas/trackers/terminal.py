@@ -24,8 +24,8 @@ class Bar:
         self.progress: Progress | None = None
 
     def say(self, text: str) -> None:
-        """Print a line."""
-        self.console.print(text, soft_wrap=True)
+        """Print a line, as it is: paths and error messages are no markup."""
+        self.console.print(text, soft_wrap=True, markup=False, emoji=False)
 
     def start(self, total: float, look: Look) -> None:
         """Show the bar, of which `look` says how far it is."""
@@ -57,8 +57,8 @@ class Lines:
         self.look: Look | None = None
 
     def say(self, text: str) -> None:
-        """Print a line."""
-        self.console.print(text, soft_wrap=True)
+        """Print a line, as it is: paths and error messages are no markup."""
+        self.console.print(text, soft_wrap=True, markup=False, emoji=False)
 
     def start(self, total: float, look: Look) -> None:
         """Begin to watch what `look` says."""

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from search_space.lookup import message_of
+
 
 def resolve_device(name: str = "auto") -> torch.device:
     """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device with its index; auto is the first GPU, else the CPU.
@@ -122,7 +124,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out: the GPU's, cuDNN's or cuBLAS's workspace, or the CPU allocator's."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    text = str(error)
+    text = message_of(error)
     return isinstance(error, RuntimeError) and any(sign in text for sign in _OUT_OF_MEMORY)
 
 

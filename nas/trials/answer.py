@@ -16,11 +16,12 @@ from typing import Any
 
 from nas.measure import find_measurers
 from nas.plugins import PluginError
-from nas.runs.trial import Trial, trial_of
+from nas.runs.answered import shown, trial_of
+from nas.runs.trial import Trial
 from nas.trials.task import Task
 from rewards import find_reward
 from search_space.architecture import Architecture
-from search_space.lookup import find
+from search_space.lookup import find, message_of, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +51,12 @@ def check_task(task: Any) -> None:
         find_measurers(task.measure)
 
 
+class Unwanted(BaseException):
+    """Raised by a report: nobody waits for the answer of this candidate any more."""
+
+
 def answer(architecture: Architecture, seed: int, task: Any, evaluate: Evaluator, report: Report) -> Trial:
-    """Evaluate a candidate; every exception is an answer, too.
+    """Evaluate a candidate; every exception is an answer, too, `sys.exit` among them.
 
     Args:
         task: what the evaluator needs beside the candidate.
@@ -61,6 +66,7 @@ def answer(architecture: Architecture, seed: int, task: Any, evaluate: Evaluator
     rewards: dict[int, float | None] = {}  # after how many epochs
 
     def noted(fields: Mapping[str, Any]) -> bool:
+        _check_report(fields)
         reward = trial_of(architecture, {"status": "ok", "reward": fields.get("reward")}).reward
         rewards[len(fields["curve"])] = reward
         return report({**fields, "reward": reward, "curve": _with_rewards(fields["curve"], rewards)})
@@ -68,8 +74,10 @@ def answer(architecture: Architecture, seed: int, task: Any, evaluate: Evaluator
     try:
         trial = trial_of(architecture, evaluate(architecture, seed, task, noted))
         trial = replace(trial, curve=_with_rewards(trial.curve, rewards))
-    except Exception as error:
-        logger.exception("candidate %s", architecture.arch_id)
+    except (KeyboardInterrupt, Unwanted):
+        raise
+    except BaseException as error:  # else a candidate that calls sys.exit would end without an answer
+        logger.error("candidate %s\n%s", architecture.arch_id, _cut("".join(traceback.format_exception(error))))
         status = "oom" if _is_out_of_memory(error) else "failed"
         trial = Trial(architecture, status, error=_describe(error))
     return replace(trial, started_at=started, wall_s=time.perf_counter() - clock)
@@ -89,9 +97,16 @@ def so_far(architecture: Architecture, fields: Mapping[str, Any]) -> Trial:
 
     Args:
         fields: what the evaluator reported after an epoch, `curve` among it.
+    Raises: ValueError as `trial_of` does.
     """
-    stopped = {"status": "pruned", "error": f"stopped after epoch {len(fields['curve'])}"}
-    return trial_of(architecture, {**fields, **stopped, "reward": None, "reward_se": None})
+    _check_report(fields)
+    trial = trial_of(architecture, {**fields, "status": "pruned", "reward": None, "reward_se": None})
+    return replace(trial, error=f"stopped after epoch {len(trial.curve)}")
+
+
+def _check_report(fields: Any) -> None:
+    if not (isinstance(fields, Mapping) and isinstance(fields.get("curve"), list | tuple) and fields["curve"]):
+        raise ValueError(f"a report must have the fields so far, a `curve` among them, got {shown(fields)}")
 
 
 def hard_limit_s(time_limit_s: float | None) -> float | None:
@@ -112,17 +127,23 @@ def killed_after(limit_s: float | None) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     """One line: the error, and the last places of its traceback."""
     places = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-3:]]
-    message = " ".join(str(error).split())[:400]
-    return f"{type(error).__name__}: {message} (at {' > '.join(places)})"
+    message = one_line(message_of(error), 400)
+    return one_line(f"{type(error).__name__}: {message} (at {' > '.join(places)})")
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _cut(text: str, most: int = 10_000) -> str:
+    """Leave out the middle of a text that is far too long; escape what Ray's streams cannot encode."""
+    short = text if len(text) <= 2 * most else f"{text[:most]}\n... ({len(text):,} characters)\n{text[-most:]}"
+    return short.encode("utf-8", "backslashreplace").decode()
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
     if "torch" in sys.modules:  # else it was not torch's memory that ran out
         from nas.training.device import is_out_of_memory
 
         if is_out_of_memory(error):
             return True
-    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in message_of(error).lower()

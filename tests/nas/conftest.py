@@ -36,7 +36,7 @@ def run(tmp_path):
     # Not above: on a machine that has a GPU and few packages the tests of the GPU still run.
     from nas.algorithms import ALGORITHMS
     from nas.config.search import parse
-    from nas.runs.trial import trial_of
+    from nas.runs.answered import trial_of
     from nas.search.continuation import open_run
     from nas.search.ledger import Ledger
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from nas.analysis import best, hypervolume_over_time, load, load_epochs, load_trials, pareto, rescore, save
+from nas.cli import main
 from rewards.pareto import hypervolume
 from search_space.architecture import Architecture
 
@@ -120,6 +121,30 @@ def test_rewards_are_computed_anew_without_training(run):
         rescore(frame, "weighted_product", {"x": 1.0})
 
 
+def test_a_trial_that_cannot_be_scored_anew_stops_no_other(run, caplog, capsys):
+    """It has no reward and says why; a reward that can score none is refused."""
+    log = run / "trials.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines[1]["s_normalised"], lines[2]["p_normalised"], lines[4]["params"] = None, 0.0, "many"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    again = rescore(load(run), "weighted_product", {"w": -0.14})
+    assert again["reward"].notna().sum() == 8
+    assert "needs step_time, which was not measured" in again["error"][1]
+    assert "params must be positive" in again["error"][2]
+    assert main(["best", str(run), "--w", "-0.14"]) == 0
+    shown = capsys.readouterr().out
+    assert "winner: trial" in shown
+    assert caplog.text.count("2 of 10 trials cannot be scored: ") == 1
+    assert "params 'many' is no number" in caplog.text
+    for args in (["status"], ["trials"], ["pareto"], ["report"]):
+        assert main([*args, str(run)]) == 0
+    for line in lines:
+        line["s_normalised"] = None
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(ValueError, match="reward weighted_product needs step_time, which was not measured"):
+        rescore(load(run), "weighted_product", {"w": -0.14})
+
+
 @pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])
 def test_written_tables_read_back(run, tmp_path, ending):
     """What other tools read is what the log says."""
@@ -141,7 +166,29 @@ def test_endings_that_are_not_known_are_named(run, tmp_path):
 
 
 def test_the_log_reads_with_pandas_alone(run):
-    """Nobody needs this toolkit to read a log: it is JSON lines."""
-    frame = pd.read_json(run / "trials.jsonl", lines=True)
+    """Nobody needs this toolkit to read a log: it is JSON lines. Ids stay what they are, also those like numbers."""
+    log = run / "trials.jsonl"
+    ids = {"run_id": "12e45678", "data_fingerprint": "123456"}
+    lines = [json.loads(line) | ids for line in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    frame = pd.read_json(log, lines=True, dtype=False)
     assert len(frame) == 12
-    assert json.loads((run / "trials.jsonl").read_text().splitlines()[0])["schema_version"] == 1
+    for each in (frame, load(run)):
+        assert set(each["run_id"]) == {"12e45678"}
+        assert set(each["data_fingerprint"]) == {"123456"}
+        assert each["accuracy"].dtype == "float64"
+    assert json.loads(log.read_text().splitlines()[0])["schema_version"] == 1
+
+
+def test_a_log_without_younger_columns_is_read(run, capsys):
+    """Of a version that wrote a handful of columns: what is not there is not known."""
+    log = run / "trials.jsonl"
+    kept = ("run_id", "trial_id", "architecture", "status", "accuracy", "reward", "params")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps({name: line[name] for name in kept}) + "\n" for line in lines))
+    frame = load(run)
+    assert set(frame.columns) >= {"arch_id", "s_normalised", "device_name"}
+    assert frame["s_normalised"].isna().all()
+    for command in (["status"], ["trials"], ["best"], ["pareto", "--columns", "accuracy,params"], ["report"]):
+        assert main([*command, str(run)]) == 0, capsys.readouterr().err
+    assert len(load_trials(run)) == 12

@@ -312,6 +312,40 @@ def test_errors_and_marks_stand_in_the_tables(run, capsys):
     assert "1.235" in nas(capsys, "trials", run)[1], "four digits of a metric that nobody declared"
 
 
+def test_an_error_of_any_text_is_shown_as_it_is(run, capsys, monkeypatch):
+    """Brackets are no markup; what cannot be encoded, in a log of an earlier version or a path, is escaped."""
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    lines[3]["error"] = "no [/data/x] caf\udce9"
+    (run / "trials.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    named = run.rename(run.with_name("[bold]caf\udce9"))
+    for form in ("json", "csv"):
+        assert "no [/data/x] caf" in nas(capsys, "trials", named, "--format", form)[1]
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert main(["trials", str(named), "--out", str(named / "t.parquet")]) == 0
+    assert main(["best", str(named)]) == main(["report", str(named)]) == 0
+    sys.stdout.flush()
+    shown = sys.stdout.buffer.getvalue().decode()
+    assert r"[bold]caf\udce9/t.parquet" in shown
+    assert r"no [/data/x] caf\udce9" in (named / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_of_which_nothing_was_scored_says_why(run, capsys):
+    """Each command that looks for the best says what became of the trials, and the last errors, each once."""
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    for number, line in enumerate(lines):
+        error = f"cannot read [/data/x{number % 2}]" if number < 10 else "stopped after epoch 1"
+        line |= {"status": "failed" if number < 10 else "pruned", "reward": None, "error": error}
+    (run / "trials.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said = (
+        "none of 12 trials was scored: failed 10, pruned 2; the last errors: trial 11: stopped after epoch 1; "
+        "trial 9: cannot read [/data/x1]; trial 8: cannot read [/data/x0]"
+    )
+    assert nas(capsys, "best", run) == (0, f"{said}\n", "")
+    assert nas(capsys, "best", run, "--format", "json")[:2] == (0, "[]\n")
+    for command in (["report", run], ["scale", run, "--to", "m"], ["profile", run]):
+        assert nas(capsys, *command) == (2, "", f"nas: {run}: {said}\n")
+
+
 def test_means_over_seeds_are_shown(run, capsys):
     """An architecture that the log has several times, with other seeds, is shown with the error of its mean."""
     lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from nas.commands.terminal import Column, table
+from nas.commands.terminal import Column, show, table
 from nas.runs.text import bars
 
 COLUMNS = [Column("trial", "trial"), Column("name", "a heading of some length"), Column("notes", "notes")]
@@ -22,6 +22,14 @@ def test_what_does_not_fit_a_terminal_is_left_out_and_named(monkeypatch, width, 
     assert max(map(len, text.splitlines())) <= width
     assert ("no room for" in text) == bool(hidden)
     assert hidden in text.split("no room for")[-1]
+
+
+def test_text_in_tables_is_no_markup(capsys):
+    """A cell that looks like a closing tag would crash the table, an opening one would vanish."""
+    show([{"name": "[/data/x] [bold]", "notes": ":warning:"}], "table", COLUMNS, title="[red]")
+    shown = capsys.readouterr().out
+    for text in ("[/data/x] [bold]", ":warning:", "[red]"):
+        assert text in shown
 
 
 def test_bars_are_in_proportion():

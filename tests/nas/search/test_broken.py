@@ -37,7 +37,8 @@ def test_when_every_trial_fails_the_error_is_shown_and_the_status_is_not_0(tmp_p
     assert done.returncode == 1, done.stderr
     assert "failed: ValueError: no such column: acc" in done.stderr
     assert done.stderr.count("no such column") == 3
-    assert "no trial was scored: failed 5; the last error: ValueError: no such column: acc" in done.stdout
+    assert "none of 5 trials was scored: failed 5; the last errors: trial " in done.stdout
+    assert "ValueError: no such column: acc" in done.stdout
 
 
 @pytest.mark.timeout(300)
@@ -50,6 +51,26 @@ def test_numbers_are_checked_where_they_come_from(tmp_path):
     done = search(tmp_path / "other", "broken:tells_numpy")
     assert done.returncode == 0, done.stderr
     assert {(t["accuracy"], t["reward"]) for t in read_lines(tmp_path / "other" / "run" / TRIALS)} == {(0.5, 0.25)}
+
+
+@pytest.mark.timeout(300)
+def test_whatever_a_candidate_does_is_an_answer(tmp_path):
+    """Errors that look like markup, cannot be said or encoded; exits; numbers that are none: the search goes on."""
+    config = CONFIG.replace("trials: 5, workers: 2", "trials: 9, workers: 1")
+    done = search(tmp_path, "broken:misbehaves", config=config)
+    assert done.returncode == 0, done.stderr
+    assert "ValueError: [/data/x] [bold]gone[/]" in done.stderr
+    assert "Silent: (its message cannot be had: RuntimeError)" in done.stderr
+    assert r"ValueError: caf\udce9" in done.stderr
+    trials = read_lines(tmp_path / "run" / TRIALS)
+    assert [trial["status"] for trial in trials] == ["failed"] * 5 + ["nan", "failed", "failed", "ok"]
+    errors = [trial["error"] for trial in trials]
+    assert errors[3].startswith("SystemExit: 0 (at ")
+    assert len(errors[4]) < 600
+    assert errors[5] == "its accuracy was nan"
+    assert errors[6].startswith("ValueError: accuracy must be in [0, 1], got 82.6")
+    assert errors[7].startswith("ValueError: params must be a number, got 'many'")
+    assert {trial["attempt"] for trial in trials} == {1}
 
 
 @pytest.mark.timeout(300)

@@ -4,17 +4,20 @@ import contextlib
 import copy
 import json
 import shutil
+import sys
+import types
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from nas.algorithms import ALGORITHMS
+from nas.algorithms import ALGORITHMS, Proposal
 from nas.config.search import differences, parse
 from nas.config.train import changed_settings, parse_training
 from nas.data.prepare import prepare
-from nas.runs.folder import locked, read_config, read_trials
+from nas.runs.folder import locked, read_config, read_run, read_trials
+from nas.runs.log import read_lines
 from nas.search.continuation import check_run, open_run
 from nas.search.ledger import Ledger
 from nas.search.run import run_search
@@ -112,6 +115,60 @@ def test_data_of_which_no_trial_says_anything_may_not_move(run, images):
     moved = searched(run, images.rename(images.with_name("moved")))
     with pytest.raises(ValueError, match=r"comparable: data\.path: '.*images' -> '.*moved'"):
         check_run(run, moved, prepare(moved.data, 16).fingerprint)
+
+
+# ---- a configuration that is corrected before a trial is finished
+
+
+def test_a_correction_after_an_early_stop_begins_anew(run, tmp_path, caplog):
+    """Candidates of a mistaken space cannot be told to an algorithm of the right one: the run was bricked by them."""
+    config, folder = parse(read_config(run)), tmp_path / "new"
+    wrong = parse(read_config(run) | {"space": {"name": "efficientnetv2"}, "image_size": 32})
+    for given in (wrong, config, config):
+        run_id = open_run(folder, given)
+        ledger = Ledger(folder, ALGORITHMS["random"](given.space, 0), run_id=run_id, seed=0, trials=2, max_attempts=1)
+        candidate = ledger.next_candidate()
+        given.space.encode(candidate.proposal.architecture)
+        ledger.stop()
+        ledger.close()
+    assert caplog.text.count("it begins anew") == 1
+    assert candidate.attempt == 2, "the unchanged configuration goes on with what was proposed"
+    assert read_config(folder)["image_size"] == config.image_size
+
+
+def test_what_no_algorithm_could_be_told_is_not_logged(tmp_path):
+    """An algorithm of one's own that leaves its space ends the search; its log is as it was."""
+    config = parse({"space": {"name": "small"}, "image_size": 32})
+    algorithm = ALGORITHMS["random"](config.space, 0)
+    algorithm.ask = lambda: Proposal(published("efficientnet_b0"), "mine")
+    ledger = Ledger(tmp_path, algorithm, run_id="r", seed=0, trials=2, max_attempts=1)
+    with pytest.raises(ValueError):
+        ledger.next_candidate()
+    ledger.close()
+    assert read_lines(tmp_path / "proposals.jsonl") == []
+
+
+def test_another_version_of_an_evaluator_is_another_measurement(run, tmp_path, monkeypatch):
+    """The name is the same, the numbers may not be; where no trial is finished, the new version is taken down."""
+    module = types.ModuleType("gauge")
+    module.__version__ = "1.0"
+    monkeypatch.setitem(sys.modules, "gauge", module)
+    record = read_config(run)
+    record["search"]["evaluator"] = "gauge:evaluate"
+    config, folder = parse(record), tmp_path / "new"
+    open_run(folder, config)
+    module.__version__ = "1.1"
+    open_run(folder, config)
+    assert read_run(folder)["modules"] == {"gauge": "1.1"}
+    shutil.copy(run / "trials.jsonl", folder)
+    check_run(folder, config)
+    module.__version__ = "2.0"
+    with pytest.raises(ValueError, match=r"not be comparable: version of gauge: 1\.1 -> 2\.0\. "):
+        check_run(folder, config)
+    with pytest.raises(ValueError, match=r"not comparable with this search: version of gauge: 1\.1 -> 2\.0"):
+        earlier_trials([folder], config)
+    with pytest.raises(ValueError, match=r"search\.evaluator: 'gauge:evaluate' -> 'gauge:other'"):
+        check_run(folder, replace(config, search=replace(config.search, evaluator="gauge:other")))
 
 
 # ---- two searches that begin at once

@@ -5,9 +5,11 @@ import shutil
 
 import pytest
 
-from nas.algorithms import ALGORITHMS
-from nas.runs.folder import PROPOSALS, TRIALS
+from nas.algorithms import ALGORITHMS, Exhausted
+from nas.config.search import parse
+from nas.runs.folder import PROPOSALS, TRIALS, read_config, write_config
 from nas.runs.log import read_lines
+from nas.runs.status import status
 from nas.runs.trial import Trial
 from nas.search.ledger import MAX_KILLS, Ledger
 from nas.seeds import seed_of
@@ -205,3 +207,27 @@ def test_a_log_that_answers_twice_is_refused(tmp_path):
     (tmp_path / TRIALS).write_text(text + text)
     with pytest.raises(ValueError, match="answers a trial twice"):
         open_ledger(tmp_path)
+
+
+def test_the_search_of_an_exhausted_space_is_finished(run):
+    """Fewer trials than were asked for, and none will come: status says so, also while one is still awaited."""
+    record = read_config(run)
+    record["search"]["trials"] = 99
+    write_config(run, record)
+    assert status(run).state == "stopped"
+    algorithm = ALGORITHMS["random"](parse(record).space, 0)
+    ledger = Ledger(run, algorithm, run_id="r", seed=0, trials=99, max_attempts=1)
+    candidate = ledger.next_candidate()
+
+    def exhausted():
+        raise Exhausted("all were proposed")
+
+    algorithm.ask = exhausted
+    assert ledger.next_candidate() is None
+    assert status(run).state == "stopped"
+    ledger.finish(candidate.trial_id, answer(12))
+    assert status(run).state == "finished"
+    ledger.close()
+    again = Ledger(run, ALGORITHMS["random"](parse(record).space, 0), run_id="r", seed=0, trials=99, max_attempts=1)
+    assert len(again.trials) == 13
+    again.close()

@@ -1,14 +1,15 @@
 """Trials of earlier searches: which are told, that they stay the same ones, and what is refused."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from nas.config.search import parse
-from nas.runs.folder import read_config
+from nas.runs.folder import TRIALS, WARM_START, read_config
 from nas.runs.log import JsonLines
-from nas.search.warm_start import WARM_START, earlier_trials, recall, remember
+from nas.search.warm_start import earlier_trials, recall, remember
 from search_space.choices import StageChoices
 
 
@@ -19,6 +20,7 @@ def test_a_continued_run_is_told_the_same_trials_again(run, tmp_path):
     assert len(trials) == 12
     (tmp_path / "new").mkdir()
     remember(tmp_path / "new", trials)
+    shutil.copy(run / TRIALS, tmp_path / "new")
     remember(tmp_path / "new", trials[:5])  # the same command again, whatever became of the run
     again = recall(tmp_path / "new", config.space)
     assert [t.architecture for t in again] == [t.architecture for t in trials]
@@ -37,6 +39,21 @@ def test_what_a_killed_start_left_is_not_told_twice(run, tmp_path):
     left.close()
     remember(tmp_path, trials)
     assert [t.arch_id for t in recall(tmp_path, parse(read_config(run)).space)] == [t.arch_id for t in trials]
+
+
+def test_an_interrupted_warm_start_is_written_whole(run, tmp_path):
+    """What an earlier version, killed while it wrote, left half is made whole by the same command, or made another."""
+    trials = earlier_trials([run], parse(read_config(run)))
+    for begun in (trials[:3], [replace(trials[0], run_id="other")]):
+        (tmp_path / WARM_START).write_text("".join(trial.to_json() + "\n" for trial in begun) + '{"torn')
+        remember(tmp_path, trials)
+        assert len(recall(tmp_path, parse(read_config(run)).space)) == 12
+
+
+def test_the_seed_may_be_another(run):
+    """What is proposed, and the weights of a trial, follow from it; what was measured is as true."""
+    config = parse(read_config(run))
+    assert len(earlier_trials([run], replace(config, seed=config.seed + 1))) == 12
 
 
 def test_trials_outside_the_space_are_left_out(run):

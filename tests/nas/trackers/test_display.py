@@ -118,6 +118,15 @@ def test_a_bar_on_a_terminal(search, training):
     assert "epoch 4/4" in file.getvalue()
 
 
+@pytest.mark.parametrize("screen", [Bar, Lines])
+def test_what_is_said_is_no_markup(screen):
+    """A path in brackets would vanish from an error message, or its closing tag would end the search."""
+    file = io.StringIO()
+    display = Display(screen=screen(Console(file=file, width=120)))
+    display.on_message("cannot read [/data/x] of [bold]run[/]: :warning:")
+    assert file.getvalue() == "cannot read [/data/x] of [bold]run[/]: :warning:\n"
+
+
 def test_without_a_terminal_or_a_notebook_lines_are_shown(capsys):
     """Tests run in neither."""
     assert isinstance(fitting_screen(), Lines)

@@ -9,7 +9,7 @@ import torch
 import nas
 from nas.measure import MEASURERS
 from nas.measure.device_lock import DeviceLock
-from nas.runs.trial import trial_of
+from nas.runs.answered import trial_of
 from nas.training.objective import Classification, metric_names
 from nas.training.settings import OBJECTIVES
 
