@@ -66,6 +66,6 @@ def run_candidate(config: Mapping[str, Any], job: Job) -> None:
 
         try:
             trial = answer(architecture, candidate["seed"], task, evaluate, report)
-        except Unwanted:
-            return
+        except Unwanted:  # end the thread as Ray would: whoever returns reports once more, and nobody takes it any more
+            raise SystemExit(0) from None
     tell(trial.reward, answer=trial, done=True)

@@ -34,9 +34,10 @@ def trial_of(architecture: Architecture, answer: Mapping[str, Any]) -> Trial:
         raise ValueError(f"an evaluator must answer a mapping of fields, got {shown(answer)}")
     if unknown := sorted(map(str, answer.keys() - KINDS.keys())):
         raise ValueError(f"a trial has no place for {with_hint(unknown[0], KINDS)}")
-    if "status" not in answer:
+    values = {name: _checked(name, value) for name, value in answer.items()}
+    if "status" not in values:
         raise ValueError("an evaluator must answer a `status`, such as ok")
-    trial = Trial(architecture=architecture, **{name: _checked(name, value) for name, value in answer.items()})
+    trial = Trial(architecture=architecture, **values)
     if trial.status == "ok" and (lost := [name for name in _TELLING if _not_finite(answer.get(name))]):
         trial = replace(trial, status="nan", error=f"its {lost[0]} was {_number(lost[0], answer[lost[0]])}")
     if trial.status != "ok":

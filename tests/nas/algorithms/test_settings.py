@@ -105,7 +105,7 @@ def test_an_algorithm_from_outside_has_settings_of_its_own(tmp_path, monkeypatch
         "def function(space, seed): ...\n"
     )
     config = parse(BASE | {"algorithm": {"name": "my_algorithm:Mine", "share": 1}})
-    assert config.to_dict()["algorithm"] == {"name": "my_algorithm:Mine", "seed": 0, "share": 1.0}
+    assert config.to_dict()["algorithm"] == {"name": "my_algorithm:Mine", "seed": None, "share": 1.0}
     assert make_algorithm(config).ask().proposed_by == "mine"
     with pytest.raises(ValueError, match="share must be a number, got 'x'"):
         parse(BASE | {"algorithm": {"name": "my_algorithm:Mine", "share": "x"}})
