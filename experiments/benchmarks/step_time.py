@@ -6,8 +6,9 @@ error at most 2 % idle and 3 % loaded with at most 30 pairs, Kendall's tau at le
 95 % that hold the truth in at least 90 % of the measurements, at no more than 1.5 times the time of pairs in one block.
 
 The truth is measured apart from the method that is judged: all networks take turns in random order, the reference
-thrice, each with a turn as long as ours, of which the fastest step counts, for many rounds, half of them before and
-half after everything else; every few rounds everything is built and allocated anew. It is that of the same condition,
+thrice, each with a turn as long as ours, of which the fastest step counts, for many rounds before, between and after
+everything else, for a shared machine changes its ways every few minutes; every few rounds all is built and allocated
+anew. It is that of the same condition,
 for what competes for caches and memory moves the ratios themselves; that of `together` is that of `idle`, whose place
 the lock promises. Plain timing is 30 steps of a network in a row after 3 to warm up, in wall time; as it knows no unit
 of its own, its mean error is taken off first. `one block` is ours without building anew, with the interval that the
@@ -244,19 +245,22 @@ def one_pass(
 def measure(
     condition: str, architectures: list[Architecture], reference: Architecture, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """Measure one condition: the truth's first half, every network with every method, the truth's second half."""
+    """Measure one condition: rounds of the truth, every network with every method, rounds again, and so on."""
     device = resolve_device(arguments.device)
     chosen, networks = SETS[device.type], [*architectures, reference]
     began, load = datetime.now(UTC), os.getloadavg()
     with others(condition, architectures, chosen, device):
         own_truth = condition != "together" or "idle" not in arguments.conditions
-        halves = [long_reference(networks, chosen, device, arguments.rounds, 0)] if own_truth else []
-        passes = [one_pass(architectures, reference, chosen, device, seed) for seed in range(arguments.repeats)]
-        halves += [long_reference(networks, chosen, device, arguments.rounds, 1)] if own_truth else []
+        truth, passes = [], []
+        for seed in range(arguments.repeats + 1):
+            if own_truth:
+                truth.append(long_reference(networks, chosen, device, arguments.rounds, seed))
+            if seed < arguments.repeats:
+                passes.append(one_pass(architectures, reference, chosen, device, seed))
     return {
         "date": began.isoformat(timespec="seconds"),
         "load_average_at_start": load,
-        "truth": np.concatenate(halves).tolist() if own_truth else None,  # (rounds, networks), logarithms
+        "truth": np.concatenate(truth).tolist() if own_truth else None,  # (rounds, networks), logarithms
         "passes": passes,
     }
 
@@ -315,7 +319,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def halves_differ(logs: np.ndarray) -> float:
-    before, after = (np.median(half, axis=0) for half in np.split(logs, 2))
+    before, after = (np.median(half, axis=0) for half in np.array_split(logs, 2))
     return float(np.sqrt(np.mean((before - after) ** 2)))
 
 
@@ -324,7 +328,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--networks", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=6, help="measurements of each network in each condition")
-    parser.add_argument("--rounds", type=int, default=120, help="rounds of each half of the long reference measurement")
+    parser.add_argument("--rounds", type=int, default=36, help="of the truth before, between and after the repeats")
     parser.add_argument("--conditions", nargs="+", default=list(GOALS), choices=list(GOALS))
     parser.add_argument("--keep", type=Path, help="file of measured conditions: those in it are not measured again")
     parser.add_argument("--out", type=Path, help="folder for the results; default: print only")

@@ -96,8 +96,9 @@ def markdown(result: dict[str, Any]) -> str:
     ]
     for condition, method, row in rows:
         if "holds_truth" in row:
+            sure = f"{row['holds_truth_if_converged']:.0%}" if row["converged"] else "–"
             lines.append(
                 f"| {condition} | {method} | {row['mean_n']:.1f} | {row['seconds']:.1f} | {row['half_width']:.1%} "
-                f"| {row['holds_truth']:.0%} | {row['converged']:.0%} | {row['holds_truth_if_converged']:.0%} |"
+                f"| {row['holds_truth']:.0%} | {row['converged']:.0%} | {sure} |"
             )
     return "\n".join(lines) + "\n"

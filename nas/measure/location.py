@@ -34,7 +34,9 @@ def pseudo_median(values: Sequence[float], confidence: float) -> tuple[float, fl
     return float(np.median(means)), float(low), float(high)
 
 
-def block_interval(blocks: Sequence[Sequence[float]], confidence: float) -> tuple[float, float, float]:
+def block_interval(
+    blocks: Sequence[Sequence[float]], confidence: float, *, correlation: float = 0.0
+) -> tuple[float, float, float]:
     """Give the Hodges-Lehmann estimate of all values, with a confidence interval that allows for what a block shares.
 
     Values of one block err together, so that the values' own scatter says too little; the centres of the blocks do not,
@@ -45,8 +47,10 @@ def block_interval(blocks: Sequence[Sequence[float]], confidence: float) -> tupl
     Args:
         blocks: the values of each block, one or more in each.
         confidence: in (0, 1).
+        correlation: of a block with the next, in [0, 1): of an AR(1) process, whose mean errs more than the scatter of
+            its values says, by the square root of (1 + correlation) / (1 - correlation).
     Returns: (estimate, low, high); infinite with a single block.
-    Source: method of batch means; e.g. Law, Simulation Modeling and Analysis, section 9.5.
+    Source: method of batch means; e.g. Law, Simulation Modeling and Analysis, sections 4.4 and 9.5.
     """
     values = [value for block in blocks for value in block]
     estimate = pseudo_median(values, confidence)[0]
@@ -56,7 +60,8 @@ def block_interval(blocks: Sequence[Sequence[float]], confidence: float) -> tupl
     centres = [pseudo_median(block, confidence)[0] for block in blocks]
     within = [np.var(block, ddof=1) / len(block) for block in blocks if len(block) > 1]
     variance = max(float(np.var(centres, ddof=1)), float(np.mean(within)) if within else 0.0)
-    half = float(stdtrit(count - 1, (1 + confidence) / 2)) * math.sqrt(variance / count)
+    error = math.sqrt(variance / count * (1 + correlation) / (1 - correlation))
+    half = float(stdtrit(count - 1, (1 + confidence) / 2)) * error
     return estimate, estimate - half, estimate + half
 
 
