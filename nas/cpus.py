@@ -24,17 +24,28 @@ def container_limit(own: Path = Path("/proc/self/cgroup"), mounted: Path = Path(
         own: which groups the process is in.
         mounted: where the file systems of control groups are, versions 1 and 2.
     """
+    return min((limit for folder in control_groups("cpu", own, mounted) for limit in _limits(folder)), default=math.inf)
+
+
+def control_groups(
+    controller: str, own: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
+) -> Iterator[Path]:
+    """Give the folders of this process's control groups and of those above; some may not be there.
+
+    Args:
+        controller: such as cpu or memory.
+        own, mounted: see `container_limit`.
+    """
     try:
         lines = own.read_text().splitlines()
     except OSError:
-        return math.inf
-    limits = [math.inf]
+        return
     for _, controllers, path in (line.split(":", 2) for line in lines if line.count(":") >= 2):
         roots = [mounted, mounted / "unified"] if not controllers else []
-        if "cpu" in controllers.split(","):
-            roots = [mounted / controllers, mounted / "cpu"]
-        limits += [limit for root in roots for folder in _upwards(root, path) for limit in _limits(folder)]
-    return min(limits)
+        if controller in controllers.split(","):
+            roots = [mounted / controllers, mounted / controller]
+        for root in roots:
+            yield from _upwards(root, path)
 
 
 def _upwards(root: Path, path: str) -> Iterator[Path]:

@@ -8,20 +8,21 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.schedulers import FIFOScheduler
 
 from nas.cluster.connection import Share, connect, slots
+from nas.cluster.nodes import Nodes, on_node
+from nas.cluster.scheduler import Scheduler
 from nas.cluster.searcher import (
     Callbacks,
     Candidates,
     Event,
     Judge,
-    JudgedScheduler,
     LedgerSearcher,
     Stopper,
 )
@@ -32,6 +33,7 @@ from search_space.lookup import describe
 logger = logging.getLogger(__name__)
 
 _RESTARTS = 20
+_UNLIMITED = 10**6
 
 
 class Stopped(Exception):
@@ -55,13 +57,19 @@ class Engine:
 
 
 def run(
-    candidates: Candidates, job: Job, engine: Engine, *, on_event: Callable[[Event], None] = lambda event: None
+    candidates: Candidates,
+    job: Job,
+    engine: Engine,
+    *,
+    on_event: Callable[[Event], None] = lambda event: None,
+    on_message: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Run trials until no candidate is left or the time is up; Ray must be connected.
 
     Args:
         candidates: hands out candidates, takes answers.
         on_event: called in this process as trials start, finish an epoch, and end.
+        on_message: told in one line what becomes of a cluster's nodes.
     Raises: Stopped on SIGINT or SIGTERM, after running trials were given back. PluginError, at once, if a worker cannot
         import what the job needs. What `candidates`, `on_event` or the engine's judge raises, after running trials have
         ended.
@@ -71,15 +79,17 @@ def run(
     def late() -> bool:
         return time.monotonic() > deadline
 
-    there = {k: float(v) for k, v in ray.cluster_resources().items()}
-    at_once = slots(engine.share, engine.workers, there, elastic=engine.address is not None)
+    nodes = None
+    if engine.address is not None:
+        job = replace(job, many_hosts=True)
+        nodes = Nodes(engine.share, engine.workers, job, on_message)
     for restart in range(_RESTARTS + 1):
         if candidates.done or late():
             return
         with stop_signals() as caught:
-            searcher = LedgerSearcher(candidates, job.time_limit_s, lambda: bool(caught), late, on_event)
+            searcher = LedgerSearcher(candidates, job.time_limit_s, lambda: bool(caught), late, on_event, nodes)
             try:
-                _fit(searcher, job, engine, at_once)
+                _fit(searcher, job, engine)
             except Exception as error:
                 if searcher.fault:
                     raise searcher.fault from None
@@ -92,6 +102,8 @@ def run(
                 ray.shutdown()
                 time.sleep(min(60, 2**restart))
                 connect(engine.address)
+                if nodes is not None:
+                    nodes.forget_checks()
             finally:
                 candidates.stop()
             if caught:
@@ -100,16 +112,21 @@ def run(
                 raise searcher.fault
 
 
-def _fit(searcher: LedgerSearcher, job: Job, engine: Engine, at_once: int) -> None:
+def _fit(searcher: LedgerSearcher, job: Job, engine: Engine) -> None:
     fresh = engine.fresh_process if engine.fresh_process is not None else engine.share.gpus > 0
-    resources = {"cpu": engine.share.cpus, "gpu": engine.share.gpus}
+    resources: Any = {"cpu": engine.share.cpus, "gpu": engine.share.gpus}
+    at_once = _UNLIMITED  # the searcher counts the places of the nodes, which come and go
+    if searcher.nodes is None:
+        at_once = slots(engine.share, engine.workers, ray.cluster_resources(), elastic=False)
+    else:
+        resources = partial(on_node, engine.share)
     storage = tempfile.mkdtemp(prefix="nas-ray-")  # nothing in it is needed again
     try:
         tune.Tuner(
             tune.with_resources(tune.with_parameters(run_candidate, job=job), resources),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=FIFOScheduler() if engine.judge is None else JudgedScheduler(searcher, engine.judge),
+                scheduler=Scheduler(searcher, engine.judge),
                 num_samples=10**9,
                 max_concurrent_trials=at_once,
                 reuse_actors=not fresh,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from ray import tune
-from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from nas.cluster.nodes import Nodes
+from nas.memory_kills import Kills, any_between, memory_kills
 from nas.plugins import PluginError
 from nas.runs.trial import Trial
 from nas.trials.answer import hard_limit_s
@@ -45,8 +45,8 @@ class Candidates(Protocol):
     def finish(self, trial_id: int, outcome: Trial) -> Trial | None:
         """Take what became of a candidate; None if that is known already."""
 
-    def died(self, trial_id: int, reason: str, *, timed_out: bool, lost: bool) -> Trial | None:
-        """Take that a candidate's process (or, `lost`, its node) went away; give the trial if that ends it."""
+    def died(self, trial_id: int, reason: str, *, timed_out: bool, lost: bool, out_of_memory: bool) -> Trial | None:
+        """Take that a candidate's process (or, `lost`, what it ran on) went away; give the trial if that ends it."""
 
     def stop(self) -> None:
         """Take that nothing runs any more."""
@@ -66,13 +66,18 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         signalled: Callable[[], bool],
         late: Callable[[], bool],
         on_event: Callable[[Event], None],
+        nodes: Nodes | None = None,
     ) -> None:
         super().__init__(metric="reward", mode="max")
         self.candidates, self.time_limit_s = candidates, time_limit_s
         # A signal stops what runs, which then has no answer; when time is up, what runs is awaited.
         self.signalled, self.late, self.on_event = signalled, late, on_event
+        self.nodes = nodes  # None on one machine, where Ray counts places well enough
         self.live: dict[str, Candidate] = {}
         self.began: dict[str, float] = {}
+        self.kills: dict[str, Kills] = {}  # for memory, where it runs, when a trial began
+        self.places: dict[str, str] = {}  # the node of each live trial
+        self.died_on: dict[int, set[str]] = {}  # nodes on which a candidate's process died
         self.reasons: dict[str, str] = {}  # why a trial was pruned
         self.fault: Exception | None = None  # of the search, not of Ray: nothing is started any more
         self.unable = False  # whether a worker can evaluate nothing: what runs is stopped, too
@@ -83,12 +88,45 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> Any:
         """Give Ray a candidate, None while none is to start, or FINISHED."""
-        candidate = None if self._ending() else self.guarded(self.candidates.next_candidate)
+        candidate = None if not self._has_room() or self._ending() else self.guarded(self.candidates.next_candidate)
         if candidate is None:
             over = not self.live if self._ending() else self.candidates.done
             return Searcher.FINISHED if over else None
         self.live[trial_id] = candidate
-        return {"candidate": {"architecture": candidate.proposal.architecture.to_json(), "seed": candidate.seed}}
+        config = {"candidate": {"architecture": candidate.proposal.architecture.to_json(), "seed": candidate.seed}}
+        return config | self._place(trial_id, candidate.trial_id)
+
+    def _has_room(self) -> bool:
+        """Whether some node can take a trial now; the end of the search if none ever could."""
+        if self.nodes is None:
+            return True
+        self.nodes.look()  # what it raises is Ray's failure
+        if reason := self.nodes.hopeless():
+            self.fault, self.unable = self.fault or PluginError(reason), True
+        return self.nodes.free() is not None
+
+    def _place(self, trial_id: str, number: int) -> dict[str, str]:
+        """Choose the node of a trial, on a cluster: not where its process died before, if there is another."""
+        node = None if self.nodes is None else self.nodes.free(self.died_on.get(number, ()))
+        if self.nodes is None or node is None:
+            return {}
+        self.nodes.take(node)
+        self.places[trial_id] = node
+        return {"node": node}
+
+    def is_stranded(self, trial_id: str) -> bool:
+        """Whether the node that a trial was to run on is not there any more."""
+        node = self.places.get(trial_id)
+        return self.nodes is not None and node is not None and not self.nodes.is_there(node)
+
+    def _leave(self, trial_id: str, *, answered: bool = False) -> Candidate | None:
+        """Take that a trial is over, however it ended; give its candidate unless that was known."""
+        self.began.pop(trial_id, None)
+        self.kills.pop(trial_id, None)
+        node = self.places.pop(trial_id, None)
+        if self.nodes is not None and node is not None:
+            self.nodes.leave(node, answered=answered)
+        return self.live.pop(trial_id, None)
 
     def _ending(self) -> bool:
         """Whether nothing is started any more."""
@@ -101,6 +139,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
             return
         if trial_id not in self.began:
             self.began[trial_id] = time.monotonic()
+            self.kills[trial_id] = result.get("memory_kills", ())
             self._tell(Event("started", candidate))
         elif "partial" in result and "answer" not in result:
             self._tell(Event("epoch", candidate, result["partial"]))
@@ -111,32 +150,68 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         One with neither is a trial whose process died (`on_trial_died`) or that ends because the search does.
         """
         if result is not None and "unable" in result:
-            self.live.pop(trial_id, None)
-            self.fault, self.unable = self.fault or PluginError(result["unable"]), True
+            self._on_unable(trial_id, result["unable"])
             return
         reason = self.reasons.pop(trial_id, None)
         if error or result is None or not ("answer" in result or reason):
             return
-        candidate = self.live.pop(trial_id, None)
+        candidate = self._leave(trial_id, answered=True)
         if candidate is None:
             return
+        self.died_on.pop(candidate.trial_id, None)
         outcome: Trial = result["answer"] if "answer" in result else replace(result["partial"], error=reason)
         trial = self.guarded(partial(self.candidates.finish, candidate.trial_id, outcome))
         if trial:
             self._tell(Event("finished", candidate, trial))
 
+    def _on_unable(self, trial_id: str, reason: str) -> None:
+        """Take that a worker can evaluate nothing: its node's fault where there are others, else the search's."""
+        node = self.places.get(trial_id)
+        candidate = self._leave(trial_id)
+        if self.nodes is None or node is None:
+            self.fault, self.unable = self.fault or PluginError(reason), True
+        elif candidate is not None:
+            self.nodes.set_aside(node, reason)
+            self._lose(candidate, reason, lost=True)
+
     def on_trial_died(self, trial_id: str, reason: str) -> None:
         """Tell the ledger that the process of a trial went away, and whether that was its time limit."""
-        candidate = self.live.pop(trial_id, None)
+        began, kills = self.began.get(trial_id), self.kills.get(trial_id, ())
+        node = self.places.get(trial_id)
+        candidate = self._leave(trial_id)
         if candidate is None:
             return
-        ran_s = time.monotonic() - self.began.get(trial_id, math.inf)
+        ran_s = 0.0 if began is None else time.monotonic() - began
         hard = hard_limit_s(self.time_limit_s)
         timed_out = hard is not None and ran_s >= hard
         if timed_out:
             reason = f"did not end within {self.time_limit_s:g} s and was killed"
-        lost = not timed_out and any(sign in reason for sign in _LOST)
-        trial = self.guarded(partial(self.candidates.died, candidate.trial_id, reason, timed_out=timed_out, lost=lost))
+        gone = any(sign in reason for sign in _LOST)
+        lost = not timed_out and (gone or began is None)  # before it began, it was no candidate's process
+        if node is not None and not gone:
+            self._died_there(node, candidate, reason, began=began is not None)
+        memory = not (timed_out or lost) and any_between(kills, self._kills_now(node))
+        self._lose(candidate, reason, timed_out=timed_out, lost=lost, memory=memory)
+
+    def _died_there(self, node: str, candidate: Candidate, reason: str, *, began: bool) -> None:
+        """Take what the death of a process says of its node."""
+        if began:
+            self.died_on.setdefault(candidate.trial_id, set()).add(node)
+        elif self.nodes is not None:
+            self.nodes.set_aside(node, f"a process died before it began with a candidate: {reason}")
+
+    def _kills_now(self, node: str | None) -> Kills:
+        return memory_kills() if self.nodes is None or node is None else self.nodes.memory_kills(node)
+
+    def _lose(
+        self, candidate: Candidate, reason: str, *, timed_out: bool = False, lost: bool = False, memory: bool = False
+    ) -> None:
+        act = partial(
+            self.candidates.died, candidate.trial_id, reason, timed_out=timed_out, lost=lost, out_of_memory=memory
+        )
+        trial = self.guarded(act)
+        if trial:
+            self.died_on.pop(candidate.trial_id, None)
         self._tell(Event("finished" if trial else "died", candidate, trial))
 
     def _tell(self, event: Event) -> None:
@@ -174,25 +249,6 @@ class Callbacks(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The process of the trial died."""
         self.searcher.on_trial_died(trial.trial_id, self.searcher.guarded(partial(_reason, trial)) or _DIED)
-
-
-class JudgedScheduler(FIFOScheduler):  # type: ignore[misc]
-    """Stops the trials that a judge gives a reason to stop."""
-
-    def __init__(self, searcher: LedgerSearcher, judge: Judge) -> None:
-        super().__init__()
-        self.searcher, self.judge = searcher, judge
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Look at a trial after an epoch."""
-        candidate = self.searcher.live.get(trial.trial_id)
-        if candidate is None or self.searcher.fault or "partial" not in result or "answer" in result:
-            return str(self.CONTINUE)
-        reason = self.searcher.guarded(partial(self.judge, candidate.trial_id, result["partial"]))
-        if reason is None:
-            return str(self.CONTINUE)
-        self.searcher.reasons[trial.trial_id] = reason
-        return str(self.STOP)
 
 
 class Stopper(tune.Stopper):  # type: ignore[misc]

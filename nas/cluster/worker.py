@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from typing import Any
 
 from ray import cloudpickle, tune
 
-from nas import plugins
-from nas.trials.answer import Unwanted, answer, check_task, find_evaluator, hard_limit_s, killed_after, so_far
+from nas.memory_kills import memory_kills
+from nas.trials.answer import Unwanted, answer, hard_limit_s, killed_after, so_far
+from nas.trials.readiness import fault_of_host, load, suspect
 from search_space.architecture import Architecture
 from search_space.lookup import describe
 
@@ -26,6 +26,9 @@ class Job:
     epochs: int  # of a training; the last one is no report, for the answer follows at once
     time_limit_s: float | None
     reports: bool  # whether somebody wants to hear of epochs
+    packages: tuple[str, ...] = ()  # of the user's, which must be the same everywhere
+    fingerprint: str | None = None  # of the data on the driver
+    many_hosts: bool = False  # whether there are others, where a candidate may do what fails here
 
     @classmethod
     def of(cls, task: Any, **settings: Any) -> Job:
@@ -36,23 +39,22 @@ class Job:
 def run_candidate(config: Mapping[str, Any], job: Job) -> None:
     """Evaluate one candidate in a worker process and report its answer, and after each epoch what it would be now.
 
-    Reports are dicts: `epoch` 0 once the process is up, `partial` a Trial so far, `answer` the Trial, or `unable`, why
-    no candidate can be evaluated here.
+    Reports are dicts: `epoch` 0 once the process is up, with `memory_kills` until then, `partial` a Trial so far,
+    `answer` the Trial, or `unable`, why no candidate can be evaluated here: nothing is known of this one then.
     """
 
     def tell(reward: float | None = None, **fields: Any) -> None:
         tune.report({"reward": float("nan") if reward is None else reward, **fields})
 
-    tell(epoch=0)  # this process is up: the time limit counts from here
+    tell(epoch=0, memory_kills=memory_kills())  # this process is up: the time limit counts from here
     with killed_after(hard_limit_s(job.time_limit_s)):  # imports may hang, too
         try:
-            plugins.load(job.plugins)
-            evaluate = find_evaluator(job.evaluator)
-            task, candidate = pickle.loads(job.task), config["candidate"]
+            task, evaluate = load(job.task, job.plugins, job.evaluator)
+            candidate = config["candidate"]
             architecture = Architecture.from_json(candidate["architecture"])
-            check_task(task)
         except Exception as error:  # none of a candidate's doing: what the search names is not to be had here
-            tell(unable=f"{describe(error)} (on {socket.gethostname()})", done=True)
+            where = "" if job.many_hosts else f" (on {socket.gethostname()})"
+            tell(unable=f"{describe(error)}{where}", done=True)
             return
 
         def report(fields: Mapping[str, Any]) -> bool:
@@ -68,4 +70,9 @@ def run_candidate(config: Mapping[str, Any], job: Job) -> None:
             trial = answer(architecture, candidate["seed"], task, evaluate, report)
         except Unwanted:  # end the thread as Ray would: whoever returns reports once more, and nobody takes it any more
             raise SystemExit(0) from None
+        if job.many_hosts and suspect(trial, job.fingerprint):
+            fault = fault_of_host(job.task, job.plugins, job.evaluator, job.fingerprint)
+            if fault is not None:
+                tell(unable=f"{fault} (a trial there: {trial.error})", done=True)
+                return
     tell(trial.reward, answer=trial, done=True)

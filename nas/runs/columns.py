@@ -91,7 +91,8 @@ COLUMNS: dict[str, Column] = {
     "host": Column("where it ran"),
     "device_name": Column("of the GPU or processor", heading="device"),
     "torch_version": Column("of the worker"),
-    "git_commit": Column("of the toolkit"),
+    "toolkit_version": Column("of the worker"),
+    "git_commit": Column("of the worker's toolkit"),
     "data_fingerprint": Column("of every pixel, label and split"),
     "schema_version": Column("of the record"),
     # of tables alone: what a trial is beside the others

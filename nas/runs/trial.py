@@ -91,7 +91,8 @@ class Trial:
     host: str | None = None
     device_name: str | None = None
     torch_version: str | None = None
-    git_commit: str | None = None
+    toolkit_version: str | None = None
+    git_commit: str | None = None  # of the toolkit's source
     data_fingerprint: str | None = None
     schema_version: int = SCHEMA_VERSION
 

@@ -37,6 +37,7 @@ class _Flight:
     deaths: int = 0  # times its own process died
     kills: int = 0  # times the driver was killed, or its node lost, while it ran
     running: bool = False
+    out_of_memory: bool = False  # whether its process was last ended for memory
 
     def ended(self, *, lost: bool) -> None:
         """Count that the process went away, or what it ran on."""
@@ -135,11 +136,14 @@ class Ledger:
         """Answer a candidate that no worker will."""
         return self.finish(trial_id, Trial(self.flights[trial_id].candidate.proposal.architecture, status, error=error))
 
-    def died(self, trial_id: int, reason: str, *, timed_out: bool = False, lost: bool = False) -> Trial | None:
+    def died(
+        self, trial_id: int, reason: str, *, timed_out: bool = False, lost: bool = False, out_of_memory: bool = False
+    ) -> Trial | None:
         """Take that a candidate's process went away: it runs again, or is answered if that happened too often.
 
         Args:
-            lost: the node went, or the connection to it, which is none of the candidate's doing.
+            lost: the node went, or the connection to it, or it is at fault: none of the candidate's doing.
+            out_of_memory: the kernel ended it; it may have been another process's memory, so it runs again.
         """
         flight = self.flights.get(trial_id)
         if flight is None:
@@ -147,13 +151,23 @@ class Ledger:
         if timed_out:
             return self._give_up(trial_id, "timeout", reason)
         flight.ended(lost=lost)
-        event = "lost" if lost else "died"
-        self._events.append({"event": event, "trial_id": trial_id, "reason": reason, "at": _now()})
+        event = {"event": "lost" if lost else "died", "trial_id": trial_id, "reason": reason, "at": _now()}
+        if not lost:
+            flight.out_of_memory = event["out_of_memory"] = out_of_memory
+        self._events.append(event)
         if lost and flight.kills >= MAX_KILLS:
             return self._give_up(trial_id, "interrupted", f"what it ran on was lost {flight.kills} times: {reason}")
         if lost or flight.deaths < self.max_attempts:
             return None
-        return self._give_up(trial_id, "failed", f"its process died {flight.deaths} times: {reason}")
+        return self._give_up_dead(trial_id, f": {reason}")
+
+    def _give_up_dead(self, trial_id: int, why: str = "") -> Trial | None:
+        """Answer a candidate whose process died too often."""
+        flight = self.flights[trial_id]
+        if flight.out_of_memory:
+            error = f"its process was ended {flight.deaths} times, last because memory ran out{why}"
+            return self._give_up(trial_id, "oom", error)
+        return self._give_up(trial_id, "failed", f"its process died {flight.deaths} times{why}")
 
     def stop(self) -> None:
         """Write down that the search stops in good order: what runs now was not killed by its own doing."""
@@ -226,7 +240,7 @@ class Ledger:
             if flight.kills >= MAX_KILLS:
                 self._give_up(trial_id, "interrupted", f"the search was killed {flight.kills} times while it ran")
             elif flight.deaths >= self.max_attempts:  # killed between the last death and its answer
-                self._give_up(trial_id, "failed", f"its process died {flight.deaths} times")
+                self._give_up_dead(trial_id)
 
     def _replay_event(self, event: Mapping[str, Any], answered: set[int]) -> None:
         kind = event["event"]
@@ -256,6 +270,7 @@ class Ledger:
             flight.candidate = flight.candidate._replace(attempt=flight.candidate.attempt + 1)
         elif kind in ("died", "lost"):
             flight.ended(lost=kind == "lost")
+            flight.out_of_memory = event.get("out_of_memory", flight.out_of_memory)
         else:
             raise ValueError(f"unknown event {kind!r} in {PROPOSALS}")
 

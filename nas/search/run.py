@@ -27,7 +27,7 @@ from nas.search.continuation import as_begun, check_run, open_run
 from nas.search.given import Given, config_of, is_run
 from nas.search.ledger import Ledger
 from nas.search.pruning import make_judge
-from nas.search.task import task_of
+from nas.search.task import packages_of, task_of
 from nas.search.warm_start import check_warm_start, earlier_trials, recall, remember
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, SearchInfo
@@ -156,13 +156,13 @@ def _run(
         listeners.on_search_begin(about)
         ended = Ended("failed")
         try:
-            ended = _trials(ledger, config, address, listeners)
+            ended = _trials(ledger, config, fingerprint, address, listeners)
         finally:
             listeners.on_search_end(replace(about, trials=tuple(ledger.trials), state=ended.state))
     return Run(folder, ended)
 
 
-def _trials(ledger: Ledger, config: Config, address: str | None, listeners: Callbacks) -> Ended:
+def _trials(ledger: Ledger, config: Config, fingerprint: str, address: str | None, listeners: Callbacks) -> Ended:
     """Run trials until the search ends, and say how it did."""
     settings = config.search
     job = Job.of(
@@ -172,6 +172,8 @@ def _trials(ledger: Ledger, config: Config, address: str | None, listeners: Call
         epochs=config.training.epochs,
         time_limit_s=settings.time_limit_s,
         reports=settings.prune != "none" or listeners.wants_epochs,
+        packages=packages_of(config),
+        fingerprint=fingerprint,
     )
     engine = Engine(
         Share(settings.cpus_per_trial, settings.gpus_per_trial),
@@ -182,7 +184,7 @@ def _trials(ledger: Ledger, config: Config, address: str | None, listeners: Call
         judge=make_judge(config, ledger.trials),
     )
     try:
-        run_engine(ledger, job, engine, on_event=_teller(listeners))
+        run_engine(ledger, job, engine, on_event=_teller(listeners), on_message=listeners.on_message)
     except Stopped as stopped:
         return Ended("stopped", stopped.signum)
     return Ended("finished" if ledger.done else "out of time")

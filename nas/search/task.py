@@ -1,11 +1,11 @@
-"""What a search gives to every trial."""
+"""What a search gives to every trial, and what every host must have for it."""
 
 from __future__ import annotations
 
 import math
 
 from nas.config.search import Config
-from nas.runs.folder import git_commit
+from nas.trials.installed import TOOLKIT
 from nas.trials.task import Task
 
 
@@ -25,7 +25,15 @@ def task_of(config: Config) -> Task:
         threads=max(1, math.floor(settings.cpus_per_trial)),
         time_limit_s=settings.time_limit_s,
         device_share=settings.gpus_per_trial or settings.cpus_per_trial,
-        git_commit=git_commit(),
         seeding=config.seeding,
         measure=config.measure,
     )
+
+
+def packages_of(config: Config) -> tuple[str, ...]:
+    """Give the user's packages that trials of a search use, by plug-in or as `module:Name`."""
+    training = config.training
+    named = (config.search.evaluator, config.reward.name, training.objective, training.optimizer, config.data.source)
+    modules = [*config.plugins, *(name for name in (*named, *config.measure) if ":" in name)]
+    packages = {name.partition(":")[0].partition(".")[0] for name in modules}
+    return tuple(sorted(packages - {*TOOLKIT}))

@@ -17,6 +17,7 @@ from typing import Any
 from nas.measure import find_measurers
 from nas.plugins import PluginError
 from nas.runs.answered import shown, trial_of
+from nas.runs.origin import origin
 from nas.runs.trial import Trial
 from nas.trials.task import Task
 from rewards import find_reward
@@ -80,7 +81,7 @@ def answer(architecture: Architecture, seed: int, task: Any, evaluate: Evaluator
         logger.error("candidate %s\n%s", architecture.arch_id, _cut("".join(traceback.format_exception(error))))
         status = "oom" if _is_out_of_memory(error) else "failed"
         trial = Trial(architecture, status, error=_describe(error))
-    return replace(trial, started_at=started, wall_s=time.perf_counter() - clock)
+    return replace(_from_here(trial), started_at=started, wall_s=time.perf_counter() - clock)
 
 
 def _with_rewards(curve: Iterable[Any], rewards: Mapping[int, float | None]) -> tuple[Any, ...]:
@@ -101,12 +102,18 @@ def so_far(architecture: Architecture, fields: Mapping[str, Any]) -> Trial:
     """
     _check_report(fields)
     trial = trial_of(architecture, {**fields, "status": "pruned", "reward": None, "reward_se": None})
-    return replace(trial, error=f"stopped after epoch {len(trial.curve)}")
+    return replace(_from_here(trial), error=f"stopped after epoch {len(trial.curve)}")
 
 
 def _check_report(fields: Any) -> None:
     if not (isinstance(fields, Mapping) and isinstance(fields.get("curve"), list | tuple) and fields["curve"]):
         raise ValueError(f"a report must have the fields so far, a `curve` among them, got {shown(fields)}")
+
+
+def _from_here(trial: Trial) -> Trial:
+    """Say where a trial comes from, as far as its evaluator does not say it."""
+    unknown: dict[str, Any] = {name: value for name, value in origin().items() if getattr(trial, name) is None}
+    return replace(trial, **unknown)
 
 
 def hard_limit_s(time_limit_s: float | None) -> float | None:

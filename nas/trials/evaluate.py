@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -219,10 +218,7 @@ def _known_before(architecture: Architecture, task: Task, prepared: Prepared, de
         "reward_name": task.reward.name,
         "w": settings.get("w"),
         "v": settings.get("v"),
-        "host": socket.gethostname(),
         "device_name": device_name(device),
-        "torch_version": torch.__version__,
-        "git_commit": task.git_commit,
         "data_fingerprint": prepared.fingerprint,
     }
 

@@ -30,7 +30,6 @@ class Task:
     threads: int  # of the CPU, for this worker, unless `execution` says how many
     time_limit_s: float | None  # of timing and training together
     device_share: float  # of a device (a GPU, else a core) that a trial holds
-    git_commit: str | None
     seeding: int = SEEDING  # how streams are drawn from a trial's seed; see nas/seeds.py
     measure: tuple[str, ...] = ()  # what else is measured: keys of MEASURERS, or module:function
 

@@ -41,7 +41,6 @@ def task(tmp_path):
         threads=1,
         time_limit_s=None,
         device_share=1.0,
-        git_commit=None,
     )
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nas.algorithms import Proposal
-from nas.cluster.searcher import Callbacks, JudgedScheduler, LedgerSearcher
+from nas.cluster.scheduler import Scheduler
+from nas.cluster.searcher import Callbacks, LedgerSearcher
 from nas.runs.trial import Trial
 from nas.trials.task import Candidate
 from search_space.spaces import small
@@ -39,7 +40,7 @@ class Ledger:
         self.answers.append((trial_id, outcome.status, outcome.error))
         return outcome
 
-    def died(self, trial_id, reason, *, timed_out, lost):
+    def died(self, trial_id, reason, *, timed_out, lost, out_of_memory):
         self.act("died")
         self.answers.append((trial_id, "died", reason))
 
@@ -63,7 +64,7 @@ def run(ledger, one):
         ledger.act("judge")
         return "hopeless" if number == 1 else None
 
-    scheduler, callbacks, ray_trial = JudgedScheduler(one, judge), Callbacks(one), RayTrial()
+    scheduler, callbacks, ray_trial = Scheduler(one, judge), Callbacks(one), RayTrial()
     for name in ("a", "b", "c"):
         if one.suggest(name) in (None, "FINISHED"):
             return

@@ -155,6 +155,21 @@ def test_deaths_are_remembered_over_a_restart(tmp_path):
     assert ledger.died(0, "segfault").status == "failed"
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_candidate_that_was_ended_for_memory_is_oom_in_the_end(tmp_path, restarted):
+    """Once it may have been another's memory; also where the driver died before the answer was written."""
+    ledger = open_ledger(tmp_path)
+    ledger.next_candidate()
+    assert ledger.died(0, "killed", out_of_memory=True) is None
+    if restarted:
+        ledger.close()
+        ledger = open_ledger(tmp_path)
+    assert ledger.next_candidate().trial_id == 0
+    trial = ledger.died(0, "killed", out_of_memory=True)
+    assert trial.status == "oom"
+    assert "memory ran out" in trial.error
+
+
 def test_a_candidate_that_brings_the_driver_down_is_given_up_in_the_end(tmp_path):
     """A candidate that kills the whole search each time does not stop it for ever; a clean stop does not count."""
     for _ in range(MAX_KILLS + 5):
