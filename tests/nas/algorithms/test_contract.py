@@ -158,20 +158,25 @@ def test_a_space_of_one_is_exhausted_after_one(name):
 
 
 def test_trials_without_result_do_not_stop_it(name):
-    """A search in which nothing ever succeeds still proposes."""
+    """A search in which nothing ever succeeds goes on proposing what is new, at random: there is nothing to learn."""
     algorithm, bad = ALGORITHMS[name](SPACE), sorted(set(STATUSES) - {"ok"})
+    asked = []
     for number in range(30):
-        architecture = algorithm.ask().architecture
-        algorithm.tell(trial_of(algorithm, architecture, bad[number % len(bad)]))
-    assert algorithm.told == 30
+        asked.append(algorithm.ask())
+        algorithm.tell(trial_of(algorithm, asked[-1].architecture, bad[number % len(bad)]))
+    assert len({proposal.architecture.arch_id for proposal in asked}) == 30
+    codes = np.array([SPACE.encode(proposal.architecture) for proposal in asked])
+    assert (np.ptp(codes, axis=0) == [len(decision.choices) - 1 for decision in SPACE.decisions]).all()
 
 
 def test_only_the_reward_told_is_enough(name):
     """A log with rewards and nothing else (no accuracy, step time, exponents) can be learned from."""
     algorithm = ALGORITHMS[name](SPACE, seed=1)
-    for _ in range(30):
-        algorithm.tell(trial_of(algorithm, algorithm.ask().architecture, sparse=True))
-    assert SPACE.contains(algorithm.ask().architecture)
+    for _ in range(31):
+        proposal = algorithm.ask()
+        algorithm.tell(trial_of(algorithm, proposal.architecture, sparse=True))
+    # Three objectives are not to be had from a reward: nsga2 warns, and stays random.
+    assert (proposal.proposed_by in (f"{name}.random", "random")) == (name in ("nsga2", "random"))
 
 
 def test_trials_nobody_asked_for_are_learned_from(name):
@@ -187,18 +192,6 @@ def test_trials_nobody_asked_for_are_learned_from(name):
     assert compatible(SPACE, log[0].architecture)
     with pytest.raises(ValueError, match="stem_channels"):
         algorithm.tell(Trial(foreign, "ok", reward=1.0))
-
-
-def test_it_learns(name):
-    """On a smooth problem the last proposals of 80 are better than random ones on average; for three seeds each."""
-    if name in ("random", "nsga2"):
-        pytest.skip("random does not learn; nsga2 spreads over a front instead of climbing the reward")
-    late, early = [], []
-    for seed in range(3):
-        rewards = [t.reward for t in run(ALGORITHMS[name](SPACE, seed=seed), 80, in_flight=1) if t.reward is not None]
-        late += rewards[-20:]
-        early += [t.reward for t in run(ALGORITHMS["random"](SPACE, seed=seed), 80) if t.reward is not None]
-    assert np.mean(late) > np.mean(early) + 2 * np.std(early) / len(late) ** 0.5
 
 
 BAD_SETTINGS = {

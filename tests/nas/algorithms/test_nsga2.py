@@ -81,3 +81,73 @@ def test_one_trial_without_a_number_among_others_is_no_warning(caplog):
         algorithm.tell(Trial(rest[1].architecture, "ok", **whole))
     assert not caplog.records
     assert len(algorithm.trials) == 1
+
+
+NUMBERS = {"accuracy": 0.7, "s_normalised": 1.0, "p_normalised": 1.0}
+
+
+def parents_of(told, asks=25, **settings):
+    """Who is a parent in so many asks after these trials, by their place in `told`."""
+    algorithm = ALGORITHMS["nsga2"](SPACE, population=len(told), crossover=0.0, **settings)
+    bare = trials(len(told))
+    for trial, numbers in zip(bare, told, strict=True):
+        algorithm.tell(Trial(trial.architecture, "ok", **NUMBERS | numbers))
+    place = {trial.arch_id: number for number, trial in enumerate(bare)}
+    return {place[parent] for _ in range(asks) for parent in algorithm.ask().parents}
+
+
+@pytest.mark.parametrize(
+    "better", [{"accuracy": 0.8}, {"s_normalised": 0.9}, {"p_normalised": 0.9}, {"accuracy": 0.8, "p_normalised": 0.9}]
+)
+def test_who_dominates_wins_the_tournament(better):
+    """More accuracy, less step time, fewer params: of two in a tournament that is the parent, whoever came first."""
+    assert parents_of([better, {}]) == {0}
+    assert parents_of([{}, better]) == {1}
+
+
+def test_of_equals_in_rank_the_lonelier_wins():
+    """Three on a front: those at its ends are parents, the one between them never beats either."""
+    front = [{"accuracy": 0.6, "s_normalised": 0.8}, {"accuracy": 0.7, "s_normalised": 0.9}, {"accuracy": 0.8}]
+    assert parents_of(front, objectives=("accuracy", "step_time")) == {0, 2}
+    assert parents_of([front[1], front[0], front[2]], objectives=("accuracy", "step_time")) == {1, 2}
+
+
+def test_a_trim_keeps_the_first_front_and_its_ends():
+    """Of twice the population the half that stays is the best by rank, then the lonelier of the front that is cut."""
+    algorithm = ALGORITHMS["nsga2"](SPACE, population=3, objectives=("accuracy", "step_time"))
+    bare = trials(6)
+    # On the front: 0, 2, 3 and 5, of which 2 and 3 lie close; 1 and 4 are dominated.
+    points = [(0.6, 0.5), (0.5, 0.9), (0.70, 0.70), (0.71, 0.72), (0.5, 0.6), (0.9, 0.9)]
+    for trial, (accuracy, time) in zip(bare, points, strict=True):
+        algorithm.tell(Trial(trial.architecture, "ok", accuracy=accuracy, s_normalised=time))
+    kept = [t.arch_id for t in algorithm.trials]
+    assert len(kept) == 3
+    assert {bare[0].arch_id, bare[5].arch_id} <= set(kept) <= {bare[n].arch_id for n in (0, 2, 3, 5)}
+
+
+def test_a_child_has_two_parents_with_crossover_and_one_without():
+    """Each decision of a child is one of its parents', but for the one that mutates."""
+    for crossover, number in ((1.0, 2), (0.0, 1)):
+        algorithm = ALGORITHMS["nsga2"](SPACE, population=4, crossover=crossover)
+        told = {t.arch_id: t for t in trials(4)}
+        for n, trial in enumerate(told.values()):
+            algorithm.tell(
+                Trial(trial.architecture, "ok", **NUMBERS | {"accuracy": 0.5 + n / 10, "s_normalised": n + 1.0})
+            )
+        for _ in range(10):
+            child = algorithm.ask()
+            assert len(child.parents) == number
+            codes = np.array([SPACE.encode(told[parent].architecture) for parent in child.parents])
+            assert (codes != SPACE.encode(child.architecture)).all(axis=0).sum() <= 1
+
+
+def test_random_ones_come_first():
+    """As many finished trials as the population has are waited for; failed ones do not count."""
+    algorithm = ALGORITHMS["nsga2"](SPACE, population=3)
+    told = trials(4)
+    for trial in told[:2]:
+        algorithm.tell(Trial(trial.architecture, "ok", **NUMBERS))
+    algorithm.tell(Trial(told[2].architecture, "failed", **NUMBERS))
+    assert algorithm.ask().proposed_by == "nsga2.random"
+    algorithm.tell(Trial(told[3].architecture, "ok", **NUMBERS))
+    assert algorithm.ask().proposed_by == "nsga2.child"

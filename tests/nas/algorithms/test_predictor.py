@@ -11,7 +11,7 @@ from nas.algorithms import ALGORITHMS
 from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Features, StageCosts
 from nas.algorithms.nsga2 import rank_and_crowding
-from nas.algorithms.reward_model import Targets, observation
+from nas.algorithms.reward_model import Targets, fit, observation
 from nas.runs.trial import Trial
 from search_space.cost import count_batch
 from search_space.space import SearchSpace, StageChoices
@@ -233,3 +233,50 @@ def test_rewards_below_0_are_learned_too(shift):
         algorithm.tell(Trial(architecture, "ok", **told))
     assert min(rewards[30:]) > max(rewards[:10])
     assert notes["predicted_reward"] == pytest.approx(rewards[-1], abs=0.01)
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
+def test_the_scale_of_step_time_is_the_likelier_one_in_any_unit(unit):
+    """Times that multiply are learned as logarithms, ones that add up as they are, in ms as in s.
+
+    The density of a time is not that of its logarithm: comparing them without what is between prefers one by the unit.
+    """
+    codes = np.unique(SPACE.sample_encodings(90, np.random.default_rng(6)), axis=0)
+    features = Features(SPACE, by_stage=False), Features(SPACE, by_stage=True)
+    position = codes / (np.array([len(d.choices) for d in SPACE.decisions]) - 1)
+    worth = position @ np.linspace(0.2, 1.0, codes.shape[1])
+    for times, logarithmic in ((worth - worth.min() + 0.3, False), (np.exp(worth), True)):
+        seen = []
+        for trial, s in zip(trials_of(SPACE, codes), unit * times, strict=True):
+            reward = trial.accuracy * s**-0.07 * trial.p_normalised**-0.05
+            seen.append(observation(replace(trial, s_normalised=s, reward=reward), SPACE.encode(trial.architecture)))
+        assert fit(features, Targets(features[0], seen)).logarithmic == logarithmic
+
+
+def test_what_is_in_flight_is_counted_as_observed():
+    """The second proposal of two is chosen, and its uncertainty foretold, as if the first had come back as expected."""
+    predictor = noisy_predictor(40, noise=0.05, explore=10**6)
+    first, second = predictor.ask(), predictor.ask()
+    bare = predictor._model()
+    code = SPACE.encode(second.architecture)[None]
+    believed = bare.assuming(SPACE.encode(first.architecture)[None])
+    assert believed.predict(code)[1][0] < 0.99 * bare.predict(code)[1][0]
+    mean, std = bare.targets.told(*(float(x[0]) for x in believed.predict(code)))
+    assert second.notes == {"predicted_reward": pytest.approx(mean), "predicted_std": pytest.approx(std)}
+
+
+@pytest.mark.parametrize("status", ["failed", "oom", "nan", "timeout"])
+def test_the_like_of_broken_trials_is_left_alone(status):
+    """Ten that ended without a result, all with one choice, make that choice look poor; lost ones say nothing."""
+    codes = np.unique(SPACE.sample_encodings(90, np.random.default_rng(6)), axis=0)
+    np.random.default_rng(7).shuffle(codes)
+    good, bad = codes[codes[:, 0] == 0][:20], codes[codes[:, 0] == 1][:20]
+    predicted = {}
+    for ended in (status, "interrupted"):
+        predictor = ALGORITHMS["predictor"](SPACE)
+        for trial in trials_of(SPACE, np.concatenate([good, bad[:10]])):
+            predictor.tell(trial)
+        for code in bad[10:]:
+            predictor.tell(Trial(SPACE.decode(code), ended))
+        predicted[ended] = predictor._model().quality.predict(bad)[0].mean()
+    assert predicted[status] < predicted["interrupted"] - 0.001

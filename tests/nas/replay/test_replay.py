@@ -3,16 +3,19 @@
 import csv
 import json
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from nas.algorithms import ALGORITHMS, Algorithm, Proposal
 from nas.analysis import load, load_trials, save
 from nas.analysis.plots import replays
 from nas.replay.replay import replay, write_replay
 from nas.replay.table import Table, read_trials
 from nas.runs.folder import read_config
 from nas.runs.trial import Trial
+from search_space.architecture import Architecture
 from search_space.cost import count
 from search_space.space import SearchSpace
 from search_space.spaces import small
@@ -180,3 +183,35 @@ def test_metrics_come_back_from_a_csv(run, tmp_path):
     save(load(run), tmp_path / "t.csv")
     space = SearchSpace.from_dict(read_config(run)["space"])
     assert {trial.metrics.get("mine") for trial in read_trials(tmp_path / "t.csv", space)} == {1.5, None}
+
+
+class Scripted(Algorithm):
+    """Asks for the architectures of `order`, from the place that its seed says."""
+
+    name = "scripted"
+    order: ClassVar[list[Architecture]] = []
+
+    def _propose(self, rng):
+        return Proposal(self.order[(self.seed + self.told) % len(self.order)], self.name)
+
+    def _learn(self, trial):
+        pass
+
+
+def test_the_interval_of_a_replay_is_of_95_percent(log, monkeypatch):
+    """40 seeds that meet the best after 1 to 40 trials: the mean of first rewards has the interval of its error.
+
+    The bootstrap's is 1.96 standard errors of the mean to either side; one of 80 % would be 1.28.
+    """
+    table = log[:40]
+    Scripted.order = [trial.architecture for trial in table]
+    monkeypatch.setitem(ALGORITHMS, "scripted", Scripted)
+    (record,) = replay(SPACE, table, ["scripted"], seeds=40)
+    first = np.array([trial.reward for trial in table])
+    error = first.std() / 40**0.5
+    assert record.mean_best[0] == pytest.approx(first.mean())
+    assert (record.mean_best[0] - record.low_best[0]) / error == pytest.approx(1.96, abs=0.2)
+    assert (record.high_best[0] - record.mean_best[0]) / error == pytest.approx(1.96, abs=0.2)
+    assert record.trials_to_best == 20.5
+    assert 13 <= record.trials_to_best_low <= 17
+    assert 24 <= record.trials_to_best_high <= 28
