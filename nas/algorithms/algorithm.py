@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nas.algorithms.outlook import Outlook
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.lookup import with_hint
@@ -63,6 +64,7 @@ class Algorithm(ABC):
         self.pending: dict[str, Proposal] = {}  # by arch_id, in the order asked
         self.seen: set[str] = set()
         self.told = 0
+        self.outlook = Outlook()
 
     def ask(self) -> Proposal:
         """Propose a candidate, which is pending until it is told.
@@ -101,7 +103,8 @@ class Algorithm(ABC):
         self.pending.pop(trial.arch_id, None)
         self.seen.add(trial.arch_id)
         self.told += 1
-        self._learn(trial)
+        self.outlook.tell(trial)
+        self._learn(self.outlook.completed(trial))
 
     @abstractmethod
     def _propose(self, rng: np.random.Generator) -> Proposal:
@@ -109,7 +112,11 @@ class Algorithm(ABC):
 
     @abstractmethod
     def _learn(self, trial: Trial) -> None:
-        """Take in a finished trial of any status."""
+        """Take in a finished trial of any status.
+
+        One that was stopped early (`pruned`) has the reward and accuracy that it would have come to, where that is
+        known; `worth` gives what counts of either kind.
+        """
 
     def _unseen(self, rng: np.random.Generator) -> Proposal:
         for _ in range(_TRIES):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
-from nas.runs.ranking import score
+from nas.algorithms.outlook import worth
 from nas.runs.trial import Trial
 from search_space.space import SearchSpace
 
@@ -66,6 +66,6 @@ class Evolution(Algorithm):
         return max((self.population[i] for i in drawn), key=lambda trial: trial.reward or 0.0)
 
     def _learn(self, trial: Trial) -> None:
-        if score(trial) is not None:
+        if worth(trial) is not None:
             self.scored += 1
             self.population.append(trial)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
-from nas.runs.ranking import score
+from nas.algorithms.outlook import worth
 from nas.runs.trial import Trial
 from search_space.space import SearchSpace
 
@@ -147,7 +147,7 @@ class PolicyGradient(Algorithm):
 
     def _learn(self, trial: Trial) -> None:
         self.told_codes.add(self.space.encode(trial.architecture).tobytes())
-        reward = score(trial)
+        reward = worth(trial)
         if reward is None:
             return
         uniform = -sum(math.log(length) for length in self.controller.lengths)

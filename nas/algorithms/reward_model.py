@@ -14,6 +14,7 @@ from scipy.special import ndtr
 
 from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Codes, Features
+from nas.algorithms.outlook import worth
 from nas.runs.ranking import score
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
@@ -34,6 +35,8 @@ class Observation(NamedTuple):
     params: float  # normalised if that was told, else a count
     w: float
     v: float
+    likely_accuracy: float  # of a trial that was stopped early: what it would have come to
+    likely_reward: float
 
 
 def observation(trial: Trial, code: Codes) -> Observation:
@@ -50,6 +53,8 @@ def observation(trial: Trial, code: Codes) -> Observation:
         _number(params),
         _number(trial.w),
         _number(trial.v),
+        _number(trial.accuracy if worth(trial) is not None and trial.status == "pruned" else None),
+        _number(worth(trial) if trial.status == "pruned" else None),
     )
 
 
@@ -70,12 +75,14 @@ class Targets:
         self.codes = np.array([o.code for o in observations])
         columns = np.array([o[1:] for o in observations], dtype=np.float64)
         self.broken = columns[:, 0] > 0
-        self.accuracy, self.reward, self.step_time, self.params, self.w, self.v = columns[:, 1:].T
+        self.accuracy, self.reward, self.step_time, self.params, self.w, self.v = columns[:, 1:7].T
+        self.likely_accuracy, self.likely_reward = columns[:, 7:].T
         self.scored = np.isfinite(self.reward)
         # Where rewards go below 0 they are no product, and have no logarithm: this one's is the reward over `unit`.
         self.unit = float(np.abs(self.reward[self.scored]).max()) if (self.reward < 0).any() else None
         if self.unit is not None:
             self.reward = np.exp(self.reward / self.unit)
+            self.likely_reward = np.exp(self.likely_reward / self.unit)
         self.slope, self.shift = self._fit_params()
         # None: no accuracies, so the reward is learned as a whole.
         self.exponents: tuple[float, float] | None = None
@@ -84,7 +91,11 @@ class Targets:
         self.times: tuple[Codes, Floats] | None = None
         if self.unit is None and (self.accuracy[self.scored] > 0).all():
             self._split(self._find_exponents())
-        self.quality_codes, self.quality = self._quality()
+        likely = self.likely_reward if self.exponents is None else self.likely_accuracy
+        self.likely = np.where(likely > 0, likely, math.nan)
+        self.used = self.scored | self.broken | np.isfinite(self.likely)  # rows that say something of quality
+        self.quality_codes: Codes = self.codes[self.used]
+        self.quality = self._quality()
 
     def _fit_params(self) -> tuple[float, float]:
         """Told params as a line over counted ones: another classifier moves it, a reference network scales it."""
@@ -141,17 +152,20 @@ class Targets:
         else:
             self.times = self.codes[s], np.exp(rest / w)
 
-    def _quality(self) -> tuple[Codes, Floats]:
-        """Log accuracy (or log reward), (N,). Broken trials count as poor ones, so that their like is left alone."""
+    def _quality(self) -> Floats:
+        """Log accuracy (or log reward) of the rows that are used.
+
+        Broken trials count as poor ones, so that their like is left alone; stopped ones as they would have ended.
+        """
         values = np.log(self.reward if self.exponents is None else self.accuracy)
         low, middle = np.quantile(values[self.scored], [0.1, 0.5])
         floor = middle - _OUTLIER * max(middle - low, 1e-3)  # a network that did not train at all is no measure
-        used = self.scored | self.broken
-        return self.codes[used], np.maximum(np.where(self.scored, values, low), floor)[used]
+        values = np.where(self.scored, values, np.where(np.isfinite(self.likely), np.log(self.likely), low))
+        return np.asarray(np.maximum(values, floor)[self.used])
 
     def ranks(self) -> Floats:
-        """Reward of each row of `quality`, broken ones last."""
-        return np.asarray(np.where(self.scored, self.reward, 0.0)[self.scored | self.broken])
+        """Reward of each row of `quality`, broken and stopped ones last."""
+        return np.asarray(np.where(self.scored, self.reward, 0.0)[self.used])
 
 
 class Fitted(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
-from nas.runs.ranking import score
+from nas.algorithms.outlook import worth
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
@@ -94,7 +94,7 @@ class TPE(Algorithm):
         return architecture
 
     def _learn(self, trial: Trial) -> None:
-        reward = score(trial)
+        reward = worth(trial)
         if reward is not None:
             with _quiet(self.optuna):
                 done = self.optuna.trial.TrialState.COMPLETE
