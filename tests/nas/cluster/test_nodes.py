@@ -32,15 +32,15 @@ def environment(**more):
     return os.environ | loopback | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"} | more
 
 
-def start(tmp_path, *arguments, trials, evaluate="evaluate", limit_s=4, **more):
-    """Start the search's command; FLAGS is a folder in which tests tell evaluators what to do."""
+def start(tmp_path, *arguments, trials, evaluate="evaluate", limit_s=4, under=(), **more):
+    """Start the search's command, under another one; FLAGS is a folder in which tests tell evaluators what to do."""
     (tmp_path / "flags").mkdir(exist_ok=True)
     config = CONFIG.replace("TRIALS", str(trials)).replace("EVALUATE", evaluate).replace("LIMIT", str(limit_s))
     (tmp_path / "c.yaml").write_text(config)
     command = [sys.executable, "-m", "nas.cli", "search", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "run")]
     variables = environment(FLAGS=str(tmp_path / "flags"), NAS_CACHE=str(tmp_path / "cache"), **more)
     with (tmp_path / "errors").open("w") as errors:
-        return subprocess.Popen([*command, *arguments], env=variables, stderr=errors, start_new_session=True)
+        return subprocess.Popen([*under, *command, *arguments], env=variables, stderr=errors, start_new_session=True)
 
 
 def ended(process, tmp_path, seconds=200):
@@ -152,3 +152,48 @@ def test_the_driver_keeps_the_time_limit_of_a_process_that_cannot(tmp_path):
     assert sorted(trial["status"] for trial in trials) == ["ok", "ok", "timeout"]
     assert "did not end within 2 s" in next(trial["error"] for trial in trials if trial["status"] == "timeout")
     assert time.monotonic() - begun < 90
+
+
+@contextlib.contextmanager
+def container(limit_mb):
+    """Give the folder of a new control group with a memory limit, or None where this process may make none."""
+    paths = [line.rstrip("\n").split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    roots = {"memory": Path("/sys/fs/cgroup/memory"), "": Path("/sys/fs/cgroup")}
+    names = {"memory": "memory.limit_in_bytes", "": "memory.max"}
+    made = None
+    for _, controllers, path in sorted(paths, key=lambda parts: parts[1], reverse=True):
+        group = roots.get(controllers, Path("/nowhere")) / path.strip("/") / f"nas-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / names[controllers]).write_text(str(limit_mb * 2**20))
+            made = group
+            break
+        except OSError:
+            group.rmdir()
+    try:
+        yield made
+    finally:
+        if made is not None:
+            for number in (made / "cgroup.procs").read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(number), signal.SIGKILL)
+            wait_for(lambda: not (made / "cgroup.procs").read_text())
+            made.rmdir()
+
+
+@pytest.mark.timeout(300)
+def test_a_process_that_the_memory_limit_of_its_container_ends_is_oom(tmp_path):
+    """It runs as often as one that dies otherwise; then its status says what it died of."""
+    with container(limit_mb=4000) as group:
+        if group is None:
+            pytest.skip("makes no control group with a memory limit here")
+        under = ("sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh")
+        arguments = {"trials": 3, "evaluate": "evaluate_with_one_that_is_too_large", "limit_s": "null"}
+        process = start(tmp_path, "--workers", "1", under=under, **arguments)
+        status, trials, said = ended(process, tmp_path, 150)
+    assert status == 0, said
+    assert sorted(trial["status"] for trial in trials) == ["ok", "ok", "oom"], trials
+    assert "memory ran out" in next(trial["error"] for trial in trials if trial["status"] == "oom")
