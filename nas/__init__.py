@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas.analysis.run import Run, open_run
     from nas.architectures import find_architecture
+    from nas.claims.explain import explain
     from nas.config.search import Config, load_config, search_config
     from nas.config.train import load_training
     from nas.data.prepare import prepare
@@ -46,6 +47,7 @@ _WHERE = {
     "describe": "nas.search.plan",
     "describe_space": "search_space.description",
     "evaluate": "nas.search.evaluation",
+    "explain": "nas.claims.explain",
     "export_model": "nas.export.export",
     "find_architecture": "nas.architectures",
     "load_config": "nas.config.search",
@@ -70,6 +72,7 @@ __all__ = [
     "describe",
     "describe_space",
     "evaluate",
+    "explain",
     "export_model",
     "find_architecture",
     "load_config",

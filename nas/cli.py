@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from nas import plugins
-from nas.commands import data, export, profile, read, replay, scale, search, space, train
+from nas.commands import data, explain, export, profile, read, replay, scale, search, space, train
 from nas.commands.arguments import Parser
 
 EXAMPLES = """examples:
@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   nas search CONFIG --dry-run                           say what it would do
   nas best runs/digits                                  the best trials, and the winner stage by stage
   nas trials runs/digits --format csv > trials.csv      every trial, one column per decision
+  nas explain runs/digits                               which decisions mattered
   nas scale runs/digits --to m,l                        grow the winner
   nas profile efficientnetv2_s --image-size 224         params, MACs, step time, memory
   nas train ARCH experiments/configs/train/FILE.yaml    train it in full, or go on with it
@@ -28,7 +29,7 @@ ARCH is a published name (efficientnetv2_s), a JSON file, block strings (r2_k3_s
 (its best)."""
 
 # Each has `add`, which declares its arguments, and calls what answers them; in the order in which help lists them.
-COMMANDS = (search, read, replay, scale, profile, train, export, space, data)
+COMMANDS = (search, read, explain, replay, scale, profile, train, export, space, data)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,4 +37,11 @@ def bars(values: Sequence[float]) -> str:
     return "".join(_BARS[round(value / largest * (len(_BARS) - 1))] if largest else _BARS[0] for value in values)
 
 
+def bar(share: float, width: int) -> str:
+    """A share of 1 as a lying bar, `width` characters for all of it."""
+    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8]
+
+
+_EIGHTHS: tuple[str, ...] = ("", *"▏▎▍▌▋▊▉")
 _BARS = "▁▂▃▄▅▆▇█"
