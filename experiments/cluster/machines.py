@@ -116,7 +116,7 @@ class Machine:
 
     def _start_ray(self, *arguments: str) -> None:
         own = (f"--node-ip-address={self.address}", "--object-store-memory=80000000", "--disable-usage-stats")
-        self.run(str(Path(sys.executable).with_name("ray")), "start", *arguments, *own, timeout=120)
+        self.run(str(Path(sys.executable).with_name("ray")), "start", *arguments, *own, timeout=200)
 
     def stop_ray(self, *parts: str) -> None:
         """End Ray's daemons and workers here at once, or only what has one of some texts in its command line."""
@@ -157,26 +157,32 @@ def machines(count: int, *, disk_mb: int = 4000) -> Iterator[list[Machine]]:
     Raises: RuntimeError if that cannot be done here; `why_not` says so before.
     """
     holders: list[subprocess.Popen[str]] = []
-    with tempfile.TemporaryDirectory(prefix="machines-") as folder:
-        try:
-            holders.append(_hold([*_unshare(), "sh", "-c", _SWITCH]))
-            switch, made = child(holders[0].pid), []
-            addresses = {f"node{number}": f"10.77.0.{number + 1}" for number in range(count)}
-            hosts = "127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in addresses.items())
-            for name, address in addresses.items():
-                disk = Path(folder) / name
-                disk.mkdir()
-                disk.with_suffix(".hosts").write_text(hosts)
-                script = ["sh", "-c", _MACHINE, "sh", name, str(disk), f"{disk_mb}m", *_kept()]
-                holders.append(_hold([*_enter(switch, "--mount", "--pid"), "unshare", *_NEW, *script]))
-                # What enters a PID namespace forks, and what makes one forks again.
-                pid = child(child(holders[-1].pid))
-                made.append(Machine(name, address, pid, holders[-1], switch, _environment()))
-                _plug_in(made[-1])
-            yield made
-        finally:
-            for holder in reversed(holders):
-                holder.communicate(timeout=60)  # closes its standard input, with which it ends
+    try:
+        with tempfile.TemporaryDirectory(prefix="machines-") as folder:
+            made = _made(count, disk_mb, Path(folder), holders)
+        yield made
+    finally:
+        for holder in reversed(holders):
+            holder.communicate(timeout=60)  # closes its standard input, with which it ends
+
+
+def _made(count: int, disk_mb: int, folder: Path, holders: list[subprocess.Popen[str]]) -> list[Machine]:
+    """Make the switch and the machines; `folder` is needed no more when they are up."""
+    holders.append(_hold([*_unshare(), "sh", "-c", _SWITCH]))
+    switch, made = child(holders[0].pid), []
+    addresses = {f"node{number}": f"10.77.0.{number + 1}" for number in range(count)}
+    hosts = "127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in addresses.items())
+    for name, address in addresses.items():
+        disk = folder / name
+        disk.mkdir()
+        disk.with_suffix(".hosts").write_text(hosts)
+        script = ["sh", "-c", _MACHINE, "sh", name, str(disk), f"{disk_mb}m", *_kept()]
+        holders.append(_hold([*_enter(switch, "--mount", "--pid"), "unshare", *_NEW, *script]))
+        # What enters a PID namespace forks, and what makes one forks again.
+        pid = child(child(holders[-1].pid))
+        made.append(Machine(name, address, pid, holders[-1], switch, _environment()))
+        _plug_in(made[-1])
+    return made
 
 
 @cache
@@ -243,6 +249,14 @@ def _environment() -> dict[str, str]:
     """What processes of a machine are started with: little, and nothing of the terminal's or of another Ray."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {
-        "PATH": path, "HOME": "/tmp/home", "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1",
-        "RAY_AUTH_MODE": "disabled", "RAY_memory_monitor_refresh_ms": "0", "RAY_USAGE_STATS_ENABLED": "0",
-    }  # fmt: skip
+        "PATH": path,
+        "HOME": "/tmp/home",
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": "0123456789abcdef" * 4,
+        "RAY_memory_monitor_refresh_ms": "0",
+        "RAY_raylet_start_wait_time_s": "150",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
