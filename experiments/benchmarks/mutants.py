@@ -7,7 +7,7 @@ mutmut changes an operator, a number, an argument or an assignment of one functi
 that run this function: it learns which they are once. Drawn from are all mutants of the functions of PARTS, but for the
 text of messages; the tests are the part's own, less UNUSED. The same call goes on after an interruption, and with a
 larger sample keeps what is known: a sample's first mutants are those of a smaller one of the same seed. The code is
-that of the call that began the folder.
+that of the call that began the folder; the tests are those of the call.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ timeout_constant = 20.0
 def prepare(part: str, work: Path) -> None:
     """Copy the code and its tests to `work`, have the part's mutants made there, and what runs what be learned."""
     if (work / "ready").exists():
+        for folder in (work, work / "mutants"):
+            shutil.copytree("tests", folder / "tests", dirs_exist_ok=True)
         return
     shutil.rmtree(work, ignore_errors=True)
     for name in COPIED:
@@ -98,6 +100,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sample", type=int, default=150, help="mutants of each part")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--again", action="store_true", help="run those that survived again, with the tests as they are now"
+    )
     parser.add_argument("--parts", default=",".join(PARTS), help="of PARTS, by commas")
     parser.add_argument("--out", type=Path, default=Path("build/mutants"))
     given = parser.parse_args()
@@ -107,7 +112,8 @@ def main() -> None:
         prepare(part, work)
         known = verdicts(work)
         drawn = draw(known, given.sample, given.seed)
-        left = [name for name in drawn if known[name] == "not checked"]
+        unknown = ("not checked", *(("survived", "no tests") if given.again else ()))
+        left = [name for name in drawn if known[name] in unknown]
         print(f"{part}: {len(drawn)} of {len(known)} mutants drawn, {len(left)} of these to run", flush=True)
         if left:
             mutmut(work, "run", "--max-children", "1", *left)

@@ -92,6 +92,16 @@ def test_without_annotations_the_default_says_the_type():
         reward("bare", MEASURED, {"flag": 3})
 
 
+def test_a_whole_number_as_default_takes_any_number():
+    """Who writes `k=1` does not mean that 0.5 is none."""
+
+    def whole(accuracy, *, k=1):
+        return accuracy * k
+
+    REWARDS["own"] = whole
+    assert reward("own", MEASURED, {"k": 0.5}) == 0.4
+
+
 def test_settings_are_one_frozen_class_a_reward():
     """Made once, so that equal settings are equal; hashable as all data is, and so is what was measured."""
     made = settings_class(weighted_product)

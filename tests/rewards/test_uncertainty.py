@@ -30,6 +30,12 @@ def test_the_error_of_an_accuracy_is_the_binomials():
     assert accuracy_error(0.8, 40_000) == pytest.approx(accuracy_error(0.8, 10_000) / 2, rel=1e-3)
 
 
+def test_few_images_have_two_right_and_two_wrong_added():
+    """Of 4 images 2 right: (2 + 2) of 8, so sqrt(0.5 * 0.5 / 8); of 96 all: 98 of 100."""
+    assert accuracy_error(0.5, 4) == pytest.approx((0.25 / 8) ** 0.5)
+    assert accuracy_error(1.0, 96) == pytest.approx((0.98 * 0.02 / 100) ** 0.5)
+
+
 @pytest.mark.parametrize("accuracy", [0.0, 1.0])
 def test_an_accuracy_of_all_or_nothing_is_not_certain(accuracy):
     """100 of 100 right may well be 97 %: the error is not 0, and the same at both ends."""
@@ -157,3 +163,13 @@ def test_a_variance_that_a_few_repetitions_gave_claims_no_more_than_it_holds():
             wrong += int(told_apart(means, errors, of_repetitions=estimated, freedom=1)[0])
         allowed = 0.05 + 3 * np.sqrt(0.05 * 0.95 / searches)
         assert wrong / searches < allowed, (scores, known)
+
+
+@pytest.mark.parametrize(("of_repetitions", "factor"), [(0.0, 1.6449), (0.01, 2.0150)])
+def test_two_are_told_apart_by_the_errors_of_both(of_repetitions, factor):
+    """One-sided at 95 %: 1.645 errors of the difference where these are known, 2.015 after six repetitions."""
+    gap = factor * (0.01**2 + 0.01**2) ** 0.5
+    for scores, apart in (([0.9, 0.9 - 0.999 * gap], 0.0), ([0.9 - 1.001 * gap, 0.9], 1.0)):
+        found = told_apart(scores, [0.01, 0.01], of_repetitions=[of_repetitions] * 2, freedom=5)
+        assert found[int(np.argmin(scores))] == apart
+        assert found[int(np.argmax(scores))] == 0.0

@@ -29,7 +29,9 @@ def test_neighbours_of_the_best_are_asked_and_a_better_one_is_the_next_centre():
         assert (proposal.proposed_by, proposal.parents) == ("local.neighbour", (centre.arch_id,))
         assert (SPACE.encode(proposal.architecture) != SPACE.encode(centre)).sum() == 1
         algorithm.tell(Trial(proposal.architecture, "ok", reward=reward))
-    better = algorithm.ask().architecture
+    proposal = algorithm.ask()
+    assert proposal.parents == (centre.arch_id,)
+    better = proposal.architecture
     algorithm.tell(Trial(better, "ok", reward=0.8))
     assert algorithm.ask().parents == (better.arch_id,)
 

@@ -11,7 +11,7 @@ from nas.algorithms import ALGORITHMS
 from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Features, StageCosts
 from nas.algorithms.nsga2 import rank_and_crowding
-from nas.algorithms.reward_model import Targets, fit, observation
+from nas.algorithms.reward_model import Targets, _subset, fit, observation
 from nas.runs.trial import Trial
 from search_space.cost import count_batch
 from search_space.space import SearchSpace, StageChoices
@@ -66,6 +66,29 @@ def test_the_likelihood_has_the_gradient_it_claims(by_stage):
 
     numeric = approx_fprime(at, lambda v: evidence(v)[0], 1e-6)
     np.testing.assert_allclose(evidence(at)[1], numeric, atol=1e-4)
+
+
+@pytest.mark.parametrize("by_stage", [False, True])
+def test_the_variance_without_data_is_the_kernels_diagonal(by_stage):
+    """It is computed without the matrix; at hyperparameters where every part counts, and none as another does."""
+    features, rng = Features(SPACE, by_stage=by_stage), np.random.default_rng(1)
+    inputs = gp._Inputs(features, SPACE.sample_encodings(12, rng))
+    h = gp.Hyperparameters(rng.normal(-1, 1, len(features.blocks)), np.log([0.3, 0.7, 0.5, 2.0, 0.1]))
+    whole = gp._Kernel(features, inputs, inputs).value(h)
+    np.testing.assert_allclose(gp._diagonal(features, inputs, h), np.diag(whole), rtol=1e-9)
+
+
+def test_of_many_trials_the_best_half_and_a_spread_of_the_others_is_used():
+    """A thousand of three thousand: the best five hundred, then every fifth; in the order told."""
+    rank = np.random.default_rng(0).permutation(3000).astype(float)
+    kept = _subset(rank)
+    assert len(set(kept)) == 1000
+    assert (np.diff(kept) > 0).all()
+    assert set(np.flatnonzero(rank >= 2500)) <= set(kept)
+    others = np.sort(rank[kept])[:500]
+    assert others[0] == 0
+    assert set(np.diff(others)) <= {5, 6}
+    assert _subset(rank[:1000]).tolist() == list(range(1000))
 
 
 def test_the_process_learns_and_knows_how_well():

@@ -1,5 +1,7 @@
 """The ledger loses and doubles nothing, wherever its process is killed."""
 
+import dataclasses
+import json
 import random
 import shutil
 
@@ -246,3 +248,29 @@ def test_the_search_of_an_exhausted_space_is_finished(run):
     again = Ledger(run, ALGORITHMS["random"](parse(record).space, 0), run_id="r", seed=0, trials=99, max_attempts=1)
     assert len(again.trials) == 13
     again.close()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_trial_has_what_its_proposal_said(tmp_path, restarted):
+    """Notes and parents go to the log with the answer, also when another driver proposed: algorithms learn of them."""
+    ledger = open_ledger(tmp_path, algorithm="predictor", warm_up=4)
+    for trial_id in range(6):
+        ledger.next_candidate()
+        ledger.finish(trial_id, answer(trial_id))
+    candidate = ledger.next_candidate()
+    proposal = dataclasses.replace(candidate.proposal, parents=("abc", "def"))
+    if restarted:
+        ledger.close()
+        event = read_lines(tmp_path / PROPOSALS)[-2]
+        assert event["proposal"] == dict(candidate.proposal.notes)
+        with (tmp_path / PROPOSALS).open("a") as file:
+            event = event | {"trial_id": 7, "parents": ["abc", "def"]}
+            file.write(json.dumps(event) + "\n")
+        ledger = open_ledger(tmp_path, algorithm="predictor", warm_up=4)
+        assert ledger.flights[7].candidate.proposal.parents == proposal.parents
+    trial = ledger.finish(6, answer(6))
+    assert trial.proposal == candidate.proposal.notes
+    assert set(trial.proposal) == {"predicted_reward", "predicted_std"}
+    assert (trial.proposed_by, trial.parents) == (candidate.proposal.proposed_by, candidate.proposal.parents)
+    assert (trial.run_id, trial.trial_id, trial.seed) == ("r", 6, candidate.seed)
+    ledger.close()
