@@ -6,12 +6,18 @@ import argparse
 import io
 import logging
 import os
+import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
-from nas import plugins
+from nas import faults, plugins
 from nas.commands import data, explain, export, profile, read, replay, scale, search, space, train
 from nas.commands.arguments import Parser
+from nas.signals import interrupting
+
+logger = logging.getLogger(__name__)
 
 EXAMPLES = """examples:
   nas search experiments/configs/digits.yaml           run a search, or go on with one that was stopped
@@ -34,22 +40,61 @@ COMMANDS = (search, read, explain, replay, scale, profile, train, export, space,
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; give its exit status: 0, 2 for what the user can fix, 128 + n for a signal n."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error does: any path and message can be printed
-        sys.stdout.reconfigure(errors="backslashreplace")
+    _open_streams()
+    try:
+        with interrupting():
+            try:
+                return _run(arguments)
+            finally:
+                sys.stdout.flush()  # here, where what is wrong with it can still be said
+    except KeyboardInterrupt as error:
+        return _ended(128 + getattr(error, "signum", signal.SIGINT), "stopped")
+    except Exception as error:
+        where = "what is printed" if isinstance(error, OSError) and _is_of_printing(error) else None
+        if where and isinstance(error, BrokenPipeError):  # the reader, such as `head`, has enough
+            return _ended(128 + signal.SIGPIPE)
+        said = str(error) if isinstance(error, ValueError) else faults.line(error, where)
+        if said is None:
+            raise
+        logger.info("raised here", exc_info=error)
+        return _ended(2, said)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parsed = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
-    try:
-        plugins.load(parsed.plugin, wanted_by="--plugin")
-        return int(parsed.call(parsed))
-    except ValueError as error:
-        print(f"nas: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("nas: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    plugins.load(parsed.plugin, wanted_by="--plugin")
+    return int(parsed.call(parsed))
+
+
+def _open_streams() -> None:
+    """Have streams that take anything: closed ones would be taken by files, which would be printed into."""
+    if sys.stdout is None or sys.stderr is None:
+        sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - for good
+        sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error does: any path and message can be printed
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _ended(status: int, said: str | None = None) -> int:
+    """Say why the command ends, if it can be said, and leave nothing unwritten that would be written at exit."""
+    for stream in (sys.stderr, sys.stdout):
+        try:
+            if said is not None and stream is sys.stderr:
+                print(f"nas: {said}", file=stream)
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return status
+
+
+def _is_of_printing(error: OSError) -> bool:
+    """Whether what raised an error was printing, which has no place of its own: `print`, or rich's console."""
+    places = [
+        (str(frame.f_globals.get("__name__")), frame.f_code) for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    module, code = [place for place in places if place[0] != "csv"][-1]
+    return error.filename is None and (module.startswith(("nas.commands.", "rich.")) or code is main.__code__)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,6 +14,8 @@ from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
+from nas.trackers.terminal import OpenConsole
+
 Row = Mapping[str, Any]
 
 
@@ -87,7 +89,7 @@ def console(*, stderr: bool = False) -> Console:
     Text is printed as it is: paths, names and error messages are no markup.
     """
     file = sys.stderr if stderr else sys.stdout
-    return Console(file=file, width=None if file.isatty() else 120, highlight=False, markup=False, emoji=False)
+    return OpenConsole(file=file, width=None if file.isatty() else 120, highlight=False, markup=False, emoji=False)
 
 
 def _missing(value: Any) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -70,6 +72,7 @@ def write_arrays(
     for name, images in sources.items():
         shape = (len(images.labels), side, side, channels)
         array = open_memmap(folder / f"{name}_images.npy", "w+", np.uint8, shape)
+        _take_room(folder / f"{name}_images.npy")
         leave_out = settings.unreadable == "leave_out"
         parts[name], how = decode_part(images, array, how, name, leave_out, progress)
         array.flush()
@@ -145,7 +148,20 @@ def _moments(levels: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float,
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
 
 
+def _take_room(path: Path) -> None:
+    """Take the room of a mapped file, which is empty: a disk that is full later would end the process by a signal."""
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # a file system that cannot
+                raise
+
+
 def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise ValueError(f"decoded images need {needed / 1e9:.1f} GB in {folder}, which has {free / 1e9:.1f} GB free")
+        text = f"decoded images need {needed / 1e9:.1f} GB in {folder.parent}, which has {free / 1e9:.1f} GB free"
+        raise ValueError(f"{text}; make room, or say by data.cache_dir or NAS_CACHE where there is some")

@@ -17,6 +17,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from nas import faults
 from nas.data.arrays import ArraysInfo, load_info, save_info, write_arrays
 from nas.data.findings import about_classes, about_copies
 from nas.data.settings import DataSettings
@@ -99,17 +100,31 @@ def prepare(
     images |= {"value_range": settings.value_range, "unreadable": settings.unreadable, "frame_size": frame_size}
     key = _key(images | reader(settings).identity(settings))
     root = settings.cache
-    root.mkdir(parents=True, exist_ok=True)
-    folder = root / key
-    if not folder.is_dir():
-        with _alone(root, key):
-            if not folder.is_dir():
-                _build(settings, image_size, frame_size, folder, progress)
-    prepared, is_new = _split(settings, folder, load_info(folder))
+    with _of_cache(root):
+        root.mkdir(parents=True, exist_ok=True)
+        folder = root / key
+        if not folder.is_dir():
+            with _alone(root, key):
+                if not folder.is_dir():
+                    _build(settings, image_size, frame_size, folder, progress)
+        prepared, is_new = _split(settings, folder, load_info(folder))
     if is_new or progress:
         for line in found(prepared).lines():
             say(line)
     return prepared
+
+
+@contextmanager
+def _of_cache(root: Path) -> Iterator[None]:
+    """Say of errors of the system on the cache's own files which setting says where they lie."""
+    try:
+        yield
+    except Exception as error:
+        said, at = faults.line(error), Path(faults.file_of(error).partition(" -> ")[0]).absolute()
+        if said is None or not (at.is_relative_to(root) or root.is_relative_to(at)):
+            raise
+        where = "data.cache_dir, or NAS_CACHE, says where it is"
+        raise ValueError(f"the cache of decoded images: {said} ({where})") from error
 
 
 def found(prepared: Prepared) -> Found:

@@ -110,7 +110,10 @@ class DataSettings:
     def cache(self) -> Path:
         """The folder that holds decoded images, absolute, so that workers elsewhere find it."""
         given = self.cache_dir or os.environ.get("NAS_CACHE") or "~/.cache/training-aware-nas"
-        return Path(given).expanduser().absolute()
+        try:
+            return Path(given).expanduser().absolute()
+        except RuntimeError:
+            raise ValueError(f"{given}: this user has no home folder; set HOME, NAS_CACHE or data.cache_dir") from None
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from nas.export.names import export_weights, timm_names
+from nas.training.checkpoint import write_torch
 from search_space.architecture import Architecture
 from search_space.block_strings import to_block_strings
 from search_space.network import Network
@@ -75,7 +74,7 @@ def export_timm(network: Network, path: Path, metadata: Mapping[str, Any]) -> li
         **({"pad_type": "same"} if network.padding == "same" else {}),
     }
     state = {name: value.detach().cpu().clone() for name, value in export_weights(network, "timm").items()}
-    torch.save({"state_dict": state, **definition, "metadata": dict(metadata)}, path)
+    write_torch(path, {"state_dict": state, **definition, "metadata": dict(metadata)})
     loader = path.with_name(f"{path.stem}_timm.py")
     loader.write_text(_LOADER.format(name=path.name))
     return [path, loader]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from collections.abc import Mapping
@@ -27,7 +28,9 @@ def export_torchscript(network: Network, path: Path, metadata: Mapping[str, Any]
         with warnings.catch_warnings(), torch.no_grad():
             warnings.filterwarnings("ignore", message=r".*torch\.jit.*", category=DeprecationWarning)
             traced = torch.jit.trace(network, images)  # type: ignore[no-untyped-call]
-            torch.jit.save(traced, path, _extra_files={"metadata.json": json.dumps(metadata)})
+            whole = io.BytesIO()  # where torch itself writes, a disk that is full aborts the process
+            torch.jit.save(traced, whole, _extra_files={"metadata.json": json.dumps(metadata)})
     finally:
         network.train(was_training)
+    path.write_bytes(whole.getbuffer())
     return [path]

@@ -73,7 +73,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     """Give what `run.json` says. Raises ValueError if `folder` is no run folder."""
     try:
         record = json.loads((folder / RUN).read_text())
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ValueError(f"{folder} is not a run folder: it has no {RUN}") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{folder / RUN} is not JSON: {error}") from None
@@ -92,7 +92,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     try:
         record = yaml_text.load((folder / CONFIG).read_text(encoding="utf-8"))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ValueError(f"{folder} is not a run folder: it has no {CONFIG}") from None
     except ValueError as error:
         raise ValueError(f"{folder / CONFIG}: {error}") from None
@@ -165,7 +165,7 @@ def locked(folder: Path, what: str = "search", *, name: str = ".lock", wait: boo
     with (folder / name).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
+        except BlockingIOError:
             raise ValueError(f"another {what} is running in {folder}") from None
         yield
 
@@ -241,9 +241,13 @@ def _version(name: str) -> str | None:
 def write_whole(path: Path, text: str) -> None:
     """Write a whole file or nothing, even if killed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)

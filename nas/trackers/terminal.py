@@ -77,9 +77,17 @@ class Lines:
         self.look = None
 
 
+class OpenConsole(Console):
+    """A console whose reader may go away: rich would close standard output, whichever stream it was, and exit."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the BrokenPipeError, which rich has just caught."""
+        raise
+
+
 def error_console() -> Console:
     """Give the console of standard error as it is now: whoever redirects it later does not redirect this one."""
-    return Console(file=sys.stderr, highlight=False)
+    return OpenConsole(file=sys.stderr, highlight=False)
 
 
 class _Line(ProgressColumn):

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -87,12 +87,24 @@ def save_checkpoint(path: Path, state: TrainingState, about: Mapping[str, Any]) 
         about: what else is known, plain data: resolved configuration, provenance.
     """
     record = {"format": FORMAT, "state": {f.name: getattr(state, f.name) for f in fields(state)}, "about": dict(about)}
+    write_torch(path, record)
+
+
+def write_torch(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a whole file of torch's, or nothing. Raises: OSError where the disk cannot take it."""
     temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        torch.save(record, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            sink = _Sink(file)
+            torch.save(record, sink)  # type: ignore[arg-type]
+            if sink.error is not None:
+                raise sink.error
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)  # where the disk is full, all the more
+        raise
     folder = os.open(path.parent, os.O_RDONLY)  # the rename itself survives a power failure only if this is on disk
     try:
         os.fsync(folder)
@@ -100,14 +112,35 @@ def save_checkpoint(path: Path, state: TrainingState, about: Mapping[str, Any]) 
         os.close(folder)
 
 
+class _Sink:
+    """Takes what torch writes and keeps the first error: one that it saw, in C++, would abort the process."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write, unless that failed before."""
+        if self.error is None:
+            try:
+                self.file.write(data)
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing: the file is flushed when all is written."""
+
+
 def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, Any]]:
     """Read a state and what is known about it; its tensors are on the CPU. No code in the file is run.
 
     Raises: ValueError if the file cannot be read, is no checkpoint of ours or of another format.
     """
-    if path.is_file() and not zipfile.is_zipfile(path):  # torch would take it for a pickle and fail in any way
-        raise ValueError(f"{path} is no checkpoint")
     try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):  # torch would take it for a pickle and fail in any way
+                raise ValueError(f"{path} is no checkpoint")
         record = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None

@@ -1,0 +1,119 @@
+"""Errors of the operating system as one line: on which file, what is wrong, what to do about it."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_ROOM = "make room, or choose another place"
+_MAY = "choose a place that this user may use, or change its permissions"
+_IN_THE_WAY = "a file stands where a folder should: move it, or choose another place"
+
+# What to do, by the number of the error. First those of which the machine is to blame, or this user's rights on it.
+_OF_MACHINE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "choose a place that can be written to",
+    errno.EACCES: _MAY,
+    errno.EPERM: _MAY,
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "the whole machine has too many files open",
+    errno.ENOMEM: "run less at once, or give it more memory",
+    errno.EAGAIN: "raise the limit on processes (ulimit -u), or run less at once",
+    errno.EIO: "the disk or network drive fails",
+    errno.ESTALE: "the network drive was mounted anew: start again",
+}
+_REMEDIES = _OF_MACHINE | {
+    errno.ENOENT: "check the path, and where links on it lead",
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EEXIST: _IN_THE_WAY,
+    errno.EISDIR: "a folder stands where a file should: choose another name",
+    errno.ENAMETOOLONG: "choose a shorter one",
+    errno.ELOOP: "its links lead in a circle",
+}
+# What libraries say that raise errors of their own, or without a number.
+_SAYINGS = {os.strerror(number): number for number in _OF_MACHINE} | {
+    "database or disk is full": errno.ENOSPC,
+    "attempt to write a readonly database": errno.EROFS,
+    "unable to open database file": errno.EACCES,
+    "disk I/O error": errno.EIO,
+    "can't start new thread": errno.EAGAIN,
+}
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # numpy's, of a disk that is full
+
+
+def line(error: BaseException, where: str | None = None) -> str | None:
+    """Put an error of the operating system into one line; None for any other error.
+
+    Libraries raise errors of their own for these, with the system's behind them, or with its words.
+
+    Args:
+        where: what it is about; None = the file that the error speaks of.
+
+    >>> try:
+    ...     open("/no/such/folder/file")
+    ... except OSError as error:
+    ...     line(error)
+    '/no/such/folder/file: No such file or directory; check the path, and where links on it lead'
+    """
+    if isinstance(error, OSError):
+        return _line(error, where)
+    # Behind others only what explains them: that a file was missing may be no more than where they began.
+    return next((_line(each, where) for each in _behind(error) if _number(each) in _OF_MACHINE), None)
+
+
+def is_of_machine(error: BaseException) -> bool:
+    """Whether this machine, or this user's rights on it, do not suffice: no candidate can be blamed for that."""
+    return any(_number(each) in _OF_MACHINE for each in _behind(error))
+
+
+def _behind(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those that it was raised from, or while they were handled."""
+    seen: list[BaseException] = []
+    at: BaseException | None = error
+    while at is not None and at not in seen:
+        yield at
+        seen.append(at)
+        at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
+
+
+def _number(error: BaseException) -> int | None:
+    """The system's number for an error, also where a library has but the words."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    text = str(error)
+    if _SHORT_WRITE.search(text):
+        return errno.ENOSPC
+    return next((number for saying, number in _SAYINGS.items() if saying in text), None)
+
+
+def _line(error: BaseException, where: str | None) -> str:
+    number, where = _number(error), where or file_of(error)
+    own = error.errno if isinstance(error, OSError) else None
+    words = os.strerror(own) if own else " ".join(str(error).split())[:300] or type(error).__name__
+    return (f"{where}: " if where else "") + words + (f"; {_REMEDIES[number]}" if number in _REMEDIES else "")
+
+
+def file_of(error: BaseException) -> str:
+    """Give the file that an error speaks of, or the two of a renaming; empty where none is known.
+
+    An error of writing to a full disk names none. Then, of the places that it came through and that know a file, the
+    nearest to it is asked: for the file that it has open, else for a path.
+    """
+    names = [getattr(error, name, None) for name in ("filename", "filename2")]
+    if said := " -> ".join(str(name) for name in names if isinstance(name, str | os.PathLike)):
+        return said
+    found, traceback = "", error.__traceback__
+    while traceback is not None:
+        known = traceback.tb_frame.f_locals
+        owner = getattr(known.get("self"), "__dict__", {}).get("path")  # of the object whose method it is
+        opened = [getattr(value, "name", None) for value in known.values() if isinstance(value, io.IOBase)]
+        paths = [value for value in (*known.values(), owner) if isinstance(value, Path)]
+        found = next((str(name) for name in (*opened, *paths) if isinstance(name, str | Path)), found)
+        traceback = traceback.tb_next
+    return found
