@@ -81,11 +81,11 @@ class Search:
             self.process.wait()
 
 
-def made(count):
+def made(count, **settings):
     """Give machines with nothing on them but the evaluators of these tests; they are gone at the end."""
     if reason := why_not():
         pytest.skip(reason)
-    with machines(count) as all_of_them:
+    with machines(count, **settings) as all_of_them:
         for machine in all_of_them:
             machine.environment["PYTHONPATH"] += os.pathsep + str(EVALUATORS)
         yield all_of_them
@@ -99,8 +99,8 @@ def three():
 
 @pytest.fixture(scope="module")
 def five():
-    """The head and four more machines."""
-    yield from made(5)
+    """The head and four more machines, with small disks."""
+    yield from made(5, disk_mb=500)
 
 
 @pytest.fixture(scope="module")
