@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.runs.folder import TRIALS, config_if_run, read_trials
-from nas.runs.ranking import best, why_none
+from nas.runs.ranking import why_none
+from nas.runs.summary import summary
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.block_strings import from_block_strings
@@ -110,8 +111,9 @@ def _sizes(family: Path, members: Any) -> str:
 
 def winner(run: Path) -> Trial:
     """Give the trial of highest reward of a run. Raises ValueError if the run has none."""
-    trials = read_trials(run)
-    found = best(trials)
+    found = summary(run / TRIALS).best
     if found is None:
-        raise ValueError(f"{run}: {why_none(trials)}" if (run / TRIALS).exists() else f"{run} is no run folder")
+        raise ValueError(
+            f"{run}: {why_none(read_trials(run))}" if (run / TRIALS).exists() else f"{run} is no run folder"
+        )
     return found

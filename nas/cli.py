@@ -10,10 +10,10 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from nas import faults, plugins
-from nas.commands import data, explain, export, profile, read, replay, scale, search, space, train
 from nas.commands.arguments import Parser
 from nas.signals import interrupting
 
@@ -34,8 +34,20 @@ EXAMPLES = """examples:
 ARCH is a published name (efficientnetv2_s), a JSON file, block strings (r2_k3_s1_e1_i24_o24_c1,...) or a run folder
 (its best)."""
 
-# Each has `add`, which declares its arguments, and calls what answers them; in the order in which help lists them.
-COMMANDS = (search, read, explain, replay, scale, profile, train, export, space, data)
+# Files of nas/commands/ as help lists them, and their commands. Each has `add`, which declares their
+# arguments, and calls what answers them.
+COMMANDS = {
+    "search": ("search",),
+    "read": ("status", "trials", "best", "pareto", "report"),
+    "explain": ("explain",),
+    "replay": ("replay",),
+    "scale": ("scale",),
+    "profile": ("profile",),
+    "train": ("train",),
+    "export": ("export",),
+    "space": ("space",),
+    "data": ("data",),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parsed = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parsed = _parser(arguments).parse_args(arguments)
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
     plugins.load(parsed.plugin, wanted_by="--plugin")
     return int(parsed.call(parsed))
@@ -97,7 +110,7 @@ def _is_of_printing(error: OSError) -> bool:
     return error.filename is None and (module.startswith(("nas.commands.", "rich.")) or code is main.__code__)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = Parser(
         prog="nas",
         description="Training-aware neural architecture search.",
@@ -106,8 +119,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--verbose", action="store_true", help="log what happens inside")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
-    for module in COMMANDS:
-        module.add(commands)
+    wanted = [file for file, words in COMMANDS.items() if arguments[:1] and arguments[0] in words]
+    for file in wanted or COMMANDS:  # what a command does not need takes as long to import as it takes to read a log
+        import_module(f"nas.commands.{file}").add(commands)
     return parser
 
 

@@ -7,7 +7,7 @@ import json
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from search_space.ops import STAGE_FIELDS as STAGE_FIELDS
@@ -40,7 +40,7 @@ def _whole(owner: str, name: str, value: Any, lowest: int) -> int:
 def _fraction(owner: str, name: str, value: Any, highest: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
         raise ValueError(f"{owner} {name} must be a number in [0, {highest:g}], got {value!r}")
-    return float(value)
+    return float(value) + 0.0  # -0.0 is 0.0, and must not make a second JSON
 
 
 def check_keys(owner: str, given: Any, known: Sequence[str], required: Sequence[str] = ()) -> None:
@@ -96,6 +96,14 @@ class Stage:
         """The options that are not at the op's default."""
         return find_op(self.op).without_defaults(self.options) if self.options else {}
 
+    def to_json(self) -> str:
+        """Canonical JSON, as it stands in that of an architecture."""
+        return self._plain_json if not self.options else _canonical(self.to_dict())
+
+    @cached_property
+    def _plain_json(self) -> str:
+        return _canonical(self.to_dict())
+
     @property
     def label(self) -> str:
         """The op with its options, for a reader: `ghost (ratio 3)`."""
@@ -148,25 +156,29 @@ class Architecture:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings; `from_dict` gives the same architecture back."""
+        return self._fields() | {"stages": [stage.to_dict() for stage in self.stages]}
+
+    def _fields(self) -> dict[str, Any]:
         # Not `asdict`: it copies what it finds deeply, and searches ask for thousands of arch_ids.
-        record = {name: getattr(self, name) for name in ARCHITECTURE_FIELDS} | _added(self, ARCHITECTURE_FIELDS)
-        return record | {"stages": [stage.to_dict() for stage in self.stages]}
+        return {name: getattr(self, name) for name in ARCHITECTURE_FIELDS} | _added(self, ARCHITECTURE_FIELDS)
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no white space; equal architectures give the same text."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        around = _canonical(self._fields() | {"stages": None})
+        stages = ",".join([stage.to_json() for stage in self.stages])  # which many architectures share
+        return around.replace('"stages":null', f'"stages":[{stages}]', 1)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Architecture:
         """Read what `to_dict` wrote. Raises ValueError naming an unknown, missing or bad key."""
-        check_keys("architecture", record, [f.name for f in fields(cls)], ("stem_channels", "stages", "head_channels"))
+        check_keys("architecture", record, _names(Architecture), ("stem_channels", "stages", "head_channels"))
         if not isinstance(record["stages"], list | tuple):
             raise ValueError(f"architecture stages must be a list, got {type(record['stages']).__name__}")
         stages = []
         for number, stage in enumerate(record["stages"], start=1):
-            check_keys(f"stage {number}", stage, [f.name for f in fields(Stage)], STAGE_FIELDS[:-1])
+            check_keys(f"stage {number}", stage, _names(Stage), STAGE_FIELDS[:-1])
             try:
-                stages.append(Stage(**stage))
+                stages.append(_stage(stage))
             except ValueError as error:
                 raise ValueError(f"stage {number}: {error}") from None
         return cls(**{**record, "stages": tuple(stages)})
@@ -179,6 +191,30 @@ class Architecture:
         except json.JSONDecodeError as error:
             raise ValueError(f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
         return cls.from_dict(record)
+
+
+def _stage(record: Mapping[str, Any]) -> Stage:
+    """Read a stage; one that was read before, as most of a log's, is not checked again."""
+    if "options" in record or find_op(record["op"]).options:
+        return Stage(**record)
+    try:
+        return _known_stage(**record)
+    except TypeError:  # a list or a mapping, of which Stage says what is wrong
+        return Stage(**record)
+
+
+@lru_cache(maxsize=1 << 14, typed=True)
+def _known_stage(**record: Any) -> Stage:
+    return Stage(**record)
+
+
+def _canonical(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, sort_keys=True, separators=(",", ":"))
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))
 
 
 def _added(record: Any, first: Sequence[str]) -> dict[str, Any]:

@@ -129,9 +129,9 @@ class PolicyGradient(Algorithm):
             codes = self.space.canonical(codes)
             log_probs = self.controller.log_probs(self._rows(codes)[0])
         allowed = self.space.allowed(codes)
-        old = {*self.told_codes, *(self.space.encode(p.architecture).tobytes() for p in self.pending.values())}
+        pending = {self.space.encode(p.architecture).tobytes() for p in self.pending.values()}
         for code, log_prob in zip(codes[allowed], log_probs[allowed], strict=True):
-            if code.tobytes() not in old:
+            if code.tobytes() not in self.told_codes and code.tobytes() not in pending:
                 return Proposal(self.space.decode(code), self.name, notes={"log_prob": float(log_prob)})
         if not allowed.any():
             return Proposal(self.space.sample(rng), f"{self.name}.random")

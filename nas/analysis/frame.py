@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,15 @@ from numpy.typing import NDArray
 from nas.analysis.certainty import fields_of, reward_errors, scored, with_errors, with_told_apart
 from nas.measure.settings import StepTimeSettings
 from nas.runs.columns import objective
-from nas.runs.folder import CONFIG, read_config, read_trials, trial_log
+from nas.runs.folder import CONFIG, config_if_run, parts_of, read_config, read_trials, trial_log
 from nas.runs.log import read_lines
+from nas.runs.row import row_of, stages_of
 from nas.runs.trial import NUMBERS, Trial, is_metric
 from nas.trials.scoring import score
 from rewards import reward_settings
 from rewards.pareto import hypervolume, pareto_front
 from search_space.architecture import STAGE_FIELDS, Architecture
-from search_space.lookup import describe, one_line
+from search_space.lookup import describe
 from search_space.ops import option_names
 from search_space.space import SearchSpace
 
@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 OBJECTIVES = ("accuracy", "s_normalised", "params")  # of a Pareto front: what the paper's reward weighs
 _FIELDS = [f.name for f in fields(Trial) if f.name not in ("curve", "metrics")]  # columns of a table without rows
-_NOT_A_COLUMN = ("curve", "metrics", "proposal", "parents")
 
 
 def load(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
@@ -61,6 +60,8 @@ def load_epochs(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     Raises: ValueError as `load` does.
     """
     runs = [run] if isinstance(run, str | Path) else run
+    if len(runs) == 1 and (table := _large_epochs(Path(runs[0]))) is not None:
+        return table
     rows = [
         {"run_id": trial.run_id, "trial_id": trial.trial_id, "arch_id": trial.arch_id, **epoch}
         for one in runs
@@ -68,6 +69,21 @@ def load_epochs(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
         for epoch in trial.curve
     ]
     return pd.DataFrame(rows)
+
+
+def _large_epochs(run: Path) -> pd.DataFrame | None:
+    """The curves of a large log, from its columns; None if its lines are to be read."""
+    log = trial_log(run)
+    config_if_run(log.parent)
+    if (parts := parts_of(log)) is None:
+        return None
+    from nas.analysis.table import epoch_table
+    from nas.runs.index import Unfit
+
+    try:
+        return epoch_table(parts)
+    except Unfit:
+        return None
 
 
 def best(frame: pd.DataFrame, n: int = 10) -> pd.DataFrame:
@@ -163,17 +179,32 @@ def hypervolume_over_time(
     elif len(reference) != len(names) or not all(map(math.isfinite, reference)):
         raise ValueError(f"reference must be a number for each of {', '.join(names)}, got {list(reference)}")
     front, volume, rows = points[:0], 0.0, []
-    for point in points:
-        candidate = np.concatenate([front, point[None]])
-        kept = pareto_front(candidate, maximise)
-        if kept[-1] == len(front):  # the new one is on it
-            front, volume = candidate[kept], hypervolume(candidate[kept], reference, maximise)
-        rows.append((len(front), volume))
+    for start in range(0, len(points), _AT_ONCE):
+        some = points[start : start + _AT_ONCE]
+        for point, beaten in zip(some, _beaten(some, front, maximise), strict=True):
+            if not beaten:
+                candidate = np.concatenate([front, point[None]])
+                kept = pareto_front(candidate, maximise)
+                if kept[-1] == len(front):  # the new one is on it
+                    front, volume = candidate[kept], hypervolume(candidate[kept], reference, maximise)
+            rows.append((len(front), volume))
     return _progress(frame, ok).assign(
         front=[size for size, _ in rows],
         hypervolume=[volume for _, volume in rows],
         share=[each / volume if volume else math.nan for _, each in rows],
     )
+
+
+def _beaten(points: NDArray[np.float64], front: NDArray[np.float64], maximise: Sequence[bool]) -> NDArray[np.bool_]:
+    """Whether each point (N, M) is beaten by one of a front (F, M), and so by any that the front grows to."""
+    sign = np.where(maximise, 1.0, -1.0)
+    ours, theirs = (points * sign)[:, None], (front * sign)[None]
+    as_good: NDArray[np.bool_] = np.all(theirs >= ours, axis=2)
+    better: NDArray[np.bool_] = np.any(theirs > ours, axis=2)
+    return np.asarray(np.any(as_good & better, axis=1))
+
+
+_AT_ONCE = 256  # points: most of a long run's are beaten by what came before
 
 
 def _worst(points: NDArray[np.float64], maximise: Sequence[bool]) -> list[float]:
@@ -231,32 +262,34 @@ def _load_one(run: Path) -> pd.DataFrame:
     log = trial_log(run)
     config = read_config(log.parent) if (log.parent / CONFIG).exists() else {}
     space = SearchSpace.from_dict(config["space"]) if config else None
-    lines = read_lines(log)
-    rows = [_row(record, space) for record in lines]
-    if not rows:
+    parts = parts_of(log)
+    curves: Iterable[Any] = ()
+    if parts is None:
+        lines = read_lines(log)
+        frame = pd.DataFrame([_row(record, space) for record in lines])
+        curves = (record.get("curve") for record in lines)
+    else:
+        from nas.analysis.table import trial_table
+        from nas.runs.index import trials
+
+        frame = trial_table(parts, space)
+        curves = (trial.curve for trial in trials(log, parts))
+    if frame.empty:
         return pd.DataFrame(columns=_FIELDS).astype(dict.fromkeys((*OBJECTIVES, "reward", "reward_se"), "float64"))
-    frame = _numbers_alone(pd.DataFrame(rows), log)
+    frame = _numbers_alone(frame, log)
     lacking = [name for name in _FIELDS if name not in frame.columns]  # columns that are younger than the log
     frame = frame.reindex(columns=[*frame.columns, *lacking])
-    numeric = [name for name in frame.columns if frame[name].map(lambda v: v is None or _is_number(v)).all()]
-    frame = frame.astype({name: "float64" for name in numeric if frame[name].isna().any()})
-    return with_errors(frame, config, (record.get("curve") for record in lines))
+    objects = [name for name in frame.columns if frame[name].dtype == object and frame[name].isna().any()]
+    numeric = [name for name in objects if all(value is None or _is_number(value) for value in frame[name])]
+    return with_errors(frame.astype(dict.fromkeys(numeric, "float64")), config, curves)
 
 
 def _row(record: dict[str, Any], space: SearchSpace | None) -> dict[str, Any]:
     architecture = Architecture.from_dict(record["architecture"])
-    row = {key: value for key, value in record.items() if key not in _NOT_A_COLUMN} | (record.get("metrics") or {})
-    row["architecture"] = architecture.to_json()
-    if "arch_id" not in row:
-        row["arch_id"] = architecture.arch_id
-    row["parents"] = " ".join(record.get("parents") or ())
-    row["proposal"] = json.dumps(record.get("proposal") or {})
-    if isinstance(error := record.get("error"), str) and not error.isprintable():
-        row["error"] = one_line(error)
-    if space is not None:
-        wanted = [(d.stage, d.field) for d in space.decisions]
-    else:
-        wanted = [(number, name) for number, stage in enumerate(architecture.stages) for name in stage.named()]
+    row = row_of(record, architecture)
+    if space is None:
+        return row | stages_of(architecture)
+    wanted = [(d.stage, d.field) for d in space.decisions]
     return row | {f"stage{n + 1}_{name}": architecture.stages[n].named().get(name) for n, name in wanted}
 
 

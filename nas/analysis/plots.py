@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -82,13 +83,22 @@ def effects(frame: pd.DataFrame) -> Figure:
 
 
 def curves(epochs: pd.DataFrame) -> Figure:
-    """Accuracy over epochs of every trial."""
+    """Accuracy over epochs of every trial; of more than can be told apart, of some that are spread evenly."""
     figure, axes = _figure("epoch", "accuracy")
     if epochs.empty:
         return _empty(figure, axes)
-    for _, one in epochs.dropna(subset="accuracy").groupby(["run_id", "trial_id"]):
+    known = epochs.dropna(subset="accuracy")
+    trials = known.groupby(["run_id", "trial_id"]).ngroup()
+    if (count := trials.nunique()) > _MOST_CURVES:
+        shown = np.linspace(0, count - 1, _MOST_CURVES).astype(int)
+        known, trials = known[trials.isin(shown)], trials[trials.isin(shown)]
+        axes.set_title(f"{_MOST_CURVES:,} of {count:,} trials, evenly spread", fontsize=9)
+    for _, one in known.groupby(trials):
         axes.plot(one["epoch"] + 1, one["accuracy"], color="tab:blue", alpha=0.35, linewidth=1)
     return figure
+
+
+_MOST_CURVES = 1000
 
 
 class Searches(Protocol):

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nas.runs import ranking
-from nas.runs.folder import read_config, read_run, read_trials
+from nas.runs.folder import TRIALS, read_config, read_run, read_trials
 from nas.runs.status import Status, status
+from nas.runs.summary import summary
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 
@@ -59,10 +60,9 @@ class Run:
     @property
     def best_trial(self) -> Trial:
         """The scored trial of highest reward. Raises ValueError if none is scored yet."""
-        trials = self.trials
-        best = ranking.best(trials)
+        best = summary(self.folder / TRIALS).best
         if best is None:
-            raise ValueError(f"{self.folder}: {ranking.why_none(trials)}")
+            raise ValueError(f"{self.folder}: {ranking.why_none(self.trials)}")
         return best
 
     @property
@@ -97,12 +97,22 @@ class Run:
         Raises: ValueError for an unknown reward or setting, or one that can score no trial. Of single trials that it
             cannot score, there is a warning.
         """
-        from nas.analysis.frame import best, not_scored
+        from nas.analysis.frame import best
+
+        return best(self.rescored(reward=reward, settings=settings), n)
+
+    def rescored(self, *, reward: str | None = None, settings: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Give one row a trial as `dataframe` does, with the rewards, and the warning, that `best` has.
+
+        Args:
+            reward, settings: as `best` has them.
+        """
+        from nas.analysis.frame import not_scored
 
         frame = self._rescored(reward, settings)
         if said := not_scored(frame):
             logger.warning("%s", said)
-        return best(frame, n)
+        return frame
 
     def estimates(self, *, reward: str | None = None, settings: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Give one row an architecture, the mean of its trials with standard errors; see `nas.analysis.estimates`.
@@ -122,10 +132,12 @@ class Run:
         """
         from nas.analysis.certainty import confidence_of, verdict
 
-        return verdict(self._rescored(reward, settings), *self._reward(reward, settings), confidence_of(self.config))
+        return verdict(self._rescored(reward, settings), *self.reward(reward, settings), confidence_of(self.config))
 
-    def _reward(self, reward: str | None, settings: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
-        """The name and the settings of the run's reward, or of another."""
+    def reward(
+        self, reward: str | None = None, settings: Mapping[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Give the name and the settings of the run's reward, or of another, as `best` has them."""
         own = dict(self.config["reward"])
         name = own.pop("name")
         return reward or name, (own if reward in (None, name) else {}) | dict(settings or {})
@@ -137,7 +149,7 @@ class Run:
         frame = self.dataframe()
         if not (reward or settings):
             return frame
-        return rescore(frame, *self._reward(reward, settings), confidence=confidence_of(self.config))
+        return rescore(frame, *self.reward(reward, settings), confidence=confidence_of(self.config))
 
     def pareto(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Give the trials that no other beats in every column; see `nas.analysis.pareto`."""

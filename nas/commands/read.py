@@ -13,9 +13,12 @@ from nas.commands.terminal import Column, console, show
 from nas.commands.trial_table import show_trials, show_winner, trial_columns
 from nas.runs.ranking import why_none
 from nas.runs.status import status as status_of
+from nas.runs.summary import read_trial
 from nas.runs.text import duration, fixed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nas.analysis.run import Run
 
 _HYPERVOLUME = (
@@ -153,31 +156,34 @@ def trials(run: Path, *, form: str, sort: str, descending: bool, limit: int | No
 
 def best(run: Path, *, form: str, n: int, reward: str | None, settings: Mapping[str, float]) -> int:
     """Show the best trials and the winner stage by stage; with another reward if one is given."""
+    from nas.analysis import best as best_of
     from nas.analysis import records
+    from nas.analysis.certainty import confidence_of, verdict
     from nas.analysis.run import Run
 
     opened = Run(run)
-    rows = records(opened.best(n, reward=reward, settings=settings))
+    scored = opened.rescored(reward=reward, settings=settings)  # once, for all that is shown
+    rows = records(best_of(scored, n))
     if form == "table" and not rows and (trials := opened.trials):
         console().print(why_none(trials), soft_wrap=True)
         return 0
     show_trials(rows, form, winner=rows[0]["trial_id"] if rows else None)
     if form == "table" and rows:
-        _show_repeated(opened, reward, settings)
-        if said := opened.verdict(reward=reward, settings=settings):
+        _show_repeated(scored)
+        if said := verdict(scored, *opened.reward(reward, settings), confidence_of(opened.config)):
             console().print(said, soft_wrap=not console().is_terminal)
-        chosen = {trial.trial_id: trial for trial in opened.trials}[rows[0]["trial_id"]]
-        row = rows[0]
+        row, chosen = rows[0], read_trial(run, rows[0]["trial_id"])
         shown = replace(chosen, reward=row["reward"], accuracy_se=row["accuracy_se"], reward_se=row["reward_se"])
         show_winner(shown, run)
     return 0
 
 
-def _show_repeated(run: Run, reward: str | None, settings: Mapping[str, float]) -> None:
+def _show_repeated(table: pd.DataFrame) -> None:
     """Show the means of architectures that were trained with several seeds, if there are any."""
-    from nas.analysis import records
+    from nas.analysis import estimates, records
 
-    if repeated := [row for row in records(run.estimates(reward=reward, settings=settings)) if row["trials"] > 1]:
+    found = estimates(table)
+    if repeated := records(found[found["trials"] > 1]):
         columns = (Column("arch_id", "arch_id"), Column("trials", "seeds"), *trial_columns(("reward", "accuracy")))
         show(repeated, "table", columns, title="trained with several seeds, their means")
 

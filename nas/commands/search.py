@@ -10,7 +10,8 @@ from typing import Any
 from nas.commands.arguments import command, count
 from nas.commands.read import show_result
 from nas.commands.terminal import console
-from nas.runs.ranking import ranked
+from nas.runs.folder import TRIALS
+from nas.runs.summary import summary
 
 STOPPED_BY_SIGNAL = 128
 
@@ -76,15 +77,17 @@ def search(
         plugins=plugins,
         progress=False,  # the display is this command's, which has more to say
     )
-    found, ended = run.trials, run.ended
+    found, ended = summary(run.folder / TRIALS), run.ended
     assert ended is not None
     if ended.state == "stopped":
-        display.on_message(f"stopped; {len(found)} trials are in {folder}. The same command goes on from there")
+        display.on_message(f"stopped; {found.trials} trials are in {folder}. The same command goes on from there")
         return STOPPED_BY_SIGNAL + (ended.signum or 0)
     if ended.state == "out of time":
-        display.on_message(f"the time is up; {len(found)} trials are in {folder}. The same command goes on from there")
+        display.on_message(
+            f"the time is up; {found.trials} trials are in {folder}. The same command goes on from there"
+        )
     show_result(run)
-    return 1 if found and not ranked(found) else 0
+    return 1 if found.trials and found.best is None else 0
 
 
 def describe(path: Path, trials: int | None, workers: int | None) -> int:

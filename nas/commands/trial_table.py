@@ -99,7 +99,7 @@ def show_winner(trial: Trial, run: Path | None = None) -> None:
     rows = []
     for number, (stage, channels, height) in enumerate(stage_inputs(architecture, size), start=1):
         one = stage_cost(stage, channels, height)
-        shape = {"stage": number, **vars(stage), "op": stage.label, "input": f"{channels} x {height} x {height}"}
+        shape = {"stage": number, **stage.named(), "op": stage.label, "input": f"{channels} x {height} x {height}"}
         rows.append(shape | {"params": one.params, "macs": one.macs})
     numbers = f"reward {_sure(trial.reward, trial.reward_se)}" if trial.reward is not None else "no reward"
     if trial.accuracy is not None:

@@ -15,13 +15,16 @@ import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas import plugins
-from nas.runs.log import read_lines, sync_folder
+from nas.runs.log import LARGE, read_lines, sync_folder
 from nas.runs.trial import Trial
 from nas.seeds import FIRST_SEEDING
 from search_space import yaml_text
+
+if TYPE_CHECKING:
+    from nas.runs.index import Part
 
 CONFIG, RUN, TRIALS, PROPOSALS = "config.yaml", "run.json", "trials.jsonl", "proposals.jsonl"
 WARM_START = "warm_start.jsonl"  # trials of earlier runs that the algorithm was told first
@@ -137,9 +140,30 @@ def read_trials(run: Path) -> list[Trial]:
 
     Raises: ValueError if a line is no trial, or a plug-in of the run cannot be imported here.
     """
+    return list(each_trial(run))
+
+
+def each_trial(run: Path) -> Iterator[Trial]:
+    """Give the trials that `read_trials` reads one by one. Raises ValueError as that does, before the first."""
     log = run if run.suffix == ".jsonl" else run / TRIALS
     config_if_run(log.parent)
-    return [Trial.from_dict(record) for record in read_lines(log)]
+    if (parts := parts_of(log)) is None:
+        return iter([Trial.from_dict(record) for record in read_lines(log)])
+    from nas.runs.index import trials
+
+    return trials(log, parts)
+
+
+def parts_of(log: Path) -> list[Part] | None:
+    """Give a large log as columns; None if its lines are to be read.
+
+    Raises: ValueError as `nas.runs.log.read_lines` does.
+    """
+    if not log.exists() or log.stat().st_size < LARGE:
+        return None
+    from nas.runs.index import parts  # for these alone, which need pyarrow
+
+    return parts(log)
 
 
 def trial_log(run: Path) -> Path:

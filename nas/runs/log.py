@@ -6,9 +6,9 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +20,69 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
     Raises: ValueError with the line's number if any other line is not a JSON object.
     """
-    records, _ = _read(path)
-    return records
+    return [line.record for line in lines(path)]
+
+
+class Line(NamedTuple):
+    """A whole line of a log that is not blank."""
+
+    number: int  # counted from 1, blank ones included
+    start: int  # bytes before it
+    text: bytes  # without its end
+    record: dict[str, Any]
+
+
+def lines(
+    path: Path,
+    *,
+    start: int = 0,
+    before: int = 0,
+    instead: Callable[[bytes], dict[str, Any] | None] = lambda text: None,
+) -> Iterator[Line]:
+    """Give the lines of a log one by one, as `read_lines` does: a log may be larger than the memory.
+
+    Args:
+        start: bytes to begin at, the start of a line.
+        before: lines that these bytes hold.
+        instead: given a whole line, gives its record where that need not be parsed, else None.
+    Raises: ValueError as `read_lines` does.
+    """
+    if not path.exists():
+        return
+    with path.open("rb", buffering=_BLOCK) as file:
+        file.seek(start)
+        for number, raw in enumerate(file, start=before + 1):
+            whole = raw.endswith(b"\n")
+            if whole and not raw.strip():  # such as an editor, or `cat` of two logs, leaves
+                start += len(raw)
+                continue
+            # Without its end, whether it is whole cannot be known.
+            record = instead(raw[:-1]) or parsed(raw) if whole else None
+            if record is None:
+                if whole and not _only_zeros(file):
+                    raise ValueError(f"{path}: line {number} is not a JSON object")
+                logger.warning("%s: line %d is torn and was ignored", path, number)
+                return
+            yield Line(number, start, raw[:-1], record)
+            start += len(raw)
+
+
+def parsed(text: bytes | str) -> dict[str, Any] | None:
+    """Give the JSON object that a line is; None if it is none."""
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _only_zeros(file: BinaryIO) -> bool:
+    """Whether nothing follows but what a crash of the machine can leave where the last line's end should be."""
+    return not any(block.strip(b"\0\n") for block in iter(lambda: file.read(_BLOCK), b""))
+
+
+_BLOCK = 1 << 20
+LARGE = 1 << 20  # bytes of a log that takes long to parse
 
 
 def has_lines(path: Path) -> bool:
@@ -38,7 +99,7 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         """Open for appending; a torn last line is cut off, so that the next line does not join it."""
         self.path = path
-        _, whole_bytes = _read(path)
+        whole_bytes = _whole_bytes(path)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         sync_folder(path.parent)
         if os.fstat(self._file).st_size > whole_bytes:
@@ -75,32 +136,41 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The records and the number of bytes of their lines."""
+def _whole_bytes(path: Path) -> int:
+    """The bytes before what is torn, found from the end: the rest of a long log need not be read.
+
+    Raises: ValueError as `read_lines` does, where a line near the end is no JSON object and was not torn.
+    """
     if not path.exists():
-        return [], 0
-    records, position = [], 0
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        last = number == len(lines)
-        if not line.strip() and not last:  # such as an editor, or `cat` of two logs, leaves
-            position += len(line) + 1
-            continue
-        if last and not line:
-            break
-        try:
-            record = json.loads(line)
-            if not isinstance(record, dict):
-                raise ValueError
-        except ValueError:
-            # A crash of the machine can leave a block of zeros where the last line's end should be.
-            if last or not any(rest.strip(b"\0") for rest in lines[number:]):
-                logger.warning("%s: line %d is torn and was ignored", path, number)
+        return 0
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        reach = _BLOCK
+        while True:
+            start = file.seek(max(0, size - reach))
+            tail = file.read()
+            first = tail.find(b"\n") + 1 if start else 0
+            if (whole := _whole_of(tail[first:])) is not None:
+                return start + first + whole
+            if not start:
                 break
-            raise ValueError(f"{path}: line {number} is not a JSON object") from None
-        if last:  # parses, but its line end is missing: whether it is whole cannot be known
-            logger.warning("%s: line %d is torn and was ignored", path, number)
-            break
-        records.append(record)
-        position += len(line) + 1
-    return records, position
+            reach *= 2
+    read_lines(path)  # raises, for a line that was not torn is broken, or
+    return 0  # nothing was ever whole
+
+
+def _whole_of(tail: bytes) -> int | None:
+    """The bytes of a log's end that are whole; None if no whole line with the JSON of an object is in it."""
+    whole = end = tail.rfind(b"\n") + 1
+    torn = tail[end:]
+    while end:
+        begin = tail.rfind(b"\n", 0, end - 1) + 1
+        line = tail[begin:end]
+        if parsed(line) is not None:
+            return whole
+        if line.strip():
+            if torn.strip(b"\0\n"):
+                return None
+            whole = begin
+        torn, end = line + torn if line.strip() else torn, begin
+    return None

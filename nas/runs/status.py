@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from nas.runs.folder import PROPOSALS, is_locked, read_config, read_run, read_trials
-from nas.runs.log import read_lines
-from nas.runs.ranking import best
+from nas.runs.events import events
+from nas.runs.folder import PROPOSALS, TRIALS, is_locked, read_config, read_run
+from nas.runs.summary import summary
 from nas.runs.trial import Trial
 
 
@@ -35,32 +32,28 @@ class Status:
 def status(run: Path) -> Status:
     """Say how far a run is. Raises ValueError if `run` is no run folder."""
     record, config = read_run(run), read_config(run)
-    trials, events = read_trials(run), read_lines(run / PROPOSALS)
-    answered = {trial.trial_id for trial in trials}
-    budget = config["search"]["trials"]
-    proposed = {e["trial_id"] for e in events if e["event"] == "proposed"}
-    over = proposed <= answered and _exhausted(events)
+    known, budget = summary(run / TRIALS), config["search"]["trials"]
+    last_asked, in_flight = "", 0
+    for event in events(run / PROPOSALS, known.answered):
+        if event["event"] in ("proposed", "exhausted"):
+            last_asked = event["event"]
+            in_flight += last_asked == "proposed" and event["trial_id"] not in known.answered
+    over = not in_flight and last_asked == "exhausted"  # the space had no further architecture
     return Status(
-        state="running" if is_locked(run) else "finished" if len(trials) >= budget or over else "stopped",
+        state="running" if is_locked(run) else "finished" if known.trials >= budget or over else "stopped",
         run_id=record["run_id"],
         created_at=record["created_at"],
-        trials=len(trials),
+        trials=known.trials,
         budget=budget,
-        statuses=dict(sorted(Counter(trial.status for trial in trials).items())),
-        in_flight=len(proposed - answered),
-        best=best(trials),
-        device_h=sum(trial.device_s or 0 for trial in trials) / 3600,
-        last_trial_s_ago=_age(trials),
+        statuses=dict(sorted(known.statuses.items())),
+        in_flight=in_flight,
+        best=known.best,
+        device_h=known.device_s / 3600,
+        last_trial_s_ago=_age(known.ended_at),
     )
 
 
-def _exhausted(events: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the space had no further architecture when the search last asked for one."""
-    asked = [event["event"] for event in events if event["event"] in ("proposed", "exhausted")]
-    return asked[-1:] == ["exhausted"]
-
-
-def _age(trials: Sequence[Trial]) -> float | None:
-    if not trials or not trials[-1].ended_at:
+def _age(ended_at: str | None) -> float | None:
+    if not ended_at:
         return None
-    return max(0.0, time.time() - datetime.fromisoformat(trials[-1].ended_at).timestamp())
+    return max(0.0, time.time() - datetime.fromisoformat(ended_at).timestamp())

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from nas.runs.curve import Curve, Epochs
 from rewards.measurement import Measurement
 from search_space.architecture import Architecture
 from search_space.lookup import one_line
@@ -59,7 +60,7 @@ class Trial:
     accuracy_se: float | None = None  # standard error of accuracy, from the minival's size: seeds are not in it
     minival_images: int | None = None  # that accuracy and loss were measured on
     loss: float | None = None  # on minival
-    curve: tuple[Mapping[str, Any], ...] = ()
+    curve: Epochs = ()
     metrics: Mapping[str, float] = field(default_factory=dict)  # what else was measured, by name
     step_time_ms: float | None = None  # median of the candidate's training step
     step_time_p10_ms: float | None = None
@@ -124,16 +125,20 @@ class Trial:
         return json.dumps(self.to_dict(), separators=(",", ":"), allow_nan=False)
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Trial:
-        """Read what `to_dict` wrote; keys of a later schema are ignored. Raises ValueError for a bad record."""
+    def from_dict(cls, record: Mapping[str, Any], *, curve: Epochs | None = None) -> Trial:
+        """Read what `to_dict` wrote; keys of a later schema are ignored. Raises ValueError for a bad record.
+
+        Args:
+            curve: in place of the record's.
+        """
         try:
-            known = {f.name: record[f.name] for f in fields(cls) if f.name in record}
+            known = {name: record[name] for name in _NAMES if name in record}
             known["status"] = _EARLIER.get(record["status"], record["status"])
             known["architecture"] = Architecture.from_dict(record["architecture"])
             known["parents"] = tuple(known.get("parents") or ())
-            known["curve"] = tuple(known.get("curve") or ())
+            known["curve"] = tuple(known.get("curve") or ()) if curve is None else curve
             known["metrics"] = known.get("metrics") or {}
-            for name in _wrong(known):
+            for name in wrong_numbers(known):
                 logger.warning("trial %s: %s %r is no number: not known", known.get("trial_id"), name, known[name])
                 known[name] = None
             if isinstance(error := known.get("error"), str) and not error.isprintable():
@@ -143,7 +148,7 @@ class Trial:
             raise ValueError(f"not a trial: {fault!r}") from None
 
 
-def _wrong(record: Mapping[str, Any]) -> list[str]:
+def wrong_numbers(record: Mapping[str, Any]) -> list[str]:
     """Name the numbers of a record that are none: earlier versions let them pass."""
     return [name for name in NUMBERS if type(record.get(name)) not in _NUMBER]
 
@@ -156,7 +161,7 @@ def _finite(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | Curve):
         return [_finite(item) for item in value]
     return value
 
@@ -186,6 +191,7 @@ def _check_metric(name: Any) -> None:
         raise ValueError(f"metric {name!r} must be a name such as top5_accuracy")
 
 
+_NAMES = tuple(f.name for f in fields(Trial))
 _MEASURED = {f.name for f in fields(Measurement)}
 _OF_TABLES = ("architecture", "arch_id", "told_apart")
 # Column -> its type, as it is annotated: "float | None".

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from nas.config.search import Config, differences
@@ -16,10 +17,10 @@ from nas.runs.folder import (
     WARM_START,
     config_if_run,
     create,
+    each_trial,
     holds_something,
     read_config,
     read_run,
-    read_trials,
     write_config,
     write_run,
 )
@@ -50,9 +51,12 @@ def check_run(folder: Path, config: Config, fingerprint: str | None = None) -> N
         if holds_something(folder) and not (folder / RUN).exists():
             raise ValueError(f"{folder} exists and is not a run folder; choose another with --out")
         return
-    if not (has_lines(folder / TRIALS) and (trials := read_trials(folder))):
+    if not has_lines(folder / TRIALS):
         return
-    known = data_of(trials)
+    trials = each_trial(folder)
+    if (first := next(trials, None)) is None:
+        return
+    known = data_of(chain([first], trials))
     comparable = None not in (known, fingerprint)
     changed = differences(read_config(folder), config.to_dict(), places=not comparable)
     if changed := [*changed, *version_changes(read_run(folder), config)]:
@@ -104,6 +108,6 @@ def _forget(folder: Path) -> None:
     sync_folder(folder)
 
 
-def data_of(trials: Sequence[Trial]) -> str | None:
+def data_of(trials: Iterable[Trial]) -> str | None:
     """Give the fingerprint of the data that trials were trained on; None if no trial says."""
     return next((trial.data_fingerprint for trial in trials if trial.status == "ok" and trial.data_fingerprint), None)

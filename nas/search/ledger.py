@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from nas.algorithms import Algorithm, Exhausted, Proposal
-from nas.runs.folder import PROPOSALS, TRIALS
-from nas.runs.log import JsonLines, read_lines
+from nas.runs.events import events
+from nas.runs.folder import PROPOSALS, TRIALS, read_trials
+from nas.runs.log import JsonLines
 from nas.runs.trial import Trial
 from nas.seeds import SEEDING, seed_of
 from nas.trials.task import Candidate
@@ -77,7 +78,10 @@ class Ledger:
         self.exhausted = False
         self._next_id = 0
         self._trial_log, self._events = JsonLines(folder / TRIALS), JsonLines(folder / PROPOSALS)
-        self._replay(read_lines(folder / TRIALS), read_lines(folder / PROPOSALS))
+        self._ok = False  # whether any trial is
+        self._known: dict[str, Any] = {}  # what the first trial says that has a column of _ALIKE
+        self._devices: set[str | None] = set()
+        self._replay(read_trials(folder), folder / PROPOSALS)
 
     # ---- what the engine calls
 
@@ -196,39 +200,40 @@ class Ledger:
 
     def _comparable(self, trial: Trial) -> Trial:
         """Refuse a trial that was trained or timed unlike the others; say so once if only the device is another."""
-        if trial.status != "ok" or not any(other.status == "ok" for other in self.trials):
+        if trial.status != "ok" or not self._ok:
             return trial
         unlike = [
             f"{name} {getattr(trial, name)!r} is not the run's {known!r}"
             for name in _ALIKE
-            if getattr(trial, name) is not None and (known := self._known(name)) not in (None, getattr(trial, name))
+            if getattr(trial, name) is not None and (known := self._known.get(name)) not in (None, getattr(trial, name))
         ]
         if unlike:
             error = f"not comparable: {'; '.join(unlike)}"
             return dataclasses.replace(trial, status="failed", reward=None, reward_se=None, error=error)
-        if trial.device_name not in {t.device_name for t in self.trials}:
+        if trial.device_name not in self._devices:
             logger.warning(
                 "trials now come from %s, too: their step times are compared by the ratio to the reference's",
                 trial.device_name,
             )
         return trial
 
-    def _known(self, name: str) -> Any:
-        """Give what the first trial says that has a column; an earlier version, or an evaluator, may not write it."""
-        values = (getattr(trial, name) for trial in self.trials if trial.status == "ok")
-        return next((value for value in values if value is not None), None)
-
     def _tell(self, trial: Trial) -> None:
         self.trials.append(trial)
+        self._devices.add(trial.device_name)
+        if trial.status == "ok":
+            self._ok = True
+            for name in _ALIKE:  # an earlier version, or an evaluator, may not write one of them
+                if name not in self._known and (value := getattr(trial, name)) is not None:
+                    self._known[name] = value
         self.algorithm.tell(trial)
 
-    def _replay(self, finished: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]]) -> None:
+    def _replay(self, finished: Sequence[Trial], log: Path) -> None:
         """Rebuild the state from the logs; candidates that were running when the driver died count a kill."""
-        answered = {record["trial_id"] for record in finished}
-        for event in events:
+        answered = {trial.trial_id for trial in finished}
+        for event in events(log, answered):
             self._replay_event(event, answered)
-        for record in finished:
-            self._tell(Trial.from_dict(record))
+        for trial in finished:
+            self._tell(trial)
         if len(answered) < len(finished):
             raise ValueError(f"{TRIALS} answers a trial twice; it was written by two searches at once")
         self._next_id = 1 + max([-1, *answered, *self.flights])

@@ -28,7 +28,7 @@ def make_judge(config: Config, trials: Sequence[Trial]) -> Judge | None:
     if settings.prune == "asha":
         halving = Halving(training.epochs, training.eval_every)
         for trial in trials:  # of before this search was stopped or killed
-            halving.tell(trial.trial_id, trial.curve)
+            halving.tell(trial.trial_id, tuple(trial.curve))
         return lambda number, so_far: halving.verdict(number, so_far.curve)
     if settings.prune == "bound":
         return BoundJudge(trials, settings.prune_top, settings.prune_confidence)

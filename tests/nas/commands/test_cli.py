@@ -136,14 +136,22 @@ def test_reading_needs_neither_torch_nor_ray(run, arguments):
     assert done.stderr.strip() == "[]"
 
 
+def test_status_needs_no_pandas(run):
+    """How far a search is can be asked each second: what takes longer to import than the answer is not imported."""
+    script = "import sys; from nas.cli import main; main(['status', sys.argv[1]]); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script, str(run)], capture_output=True, text=True, check=True)
+    assert not {"'torch'", "'ray'", "'pandas'", "'scipy'", "'pydantic'"} & set(done.stdout.strip("[]\n").split(", "))
+
+
 def test_every_command_module_is_a_command():
     """A new file of `nas/commands/` that is not in the list would never be heard of."""
     import nas.cli
     import nas.commands
 
     files = {path.stem for path in Path(nas.commands.__file__).parent.glob("*.py")}
-    listed = [module.__name__.rpartition(".")[2] for module in nas.cli.COMMANDS]
-    assert sorted(listed) == sorted(files - {"__init__", "arguments", "terminal", "trial_table"})
+    assert sorted(nas.cli.COMMANDS) == sorted(files - {"__init__", "arguments", "terminal", "trial_table"})
+    [chosen] = (action.choices for action in nas.cli._parser([])._actions if isinstance(action.choices, dict))
+    assert sorted(chosen) == sorted(word for words in nas.cli.COMMANDS.values() for word in words)
 
 
 def test_help_has_examples(capsys):
