@@ -25,7 +25,7 @@ def progress(frame: pd.DataFrame) -> Figure:
     _errors(axes, ok.index + 1, ok, "reward")
     axes.plot(ok.index + 1, ok["reward"], "o", color="tab:blue", markersize=4, alpha=0.6, label="trial")
     axes.step(ok.index + 1, ok["reward"].cummax(), where="post", color="tab:orange", label="best so far")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc=_place(ok))
     return figure
 
 
@@ -48,7 +48,7 @@ def trade_off(frame: pd.DataFrame) -> Figure:
     axes.minorticks_off()
     axes.set_xlim(low, high)
     figure.colorbar(points, ax=axes, label="parameters, millions")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc=_place(ok))
     return figure
 
 
@@ -98,7 +98,7 @@ def curves(epochs: pd.DataFrame) -> Figure:
     return figure
 
 
-_MOST_CURVES = 1000
+_MOST_CURVES, _MOST_ERRORS = 1000, 5000
 
 
 class Searches(Protocol):
@@ -178,10 +178,17 @@ def as_base64(figure: Figure) -> str:
 
 
 def _errors(axes: Axes, x: Sequence[float] | pd.Series[float] | pd.Index[int], frame: pd.DataFrame, name: str) -> None:
-    """Draw the standard errors of a column, where they are known."""
+    """Draw the standard errors of a column, where they are known; of more than can be seen, some that are spread."""
     error = frame.get(f"{name}_se")
     if error is not None and error.notna().any():
-        axes.errorbar(x, frame[name], yerr=error.astype("float64"), fmt="none", ecolor="0.75", elinewidth=1, zorder=0)
+        some = np.unique(np.linspace(0, len(frame) - 1, min(len(frame), _MOST_ERRORS)).astype(int))
+        y, yerr = frame[name].to_numpy(float)[some], error.to_numpy(float)[some]
+        axes.errorbar(np.asarray(x)[some], y, yerr=yerr, fmt="none", ecolor="0.75", elinewidth=1, zorder=0)
+
+
+def _place(frame: pd.DataFrame) -> str:
+    """Where a legend stands: where it hides least, unless there are so many points that to find it takes long."""
+    return "best" if len(frame) <= _MOST_ERRORS else "lower right"
 
 
 def _empty(figure: Figure, axes: Axes) -> Figure:
