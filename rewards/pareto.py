@@ -32,6 +32,22 @@ def pareto_front(points: ArrayLike, maximise: Sequence[bool]) -> NDArray[np.int6
     return np.array(sorted(front), dtype=np.int64)
 
 
+def dominated(points: ArrayLike, front: ArrayLike, maximise: Sequence[bool]) -> NDArray[np.bool_]:
+    """Say which points one of a front dominates, and so one of any front that it grows to.
+
+    Args:
+        points: (N, M): N points, M objectives.
+        front: (F, M).
+        maximise: per objective, whether greater is better.
+    Returns: (N,).
+    Raises: ValueError as `pareto_front` does.
+    """
+    ours, theirs = _gains(points, maximise)[:, None], _gains(front, maximise)[None]
+    as_good: NDArray[np.bool_] = np.all(theirs >= ours, axis=2)
+    better: NDArray[np.bool_] = np.any(theirs > ours, axis=2)
+    return np.asarray(np.any(as_good & better, axis=1))
+
+
 def hypervolume(points: ArrayLike, reference: ArrayLike, maximise: Sequence[bool]) -> float:
     """Measure the volume that the points dominate, bounded by the reference point; exact for any number of objectives.
 

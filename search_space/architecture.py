@@ -176,7 +176,8 @@ class Architecture:
             raise ValueError(f"architecture stages must be a list, got {type(record['stages']).__name__}")
         stages = []
         for number, stage in enumerate(record["stages"], start=1):
-            check_keys(f"stage {number}", stage, _names(Stage), STAGE_FIELDS[:-1])
+            if type(stage) is not dict or stage.keys() != _USUAL:
+                check_keys(f"stage {number}", stage, _names(Stage), STAGE_FIELDS[:-1])
             try:
                 stages.append(_stage(stage))
             except ValueError as error:
@@ -191,6 +192,9 @@ class Architecture:
         except json.JSONDecodeError as error:
             raise ValueError(f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
         return cls.from_dict(record)
+
+
+_USUAL = frozenset(STAGE_FIELDS)
 
 
 def _stage(record: Mapping[str, Any]) -> Stage:

@@ -78,17 +78,34 @@ class SearchSpace:
                 raise ValueError(f"{name} {getattr(architecture, name)!r} is not the space's {getattr(self, name)!r}")
         if len(architecture.stages) != len(self.stages):
             raise ValueError(f"the space has {len(self.stages)} stages, the architecture {len(architecture.stages)}")
-        code = []
-        for number, (stage, choices) in enumerate(zip(architecture.stages, self.stages, strict=True), start=1):
-            for name in STAGE_FIELDS:
-                value, known = getattr(stage, name), getattr(choices, name)
-                if value not in known:
-                    raise ValueError(f"stage{number}_{name} {value!r} is not in the space; choices: {list(known)}")
-                if len(known) > 1:
-                    code.append(known.index(value))
-            if stage.options or choices.options:
-                code += self._encoded_options(number, stage)
+        code: list[int] = []
+        for number, stage in enumerate(architecture.stages, start=1):
+            known = self._encoded.get((number, id(stage)))
+            if known is not None and known[0] is stage:
+                code += known[1]
+            else:
+                code += self._encoded_stage(number, stage)
         return np.array(code, dtype=np.int64)
+
+    @cached_property
+    def _encoded(self) -> dict[tuple[int, int], tuple[Stage, list[int]]]:
+        """Codes of stages that architectures read from a log share, by number and identity."""
+        return {}
+
+    def _encoded_stage(self, number: int, stage: Stage) -> list[int]:
+        code, choices = [], self.stages[number - 1]
+        for name in STAGE_FIELDS:
+            value, known = getattr(stage, name), getattr(choices, name)
+            if value not in known:
+                raise ValueError(f"stage{number}_{name} {value!r} is not in the space; choices: {list(known)}")
+            if len(known) > 1:
+                code.append(known.index(value))
+        if stage.options or choices.options:
+            return code + self._encoded_options(number, stage)
+        if len(self._encoded) >= _MOST_ENCODED:
+            self._encoded.clear()
+        self._encoded[number, id(stage)] = stage, code
+        return code
 
     def _encoded_options(self, number: int, stage: Stage) -> list[int]:
         choices, known = self.stages[number - 1].options, find_op(stage.op).options
@@ -328,3 +345,4 @@ class SearchSpace:
 _MOST_DRAWS = 300_000  # half a second
 _MOST_LISTED = 2**20  # architectures: a second
 _MOST_WALKS = 100
+_MOST_ENCODED = 1 << 14

@@ -19,7 +19,7 @@ MAY_IMPORT = {
 DOORS = {
     "ray": ("nas/cluster/",),
     "pandas": ("nas/analysis/",),
-    "pyarrow": ("nas/runs/encoding.py", "nas/runs/index.py", "nas/analysis/table.py"),
+    "pyarrow": ("nas/runs/encoding.py", "nas/runs/arrow.py", "nas/runs/index.py", "nas/analysis/table.py"),
     "yaml": ("search_space/yaml_text.py",),
     "fvcore": ("search_space/layer_table.py",),
     "datasets": ("nas/data/sources/tables.py",),

@@ -22,7 +22,7 @@ from nas.runs.row import row_of, stages_of
 from nas.runs.trial import NUMBERS, Trial, is_metric
 from nas.trials.scoring import score
 from rewards import reward_settings
-from rewards.pareto import hypervolume, pareto_front
+from rewards.pareto import dominated, hypervolume, pareto_front
 from search_space.architecture import STAGE_FIELDS, Architecture
 from search_space.lookup import describe
 from search_space.ops import option_names
@@ -78,7 +78,7 @@ def _large_epochs(run: Path) -> pd.DataFrame | None:
     if (parts := parts_of(log)) is None:
         return None
     from nas.analysis.table import epoch_table
-    from nas.runs.index import Unfit
+    from nas.runs.part import Unfit
 
     try:
         return epoch_table(parts)
@@ -179,9 +179,9 @@ def hypervolume_over_time(
     elif len(reference) != len(names) or not all(map(math.isfinite, reference)):
         raise ValueError(f"reference must be a number for each of {', '.join(names)}, got {list(reference)}")
     front, volume, rows = points[:0], 0.0, []
-    for start in range(0, len(points), _AT_ONCE):
-        some = points[start : start + _AT_ONCE]
-        for point, beaten in zip(some, _beaten(some, front, maximise), strict=True):
+    for start in range(0, len(points), 256):
+        some = points[start : start + 256]  # most of a long run's are beaten by what came before
+        for point, beaten in zip(some, dominated(some, front, maximise), strict=True):
             if not beaten:
                 candidate = np.concatenate([front, point[None]])
                 kept = pareto_front(candidate, maximise)
@@ -193,18 +193,6 @@ def hypervolume_over_time(
         hypervolume=[volume for _, volume in rows],
         share=[each / volume if volume else math.nan for _, each in rows],
     )
-
-
-def _beaten(points: NDArray[np.float64], front: NDArray[np.float64], maximise: Sequence[bool]) -> NDArray[np.bool_]:
-    """Whether each point (N, M) is beaten by one of a front (F, M), and so by any that the front grows to."""
-    sign = np.where(maximise, 1.0, -1.0)
-    ours, theirs = (points * sign)[:, None], (front * sign)[None]
-    as_good: NDArray[np.bool_] = np.all(theirs >= ours, axis=2)
-    better: NDArray[np.bool_] = np.any(theirs > ours, axis=2)
-    return np.asarray(np.any(as_good & better, axis=1))
-
-
-_AT_ONCE = 256  # points: most of a long run's are beaten by what came before
 
 
 def _worst(points: NDArray[np.float64], maximise: Sequence[bool]) -> list[float]:
@@ -270,7 +258,7 @@ def _load_one(run: Path) -> pd.DataFrame:
         curves = (record.get("curve") for record in lines)
     else:
         from nas.analysis.table import trial_table
-        from nas.runs.index import trials
+        from nas.runs.part import trials
 
         frame = trial_table(parts, space)
         curves = (trial.curve for trial in trials(log, parts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -186,7 +186,7 @@ def _errors(axes: Axes, x: Sequence[float] | pd.Series[float] | pd.Index[int], f
         axes.errorbar(np.asarray(x)[some], y, yerr=yerr, fmt="none", ecolor="0.75", elinewidth=1, zorder=0)
 
 
-def _place(frame: pd.DataFrame) -> str:
+def _place(frame: pd.DataFrame) -> Literal["best", "lower right"]:
     """Where a legend stands: where it hides least, unless there are so many points that to find it takes long."""
     return "best" if len(frame) <= _MOST_ERRORS else "lower right"
 

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from nas.runs import index
 from nas.runs.encoding import MISSING, Column, decoded
-from nas.runs.index import Part
+from nas.runs.part import ARCH_ID, ROW, RUN_ID, TRIAL_ID, Part
 from search_space.space import SearchSpace
 
 _AT_ONCE = 24  # columns read together: few enough to hold little, enough to open files seldom
@@ -34,12 +33,12 @@ def trial_table(parts: Sequence[Part], space: SearchSpace | None) -> pd.DataFram
 
 
 def epoch_table(parts: Sequence[Part]) -> pd.DataFrame:
-    """Give one row an epoch of each trial. Raises nas.runs.index.Unfit where the lines have to be read."""
+    """Give one row an epoch of each trial. Raises nas.runs.part.Unfit where the lines have to be read."""
     tables: list[dict[str, Column]] = []
     for part in parts:
         epochs = dict(part.epochs())
-        rows = epochs.pop(index.ROW).values.cast(pa.int64())  # of no epoch it is of no type
-        known = part.columns((index.RUN_ID, index.TRIAL_ID, index.ARCH_ID))
+        rows = epochs.pop(ROW).values.cast(pa.int64())  # of no epoch it is of no type
+        known = part.columns((RUN_ID, TRIAL_ID, ARCH_ID))
         tables.append(
             {name[1:]: Column(column.values.take(rows), column.absent) for name, column in known.items()} | epochs
         )

@@ -24,7 +24,7 @@ from nas.seeds import FIRST_SEEDING
 from search_space import yaml_text
 
 if TYPE_CHECKING:
-    from nas.runs.index import Part
+    from nas.runs.part import Part
 
 CONFIG, RUN, TRIALS, PROPOSALS = "config.yaml", "run.json", "trials.jsonl", "proposals.jsonl"
 WARM_START = "warm_start.jsonl"  # trials of earlier runs that the algorithm was told first
@@ -149,7 +149,7 @@ def each_trial(run: Path) -> Iterator[Trial]:
     config_if_run(log.parent)
     if (parts := parts_of(log)) is None:
         return iter([Trial.from_dict(record) for record in read_lines(log)])
-    from nas.runs.index import trials
+    from nas.runs.part import trials
 
     return trials(log, parts)
 
