@@ -171,7 +171,8 @@ class Architecture:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Architecture:
         """Read what `to_dict` wrote. Raises ValueError naming an unknown, missing or bad key."""
-        check_keys("architecture", record, _names(Architecture), ("stem_channels", "stages", "head_channels"))
+        kind: Any = cls  # whose hash mypy takes for its instances'
+        check_keys("architecture", record, _names(kind), ("stem_channels", "stages", "head_channels"))
         if not isinstance(record["stages"], list | tuple):
             raise ValueError(f"architecture stages must be a list, got {type(record['stages']).__name__}")
         stages = []

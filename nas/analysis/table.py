@@ -87,11 +87,8 @@ def _series(columns: Sequence[Column | None], lengths: Sequence[int]) -> Any:
     if kinds == {"bool"} and full:
         return np.concatenate([column.values.to_numpy(zero_copy_only=False) for column in columns if column])
     if kinds == {"null"}:
-        known = (
-            (None if column is not None and not column.absent else np.nan, n)
-            for column, n in zip(columns, lengths, strict=True)
-        )
-        return np.concatenate([np.full(n, value, dtype=object) for value, n in known])
+        said = all(column is not None and not column.absent for column in columns)
+        return np.full(sum(lengths), None, dtype=object) if said else _floats(columns, lengths)
     if kinds <= {"int64", "double", "null"}:
         return _floats(columns, lengths)
     text = pd.DataFrame([{"text": "a"}])["text"].dtype

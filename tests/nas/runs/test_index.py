@@ -245,3 +245,15 @@ def test_readers_at_once_and_readers_killed_leave_whole_parts(run, large, tmp_pa
         assert reader.wait() == -9
     assert [trial.trial_id for trial in read_trials(log)] == list(range(300))
     assert parts_on_disk(tmp_path)
+
+
+def test_what_one_part_calls_none_and_another_does_not_name(tmp_path, large):
+    """None of a column that other lines lack is not known, as it is in a table of the lines."""
+    log, made = tmp_path / "trials.jsonl", Trial(DRAWN[0], "ok", trial_id=0, run_id="r1").to_dict()
+    lines = [line_of(made | {"curve": [epoch]}) for epoch in ({"epoch": 0, "loss": None}, {"epoch": 0})]
+    large(0, block=1)
+    for count in (1, 2):
+        written(log, lines[:count])
+        found = load_epochs(log)
+    large(1 << 30)
+    same(found, load_epochs(log))
