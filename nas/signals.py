@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -52,66 +50,3 @@ def interrupting() -> Iterator[None]:
 
     with handled(dict.fromkeys(STOPS, interrupt)):
         yield
-
-
-@contextlib.contextmanager
-def kept_from_children() -> Iterator[None]:
-    """Processes started inside never hear of stopping: what a whole group or job is sent is for this process to obey.
-
-    It obeys afterwards, by the handlers of before, whatever else has been set inside.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-    try:
-        with handled({}):
-            yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def deaf_children_end() -> Iterator[None]:
-    """A child that is asked to end inside and cannot hear it is killed: whoever asks would wait for it in vain.
-
-    Where there is no /proc, nothing is done.
-    """
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.wait(_LOOK_S):
-            for child in _children():
-                if _has_pending(child, signal.SIGTERM):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(child, signal.SIGKILL)
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-_LOOK_S = 0.02
-
-
-def _children() -> list[int]:
-    try:
-        return [int(child) for file in Path("/proc/self/task").glob("*/children") for child in file.read_text().split()]
-    except OSError:
-        return []
-
-
-def _has_pending(process: int, number: signal.Signals) -> bool:
-    """Whether a process was sent a signal that it blocks."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    except OSError:
-        return False
-    masks = [int(line.split()[1], 16) for line in lines if line.startswith("ShdPnd:")]
-    return any(mask & 1 << number - 1 for mask in masks)
-
-
-def heard_by_children() -> None:
-    """Have processes that this thread starts hear of stopping, where its own was started as one that does not."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
