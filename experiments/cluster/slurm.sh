@@ -7,22 +7,29 @@
 #SBATCH --time=24:00:00
 #SBATCH --signal=B:TERM@120
 set -euo pipefail
-config=$1 out=$2 port=6379
+config=$1 out=$2
+port=$((20000 + SLURM_JOB_ID % 20000)) # another job may have its head on the same machine
 
-# Every raylet and the driver must agree on these; see docs/design.md. Without tokens the port must not be reachable
-# from outside; RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH on a shared disk are the alternative.
-export RAY_AUTH_MODE=${RAY_AUTH_MODE:-disabled} RAY_memory_monitor_refresh_ms=0 RAY_USAGE_STATS_ENABLED=0
+# Every node and the search must agree on these: srun passes them on. The token is this job's own.
+here=$(dirname "$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Command=\([^ ]*\).*/\1/p')") # Slurm copied this file
+source "$here/environment.sh"
+RAY_AUTH_TOKEN=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
+export RAY_AUTH_TOKEN
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
-head=$(srun --nodes=1 --ntasks=1 -w "${nodes[0]}" hostname --ip-address | awk '{print $1}')
-srun --nodes=1 --ntasks=1 -w "${nodes[0]}" ray start --head --port="$port" --include-dashboard=false --block &
-sleep 20
+on() { srun --overlap --nodes=1 --ntasks=1 --nodelist="$1" "${@:2}"; }
+
+# A machine may have several addresses: NAS_HEAD_ADDRESS is the one by which the others reach it.
+head=${NAS_HEAD_ADDRESS:-$(on "${nodes[0]}" hostname -I | awk '{print $1}')}
+on "${nodes[0]}" ray start --head --node-ip-address="$head" --port="$port" --include-dashboard=false --block &
+on "${nodes[0]}" python "$here/await_nodes.py" "$head:$port" 1
 for node in "${nodes[@]:1}"; do
-  srun --nodes=1 --ntasks=1 -w "$node" ray start --address="$head:$port" --block &
+  on "$node" ray start --address="$head:$port" --block &
 done
+on "${nodes[0]}" python "$here/await_nodes.py" "$head:$port" "${#nodes[@]}"
 
 # Slurm's warning before the time is up becomes the search's clean stop; what ran is run again by the next job.
-srun --overlap --nodes=1 --ntasks=1 -w "${nodes[0]}" nas search "$config" --out "$out" --address "$head:$port" &
+on "${nodes[0]}" nas search "$config" --out "$out" --address "$head:$port" &
 search=$!
 trap 'kill -TERM "$search"' TERM
 wait "$search" || wait "$search"

@@ -14,7 +14,7 @@ logging.getLogger("ray.widgets").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", message="IProgress not found")
 
 # Ray reads these when it is imported or started. Its memory monitor would crash the driver where the kernel's own
-# answer, a dead worker, is handled; its tokens would lock out drivers and nodes that do not share a home folder; its
+# answer, a dead worker, is handled; a connection that is cut without a word would be noticed after seven minutes; its
 # workers would run at nice 15, so that whatever else the machine does comes first and slows what is being timed; and a
 # worker that asks for no GPU would see all of them.
 ENVIRONMENT = {
@@ -22,7 +22,6 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # A connection that is cut without a word is noticed after half a minute, not seven.
     "RAY_grpc_client_keepalive_time_ms": "10000",
     "RAY_grpc_client_keepalive_timeout_ms": "20000",
     "RAY_memory_monitor_refresh_ms": "0",

@@ -3,41 +3,57 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
 
 from nas.cluster import ENVIRONMENT
+from nas.cluster.protocol import Ask, NoRay
+from nas.cluster.reach import no_token
 from nas.cpus import available_cpus
+from search_space.lookup import describe
 
 
-def connect(address: str | None) -> dict[str, float]:
+def connect(address: str | None, folder: Path | None = None) -> dict[str, float]:
     """Start Ray on this machine, or connect to a cluster; give its resources, such as {"CPU": 8, "GPU": 1}.
 
     Args:
-        address: of a cluster, `auto` for one running on this machine, None to start one here. A cluster that uses
-            tokens needs RAY_AUTH_MODE=token set, as on its nodes.
-    Raises: ValueError if no cluster answers there.
+        address: of a cluster, `auto` for one running on this machine, None to start one here.
+        folder: for the files of a Ray that is started here; None = Ray's own choice.
+    Raises: NoRay if no cluster answers there, or it refuses.
     """
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it says of failed trials, the log says better
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     try:
         if address is None:  # `local` never follows the traces of an earlier cluster
-            ray.init(address="local", num_cpus=available_cpus(), include_dashboard=False, **quiet)
+            ray.init(
+                address="local",
+                num_cpus=available_cpus(),
+                include_dashboard=False,
+                _temp_dir=folder and str(folder),
+                **quiet,
+            )
         else:
             ray.init(address=address, runtime_env={"env_vars": ENVIRONMENT}, **quiet)
+    except ray.exceptions.AuthenticationError:
+        raise NoRay(no_token(address)) from None
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ValueError(f"cannot connect to a Ray cluster at {address!r}: {error}") from None
+        whither = "start Ray" if address is None else f"connect to a Ray cluster at {address!r}"
+        raise NoRay(f"cannot {whither}: {describe(error)}") from None
     return {name: float(amount) for name, amount in ray.cluster_resources().items()}
 
 
 def disconnect() -> None:
     """Stop what `connect` started, or leave the cluster."""
     ray.shutdown()
+
+
+def count_nodes(ask: Ask) -> int:
+    """Say how many nodes there are."""
+    return sum(bool(node["Alive"]) for node in ray.nodes())
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""Runs a search: a Tuner over the ledger, again if Ray fails, until the ledger is done or a signal stops it."""
+"""Runs a search in Ray's process: a Tuner over the candidates, until none is left or a signal stops it."""
 
 from __future__ import annotations
 
-import logging
 import math
 import shutil
 import tempfile
@@ -15,8 +14,9 @@ from typing import Any
 import ray
 from ray import tune
 
-from nas.cluster.connection import Share, connect, slots
+from nas.cluster.connection import Share, slots
 from nas.cluster.nodes import Nodes, on_node
+from nas.cluster.protocol import RayFailed
 from nas.cluster.scheduler import Scheduler
 from nas.cluster.searcher import (
     Callbacks,
@@ -30,9 +30,6 @@ from nas.cluster.signals import stop_signals
 from nas.cluster.worker import Job, run_candidate
 from search_space.lookup import describe
 
-logger = logging.getLogger(__name__)
-
-_RESTARTS = 20
 _UNLIMITED = 10**6
 
 
@@ -40,8 +37,11 @@ class Stopped(Exception):
     """The search was told to stop by a signal; its number is `signum`."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by signal {signum}")
+        super().__init__(signum)
         self.signum = signum
+
+    def __str__(self) -> str:
+        return f"stopped by signal {self.signum}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def run(
         on_message: told in one line what becomes of a cluster's nodes.
     Raises: Stopped on SIGINT or SIGTERM, after running trials were given back. PluginError, at once, if a worker cannot
         import what the job needs. What `candidates`, `on_event` or the engine's judge raises, after running trials have
-        ended.
+        ended. RayFailed if Ray fails.
     """
     deadline = time.monotonic() + engine.max_hours * 3600 if engine.max_hours else math.inf
 
@@ -83,33 +83,25 @@ def run(
     if engine.address is not None:
         job = replace(job, many_hosts=True)
         nodes = Nodes(engine.share, engine.workers, job, on_message)
-    for restart in range(_RESTARTS + 1):
-        if candidates.done or late():
-            return
-        with stop_signals() as caught:
-            searcher = LedgerSearcher(candidates, job.time_limit_s, lambda: bool(caught), late, on_event, nodes)
-            try:
-                _fit(searcher, job, engine)
-            except Exception as error:
-                if searcher.fault:
-                    raise searcher.fault from None
-                if caught:
-                    raise Stopped(caught[0]) from None
-                if restart == _RESTARTS:
-                    raise
-                # Ray raises here for some losses of nodes and workers; the ledger knows what was running.
-                logger.warning("Ray failed and is started again: %s", describe(error)[:200])
-                ray.shutdown()
-                time.sleep(min(60, 2**restart))
-                connect(engine.address)
-                if nodes is not None:
-                    nodes.forget_checks()
-            finally:
-                candidates.stop()
-            if caught:
-                raise Stopped(caught[0])
+    with stop_signals() as caught:
+        searcher = LedgerSearcher(candidates, job.time_limit_s, lambda: bool(caught), late, on_event, nodes)
+        try:
+            _fit(searcher, job, engine)
+        except Exception as error:
             if searcher.fault:
-                raise searcher.fault
+                raise searcher.fault from None
+            if caught:
+                raise Stopped(caught[0]) from None
+            # Ray raises here for some losses of nodes and workers; the ledger knows what was running.
+            raise RayFailed(describe(error)) from None
+        finally:
+            candidates.stop()
+        if caught:
+            raise Stopped(caught[0])
+        if searcher.fault:
+            raise searcher.fault
+    if not candidates.done and not late():
+        raise RayFailed("Ray Tune ended before the search")
 
 
 def _fit(searcher: LedgerSearcher, job: Job, engine: Engine) -> None:

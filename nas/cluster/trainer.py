@@ -1,4 +1,4 @@
-"""Runs one piece of work in several processes that torch.distributed joins, with Ray Train; Ray must be connected."""
+"""Runs one piece of work in several processes that torch.distributed joins, with Ray Train, in Ray's process."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from typing import Any
 import ray
 import torch
 from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError, get_context
-from ray.train.torch import TorchTrainer, get_device
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
+from nas.cluster.interface import HINT, name_interface
+from nas.cluster.protocol import Ask
 from nas.training.device import limit_threads
 from nas.training.workers import Workers
 
 Work = Callable[[Workers, torch.device], Any]
 
 
-def run_workers(work: Work, count: int, *, use_gpu: bool, threads: int, restarts: int) -> Any:
+def run_workers(ask: Ask, work: Work, count: int, use_gpu: bool, threads: int, restarts: int) -> Any:
     """Run `work` in `count` processes, all anew if one of them dies; give what it returns in the first.
 
     Args:
+        ask: is not needed.
         work: pickled; is told which of the workers it is, and its device.
         use_gpu: one GPU a worker, else one CPU.
         threads: CPU threads of each worker.
@@ -37,6 +40,7 @@ def run_workers(work: Work, count: int, *, use_gpu: bool, threads: int, restarts
     with tempfile.TemporaryDirectory(prefix="nas-train-") as scratch:  # our checkpoints do not go through Ray
         trainer = TorchTrainer(
             functools.partial(_worker, work, threads),
+            torch_config=_TorchConfig(),
             scaling_config=ScalingConfig(num_workers=count, use_gpu=use_gpu),
             run_config=RunConfig(storage_path=scratch, failure_config=FailureConfig(max_failures=restarts)),
         )
@@ -44,6 +48,21 @@ def run_workers(work: Work, count: int, *, use_gpu: bool, threads: int, restarts
             return trainer.fit().return_value
         except TrainingFailedError as error:
             raise RuntimeError(_reason(error)) from None
+
+
+class _TorchConfig(TorchConfig):  # type: ignore[misc]
+    """Ray's, but that workers are told the network interface before they look for each other."""
+
+    @property
+    def backend_cls(self) -> Any:
+        """What sets up the process group."""
+
+        class Backend(super().backend_cls):  # type: ignore[misc]
+            def on_start(self, worker_group: Any, backend_config: Any) -> None:
+                worker_group.execute(name_interface)
+                super().on_start(worker_group, backend_config)
+
+        return Backend
 
 
 def _worker(work: Work, threads: int) -> Any:
@@ -57,4 +76,10 @@ def _reason(error: TrainingFailedError) -> str:
     """The last line of the first worker's error: of the candidate or of Ray, without the traceback."""
     failures = getattr(error, "worker_failures", None) or {0: error}
     rank, first = min(failures.items())
-    return f"worker {rank}: " + (str(first).strip().splitlines() or [type(first).__name__])[-1]
+    line = (str(first).strip().splitlines() or [type(first).__name__])[-1]
+    unreached = any(sign in str(first) for sign in _UNREACHED)
+    return f"worker {rank}: {line}" + (f". Workers may not reach each other: {HINT}" if unreached else "")
+
+
+# What gloo and NCCL say where an address is not that of the other.
+_UNREACHED = ("connectFullMesh", "Gloo connect", "ncclSystemError", "ncclRemoteError", "Socket timeout", "NCCL error")

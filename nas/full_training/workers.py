@@ -12,14 +12,13 @@ from typing import Any
 
 import torch
 
-from nas.cluster.connection import connect, disconnect
-from nas.cluster.trainer import run_workers
+from nas.cluster.process import RayProcess
 from nas.config.train import TrainConfig, frame_size, largest_image_size, parse_training
 from nas.data.prepare import Prepared, prepare
 from nas.full_training.folder import METRICS, Weights, kept_state
 from nas.full_training.metrics import Metrics, whole_lines
 from nas.full_training.run import origin_of, threads_of, told, train_in, training_end, training_info
-from nas.runs.folder import locked, noise_to
+from nas.runs.folder import locked
 from nas.trackers.callback import Callbacks, TrainingEnd
 from nas.training.result import TrainResult
 from nas.training.workers import Workers
@@ -51,30 +50,29 @@ def train_together(
     kept = kept_state(folder, config, prepared)
     origin = origin_of(kept)
     listeners.on_message("starting Ray" if address is None else f"connecting to Ray at {address}")
-    with noise_to(folder / "ray.log"):
-        resources = connect(address)
-        try:
-            gpu = config.device.startswith("cuda") or (config.device == "auto" and resources.get("GPU", 0) >= count)
-            device = f"{count} workers, each on {'a GPU' if gpu else 'CPU'}"
-            info = training_info(folder, config, prepared, kept, origin, device)
-            del kept  # its tensors
-            threads = threads_of(config, listeners, gpu=gpu, workers=count, here=address is None)
-            work = functools.partial(_work, folder.resolve(), info.config, test, origin)
+    ray = RayProcess(address)
+    with contextlib.closing(ray):
+        ray.start()
+        ray.log_to(folder / "ray.log")
+        gpu = config.device.startswith("cuda") or (config.device == "auto" and ray.resources.get("GPU", 0) >= count)
+        device = f"{count} workers, each on {'a GPU' if gpu else 'CPU'}"
+        info = training_info(folder, config, prepared, kept, origin, device)
+        del kept  # its tensors
+        threads = threads_of(config, listeners, gpu=gpu, workers=count, here=address is None)
+        work = functools.partial(_work, folder.resolve(), info.config, test, origin)
 
-            def run() -> TrainingEnd:
-                Metrics(folder / METRICS, info.curve).close()  # no epoch that is to be repeated is told
-                with _followed(folder / METRICS, len(info.curve), listeners):
-                    try:
-                        result = run_workers(work, count, use_gpu=gpu, threads=threads, restarts=RESTARTS)
-                    except RuntimeError as error:
-                        return training_end(folder, "failed", str(error), whole_lines(folder / METRICS))
-                if isinstance(result, str):
-                    raise ValueError(result)
-                return training_end(folder, result.status, result.error, result.curve)
+        def run() -> TrainingEnd:
+            Metrics(folder / METRICS, info.curve).close()  # no epoch that is to be repeated is told
+            with _followed(folder / METRICS, len(info.curve), listeners):
+                try:
+                    result = ray.call("nas.cluster.trainer:run_workers", work, count, gpu, threads, RESTARTS)
+                except RuntimeError as error:
+                    return training_end(folder, "failed", str(error), whole_lines(folder / METRICS))
+            if isinstance(result, str):
+                raise ValueError(result)
+            return training_end(folder, result.status, result.error, result.curve)
 
-            return told(listeners, info, run)
-        finally:
-            disconnect()
+        return told(listeners, info, run)
 
 
 def _work(

@@ -207,17 +207,6 @@ def is_locked(folder: Path) -> bool:
         return False
 
 
-@contextlib.contextmanager
-def noise_to(path: Path) -> Iterator[None]:
-    """Send what Ray prints in this process to a file: the terminal belongs to the command."""
-    with (
-        path.open("a", encoding="utf-8", errors="backslashreplace") as file,
-        contextlib.redirect_stdout(file),
-        contextlib.redirect_stderr(file),
-    ):
-        yield
-
-
 def git_commit() -> str | None:
     """The commit of the source this runs from, with `+` if it was changed since; None outside a git checkout."""
 

@@ -11,16 +11,17 @@ from typing import Any
 
 from nas.algorithms import Algorithm
 from nas.analysis.run import Ended, Run
-from nas.cluster.connection import Share, connect, disconnect, slots
+from nas.cluster.connection import Share, slots
 from nas.cluster.engine import Engine, Stopped
-from nas.cluster.engine import run as run_engine
+from nas.cluster.process import RayProcess
+from nas.cluster.search import run as run_on_ray
 from nas.cluster.searcher import Event
 from nas.cluster.worker import Job
 from nas.config.search import Config, with_numbers, with_plugins
 from nas.data.prepare import prepare
 from nas.measure.holders import described, users_of_locks
 from nas.plugins import load as load_plugins
-from nas.runs.folder import locked, make, noise_to
+from nas.runs.folder import locked, make
 from nas.runs.trial import Trial, check_metrics
 from nas.search.checks import check_config, check_data, check_evaluator, check_gpus, make_algorithm, space_for
 from nas.search.continuation import as_begun, check_run, open_run
@@ -125,10 +126,10 @@ def _run(
         if known := folder.exists():  # before anything slow
             stack.enter_context(locked(folder))
         listeners.on_message("starting Ray" if address is None else f"connecting to Ray at {address}")
-        stack.enter_context(noise_to(Path(os.devnull)))
-        resources = connect(address)
-        stack.callback(disconnect)
-        at_once = slots(share, settings.workers, resources, elastic=address is not None)
+        ray = RayProcess(address)
+        stack.callback(ray.close)
+        ray.start()
+        at_once = slots(share, settings.workers, ray.resources, elastic=address is not None)
         if not known:
             make(folder)
             stack.enter_context(locked(folder))
@@ -136,7 +137,7 @@ def _run(
             who = ", ".join(map(described, sorted(others)))
             listeners.on_message(f"{who} times or trains on this host, too: timing a candidate may wait for it")
         run_id = open_run(folder, config, fingerprint)  # checked again: another search may have been here meanwhile
-        stack.enter_context(noise_to(folder / "ray.log"))
+        ray.log_to(folder / "ray.log")
         remember(folder, earlier)
         for trial in (warm := recall(folder, config.space)):
             algorithm.tell(trial)
@@ -156,13 +157,13 @@ def _run(
         listeners.on_search_begin(about)
         ended = Ended("failed")
         try:
-            ended = _trials(ledger, config, fingerprint, address, listeners)
+            ended = _trials(ledger, config, fingerprint, ray, listeners)
         finally:
             listeners.on_search_end(replace(about, trials=tuple(ledger.trials), state=ended.state))
     return Run(folder, ended)
 
 
-def _trials(ledger: Ledger, config: Config, fingerprint: str, address: str | None, listeners: Callbacks) -> Ended:
+def _trials(ledger: Ledger, config: Config, fingerprint: str, ray: RayProcess, listeners: Callbacks) -> Ended:
     """Run trials until the search ends, and say how it did."""
     settings = config.search
     job = Job.of(
@@ -180,11 +181,11 @@ def _trials(ledger: Ledger, config: Config, fingerprint: str, address: str | Non
         workers=settings.workers,
         fresh_process=settings.fresh_process,
         max_hours=settings.max_hours,
-        address=address,
+        address=ray.address,
         judge=make_judge(config, ledger.trials),
     )
     try:
-        run_engine(ledger, job, engine, on_event=_teller(listeners), on_message=listeners.on_message)
+        run_on_ray(ray, ledger, job, engine, on_event=_teller(listeners), on_message=listeners.on_message)
     except Stopped as stopped:
         return Ended("stopped", stopped.signum)
     return Ended("finished" if ledger.done else "out of time")

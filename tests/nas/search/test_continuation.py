@@ -181,13 +181,11 @@ def test_the_second_of_two_first_starts_is_refused(run, tmp_path, monkeypatch):
 
     with contextlib.ExitStack() as stack:
 
-        def connect(address):
+        def start(ray):
             folder.mkdir()  # the other one was faster
             stack.enter_context(locked(folder))
-            return {}
 
-        monkeypatch.setattr("nas.search.run.connect", connect)
-        monkeypatch.setattr("nas.search.run.disconnect", lambda: None)
+        monkeypatch.setattr("nas.search.run.RayProcess.start", start)
         monkeypatch.setattr("nas.search.run.slots", lambda *arguments, **more: 1)
         with pytest.raises(ValueError, match=f"another search is running in {folder}"):
             run_search(config, folder=folder, progress=False)

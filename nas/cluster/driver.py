@@ -1,0 +1,106 @@
+"""The process that talks to Ray: it starts Ray or joins a cluster, and calls what `nas.cluster.process` asks it to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ray import cloudpickle
+
+from nas.cluster.connection import connect, disconnect
+from nas.cluster.protocol import OUTPUT, Ask, Setup
+from nas.cluster.scratch import remove
+from search_space.lookup import describe
+
+
+class AskedInVain(Exception):
+    """What was asked for raised an error there, which is kept there."""
+
+
+def serve(descriptor: int) -> None:
+    """Be Ray's process until the other end of the connection is closed."""
+    connection = Connection(descriptor)
+    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    setup: Setup = pickle.loads(connection.recv_bytes())
+    threading.Thread(target=_listen, args=(connection, inbox, setup), daemon=True).start()
+    _become(setup)
+    _answer(connection, lambda: connect(setup.address, setup.folder / "ray"))  # Ray opens its own to everybody
+    while True:
+        message = inbox.get()
+        _answer(connection, lambda: _called(message, connection, inbox))  # noqa: B023
+
+
+def print_to(ask: Ask, path: str) -> None:
+    """Append what this process prints to a file from now on, and what it has printed."""
+    with Path(path).open("ab", buffering=0) as file:
+        file.write((Path(tempfile.gettempdir()) / OUTPUT).read_bytes())
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+
+
+def _become(setup: Setup) -> None:
+    sys.path[:], sys.argv[:] = setup.path, setup.arguments
+    if setup.main is not None:
+        sys.modules["__main__"].__file__ = setup.main
+    tempfile.tempdir = str(setup.folder)  # what Ray, and whoever else here, makes of temporary files goes with it
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _later)
+
+
+def _later(signum: int, frame: Any) -> None:
+    """Take a signal again that came before, or after, what it is meant for."""
+    again = threading.Timer(0.5, os.kill, (os.getpid(), signum))
+    again.daemon = True
+    again.start()
+
+
+def _listen(connection: Connection, inbox: queue.SimpleQueue[Any], setup: Setup) -> None:
+    """Pass messages on; when the other end closes, or its process dies, end Ray, what it wrote, and this process."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            inbox.put(pickle.loads(connection.recv_bytes()))
+    late = threading.Timer(10.0, os._exit, (1,))
+    late.daemon = True
+    late.start()
+    with contextlib.suppress(Exception):
+        disconnect()
+    remove(setup.folder)
+    os._exit(0)
+
+
+def _called(message: tuple[str, tuple[Any, ...]], connection: Connection, inbox: queue.SimpleQueue[Any]) -> Any:
+    name, arguments = message
+    module, _, function = name.partition(":")
+
+    def ask(what: str, *question: Any) -> Any:
+        connection.send_bytes(cloudpickle.dumps(("ask", what, question)))
+        raised, answer = inbox.get()
+        if raised:
+            raise AskedInVain(answer)
+        return answer
+
+    return getattr(import_module(module), function)(ask, *arguments)
+
+
+def _answer(connection: Connection, act: Callable[[], Any]) -> None:
+    """Send what comes of it: a value, or what it raises."""
+    try:
+        message = cloudpickle.dumps(("value", act()))
+    except BaseException as error:
+        try:
+            message = cloudpickle.dumps(("raised", error))
+            pickle.loads(message)
+        except Exception:  # an error that cannot travel
+            message = cloudpickle.dumps(("raised", RuntimeError(describe(error))))
+    connection.send_bytes(message)

@@ -1,0 +1,187 @@
+"""Ray in a process of its own.
+
+Ray's C++ code prints where it likes, and ends its process where it loses its head node. In a process of its own that is
+a failure like others: what it prints goes to a file, and the search, which holds the log and the algorithm, starts it
+again. The environment that Ray reads when it is imported is of that process alone, whatever was imported here before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from nas.cluster.protocol import OUTPUT, NoRay, RayFailed, Setup
+from nas.cluster.reach import check_reachable, refusal
+from nas.cluster.scratch import Scratch, scratch
+from search_space.lookup import describe
+
+Answers = Mapping[str, Callable[..., Any]]
+
+_START_S = 300.0  # for Ray to start here, on a machine that is busy
+_CONNECT_S = 20.0  # for a cluster to answer
+_END_S = 20.0  # for Ray to end
+
+
+class RayProcess:
+    """The process that talks to Ray; it need not be started.
+
+    Args:
+        address: of a cluster, `auto` for one running on this machine, None to start Ray here.
+    """
+
+    def __init__(self, address: str | None) -> None:
+        self.address = address
+        self.resources: dict[str, float] = {}  # of the cluster, such as {"CPU": 8, "GPU": 1}
+        self._log: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._running = contextlib.ExitStack()
+
+    @property
+    def running(self) -> bool:
+        """Whether it is started, and not stopped since."""
+        return self._process is not None
+
+    def start(self) -> None:
+        """Start Ray, or connect to the cluster. Raises: NoRay, a ValueError, if it cannot be had."""
+        if self.address is not None:
+            check_reachable(self.address)
+        with contextlib.ExitStack() as stack:
+            place = stack.enter_context(scratch())
+            process, self._connection = stack.enter_context(_started(self.address, place))
+            self.resources = self._begun(process, place.folder / OUTPUT)
+            self._process, self._running = process, stack.pop_all()
+        if self._log is not None:
+            self.log_to(self._log)
+
+    def close(self) -> None:
+        """End Ray, or leave the cluster; again is harmless."""
+        self._process = None
+        self._running.close()
+
+    def log_to(self, path: Path) -> None:
+        """Have what Ray prints in a file, and what it has printed."""
+        self._log = path.absolute()
+        self.call("nas.cluster.driver:print_to", str(self._log))
+
+    def signal(self, signum: int) -> None:
+        """Pass a signal on."""
+        if self._process is not None:
+            self._process.send_signal(signum)
+
+    def kill(self) -> None:
+        """End it, and what of Ray it started, at once."""
+        if self._process is not None:
+            _kill_group(self._process)
+
+    def call(self, function: str, *arguments: Any, answers: Answers = MappingProxyType({})) -> Any:
+        """Call a function in Ray's process, and answer here what it asks meanwhile.
+
+        Args:
+            function: `module:name`, imported there; its first argument is what it asks with: `ask("name", ...)`.
+            arguments: pickled.
+            answers: what can be asked for.
+        Raises: what the function raises, or the first thing that an answer did. RayFailed if the process ends.
+        """
+        assert self._process is not None, "it is not started"
+        fault: Exception | None = None
+        try:
+            self._connection.send_bytes(pickle.dumps((function, arguments)))
+            while True:
+                kind, *content = pickle.loads(self._connection.recv_bytes())
+                if kind == "value" and fault is None:
+                    return content[0]
+                if kind != "ask":
+                    raise fault or content[0]
+                name, question = content
+                try:
+                    answer = (False, answers[name](*question))
+                except Exception as error:  # is raised when the function has ended in good order
+                    fault, answer = fault or error, (True, describe(error))
+                self._connection.send_bytes(pickle.dumps(answer))
+        except (EOFError, ConnectionError):
+            raise fault or RayFailed(_end(self._process)) from None
+
+    def _begun(self, process: subprocess.Popen[bytes], output: Path) -> dict[str, float]:
+        end = time.monotonic() + (_START_S if self.address is None else _CONNECT_S)
+        while not self._connection.poll(0.2):
+            printed = output.read_text(errors="replace")
+            if (reason := refusal(self.address, printed)) or time.monotonic() > end:
+                raise NoRay(reason or f"no Ray cluster answers at {self.address!r} within {_CONNECT_S:g} s")
+        try:
+            kind, content = pickle.loads(self._connection.recv_bytes())
+        except EOFError:
+            raise NoRay(f"cannot connect to Ray: {_end(process)}") from None
+        if kind == "raised":
+            raise content
+        resources: dict[str, float] = content
+        return resources
+
+
+def _end(process: subprocess.Popen[bytes]) -> str:
+    """Say how a process ended."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_END_S)
+    status = process.returncode
+    how = f"by {signal.Signals(-status).name}" if status is not None and status < 0 else f"with status {status}"
+    return f"its process ended {how}; ray.log may say why"
+
+
+@contextlib.contextmanager
+def _started(address: str | None, place: Scratch) -> Iterator[tuple[subprocess.Popen[bytes], Connection]]:
+    """Start the process; at the end it ends Ray and itself, or is killed."""
+    here, there = Pipe()
+    code = f"import sys; sys.path[:] = {sys.path!r}; from nas.cluster.driver import serve; serve({there.fileno()})"
+    with here, (place.folder / OUTPUT).open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-c", code],
+            env=environment(address),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(there.fileno(), place.lock),
+            start_new_session=True,  # a Ctrl-C is for who waits for it
+        )
+        there.close()
+        try:
+            main = getattr(sys.modules["__main__"], "__file__", None)
+            setup = Setup(address, place.folder, tuple(sys.path), tuple(sys.argv), main)
+            with contextlib.suppress(BrokenPipeError):
+                here.send_bytes(pickle.dumps(setup))
+            yield process, here
+        finally:
+            here.close()  # it ends by that
+            try:
+                process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            _kill_group(process)  # also what outlived it
+            process.wait()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def environment(address: str | None) -> dict[str, str]:
+    """The environment of Ray's process: tokens always; on one machine one that nobody else knows, and loopback only."""
+    usual = dict(os.environ)
+    if address is not None:
+        return {"RAY_AUTH_MODE": "token", **usual}
+    for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
+        usual.pop(name, None)
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    # By this Ray binds to 127.0.0.1 alone, on every system.
+    return usual | token | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}

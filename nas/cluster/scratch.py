@@ -1,0 +1,69 @@
+"""Temporary folders that do not outlive who uses them: whoever comes next removes what a killed process left."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PREFIX = "nas-ray-"
+_LOCK = "lock"
+_REMOVE_S = 5.0  # for processes that still write into the folder to end
+_LONGEST = 40  # of the path of a temporary folder: in it Ray makes sockets, whose paths may have 107 characters
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A folder of one's own, and the lock that says that it is in use: held as long as a process has it open."""
+
+    folder: Path
+    lock: int  # a file descriptor; a child that inherits it keeps the folder, too
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Scratch]:
+    """Make a folder that only this user can enter, and remove it at the end."""
+    root = _root()
+    sweep(root)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
+    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Scratch(folder, lock)
+    finally:
+        remove(folder)
+        os.close(lock)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder in which processes that are about to end may still write."""
+    end = time.monotonic() + _REMOVE_S
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        if time.monotonic() > end:
+            return
+        time.sleep(0.05)
+
+
+def sweep(root: Path) -> None:
+    """Remove the folders whose processes are all gone."""
+    for folder in root.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # another user's, one that is being made or removed now, or in use
+            lock = os.open(folder / _LOCK, os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _root() -> Path:
+    """The folder of temporary files, or /tmp where its path is too long for Ray's sockets."""
+    usual = tempfile.gettempdir()
+    return Path(usual if len(usual) <= _LONGEST or not os.access("/tmp", os.W_OK) else "/tmp")

@@ -1,0 +1,162 @@
+"""A search on Ray: the engine runs in Ray's process, and again in a new one where Ray fails."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from nas import plugins
+from nas.cluster.engine import Engine, Stopped
+from nas.cluster.engine import run as run_engine
+from nas.cluster.process import RayProcess
+from nas.cluster.protocol import Ask, NoRay, RayFailed
+from nas.cluster.searcher import Candidates, Event
+from nas.cluster.worker import Job
+from nas.runs.trial import Trial
+from nas.trials.task import Candidate
+
+_RESTARTS = 20  # in a row of which no trial finished
+_LONGEST_PAUSE_S = 60.0
+
+
+def run(
+    ray: RayProcess,
+    candidates: Candidates,
+    job: Job,
+    engine: Engine,
+    *,
+    on_event: Callable[[Event], None] = lambda event: None,
+    on_message: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Run trials until no candidate is left or the time is up.
+
+    Args:
+        ray: is started.
+        candidates: hands out candidates, takes answers; in this process.
+        on_event: called in this process as trials start, finish an epoch, and end.
+        on_message: told in one line that Ray failed, and what becomes of a cluster's nodes.
+    Raises: Stopped on SIGINT or SIGTERM, after running trials were given back. PluginError, at once, if a worker cannot
+        import what the job needs. What `candidates`, `on_event` or the engine's judge raises, after running trials have
+        ended. RayFailed if Ray fails again and again.
+    """
+    deadline = time.monotonic() + engine.max_hours * 3600 if engine.max_hours else math.inf
+    failures = 0
+
+    def finish(trial_id: int, outcome: Trial) -> Trial | None:
+        nonlocal failures
+        failures = 0
+        return candidates.finish(trial_id, outcome)
+
+    answers: dict[str, Callable[..., Any]] = {
+        "done": lambda: candidates.done,
+        "next_candidate": candidates.next_candidate,
+        "finish": finish,
+        "died": partial(_died, candidates),
+        "stop": candidates.stop,
+        "event": on_event,
+        "message": on_message,
+        "judge": engine.judge or _unjudged,
+    }
+    with _signals_to(ray) as caught:
+        while not candidates.done and (left_s := deadline - time.monotonic()) > 0:
+            try:
+                if not ray.running:
+                    ray.start()
+                hours = None if math.isinf(left_s) else left_s / 3600
+                there = replace(engine, judge=None, max_hours=hours)
+                ray.call("nas.cluster.search:run_there", job, there, engine.judge is not None, answers=answers)
+                return
+            except (RayFailed, NoRay) as failed:
+                ray.close()
+                candidates.stop()
+                failures += 1
+                if not caught and failures > _RESTARTS:
+                    raise
+                if not caught and failures == 1:
+                    on_message(f"Ray failed and is started again, with growing pauses: {str(failed)[:200]}")
+            _pause(min(_LONGEST_PAUSE_S, 2.0 ** (failures - 1)), caught)
+            if caught:
+                raise Stopped(caught[0])
+
+
+def run_there(ask: Ask, job: Job, engine: Engine, judged: bool) -> None:
+    """Run the engine in Ray's process, for candidates that are in the other."""
+    plugins.load(job.plugins)  # candidates may have ops of theirs
+    judge = partial(ask, "judge") if judged else None
+    told = {"on_event": partial(ask, "event"), "on_message": partial(ask, "message")}
+    run_engine(_Elsewhere(ask), job, replace(engine, judge=judge), **told)
+
+
+class _Elsewhere:
+    """Candidates that another process hands out, and to which answers go."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+
+    @property
+    def done(self) -> bool:
+        return bool(self.ask("done"))
+
+    def next_candidate(self) -> Candidate | None:
+        candidate: Candidate | None = self.ask("next_candidate")
+        return candidate
+
+    def finish(self, trial_id: int, outcome: Trial) -> Trial | None:
+        trial: Trial | None = self.ask("finish", trial_id, outcome)
+        return trial
+
+    def died(self, trial_id: int, reason: str, *, timed_out: bool, lost: bool, out_of_memory: bool) -> Trial | None:
+        trial: Trial | None = self.ask("died", trial_id, reason, timed_out, lost, out_of_memory)
+        return trial
+
+    def stop(self) -> None:
+        self.ask("stop")
+
+
+def _died(
+    candidates: Candidates, trial_id: int, reason: str, timed_out: bool, lost: bool, out_of_memory: bool
+) -> Trial | None:
+    return candidates.died(trial_id, reason, timed_out=timed_out, lost=lost, out_of_memory=out_of_memory)
+
+
+def _unjudged(trial_id: int, trial: Trial) -> None:
+    """Without a judge nothing is stopped."""
+
+
+def _pause(seconds: float, caught: list[int]) -> None:
+    """Wait, but not when a signal came."""
+    end = time.monotonic() + seconds
+    while not caught and (left_s := end - time.monotonic()) > 0:
+        time.sleep(min(0.2, left_s))
+
+
+@contextlib.contextmanager
+def _signals_to(ray: RayProcess) -> Iterator[list[int]]:
+    """Pass SIGINT and SIGTERM on to Ray's process, which ends the search in good order; give those caught so far."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def pass_on(signum: int, frame: Any) -> None:
+        caught.append(signum)
+        if len(caught) > 2:  # asked three times: now
+            ray.kill()
+            os._exit(128 + signum)
+        if len(caught) == 1:
+            ray.signal(signum)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

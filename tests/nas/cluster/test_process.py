@@ -1,0 +1,172 @@
+"""Ray's own process: who may talk to it, clusters that it cannot join, what is left when it dies."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # Ray's process imports `ray_side` by name
+
+from nas.cluster.process import RayProcess
+from nas.cluster.protocol import NoRay, RayFailed
+from nas.cluster.scratch import scratch, sweep
+
+
+def descendants(pid):
+    """A process and all that it started, and they started."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += descendants(int(child))
+    return found
+
+
+def alive(pids):
+    def lives(pid):
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
+    return [pid for pid in pids if lives(pid)]
+
+
+def listening(pids):
+    """The IPv4 and IPv6 addresses, in the kernel's hexadecimals, on which processes listen."""
+    sockets = set()
+    for pid in pids:
+        for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                sockets.add(str(descriptor.readlink()).removeprefix("socket:[").removesuffix("]"))
+            except OSError:
+                continue
+    rows = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()]
+    return {row[1].rpartition(":")[0] for row in rows if row[3] == "0A" and row[9] in sockets}
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def ray():
+    process = RayProcess(None)
+    process.start()
+    yield process
+    process.close()
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@linux
+def test_on_one_machine_nobody_else_can_reach_ray(ray):
+    """All its daemons listen on the loopback alone, its folder is closed to others, and it has a token of its own."""
+    pids = descendants(ray.call("ray_side:own_pid"))
+    found = listening(pids)
+    assert found
+    assert found <= {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}, found
+    folder = Path(ray.call("ray_side:place"))
+    assert folder.stat().st_mode & 0o077 == 0
+    secrets = {
+        line
+        for pid in pids
+        for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        if line.startswith(b"RAY_AUTH")
+    }
+    assert {line.partition(b"=")[0] for line in secrets} == {b"RAY_AUTH_MODE", b"RAY_AUTH_TOKEN"}
+    assert b"RAY_AUTH_MODE=token" in secrets
+    assert "RAY_AUTH_TOKEN" not in os.environ
+
+
+@pytest.mark.parametrize("mode", ["missing", "wrong"])
+def test_a_token_that_is_missing_or_wrong_is_said_in_one_line(ray, mode, tmp_path, monkeypatch):
+    """Without waiting for Ray to give up, and without what its C++ code prints."""
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # else 127.0.0.1 is taken for the machine's other one
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if mode == "wrong":
+        monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    other, begun = RayProcess(ray.call("ray_side:address")), time.monotonic()
+    with pytest.raises(NoRay) as caught:
+        other.start()
+    other.close()
+    assert {"missing": "no token for", "wrong": "has another token"}[mode] in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - begun < 30
+
+
+def test_an_address_without_ray_is_said_in_half_a_minute(monkeypatch):
+    """Whether nothing listens there, or something that is no Ray."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        port, begun = deaf.getsockname()[1], time.monotonic()
+        with pytest.raises(NoRay, match=f"no Ray cluster answers at '127.0.0.1:{port}'"):
+            RayProcess(f"127.0.0.1:{port}").start()
+        assert time.monotonic() - begun < 30
+    with pytest.raises(NoRay, match=rf"no Ray cluster at 127\.0\.0\.1:{port}: connection refused"):
+        RayProcess(f"127.0.0.1:{port}").start()
+
+
+def test_what_is_asked_for_is_answered_and_its_error_is_raised_here(ray):
+    """An error of an answer is kept until the function that asked has ended in good order."""
+
+    def trouble():
+        raise KeyError("of ours")
+
+    assert ray.call("ray_side:ask_twice", answers={"number": lambda n: n + 1, "trouble": lambda: 5}) == 5
+    with pytest.raises(KeyError, match="of ours"):
+        ray.call("ray_side:ask_twice", answers={"number": lambda n: n + 1, "trouble": trouble})
+
+
+@linux
+def test_a_process_that_aborts_is_a_failure_and_leaves_nothing():
+    """Ray's C++ code ends its process where it loses the head node; this process goes on, and can start another."""
+    process = RayProcess(None)
+    process.start()
+    pids, folder = descendants(process.call("ray_side:own_pid")), Path(process.call("ray_side:place"))
+    with pytest.raises(RayFailed, match="SIGABRT"):
+        process.call("ray_side:die")
+    process.close()
+    assert not folder.exists()
+    wait_for(lambda: not alive(pids))
+
+
+@linux
+def test_nothing_is_left_of_one_whose_owner_was_killed():
+    """Ray, its workers and its files are gone within seconds."""
+    code = """
+import sys, time
+sys.path.insert(0, {here!r})
+from nas.cluster.process import RayProcess
+process = RayProcess(None)
+process.start()
+print(process.call("ray_side:own_pid"), process.call("ray_side:place"), flush=True)
+time.sleep(1000)
+"""
+    command = [sys.executable, "-c", code.format(here=str(Path(__file__).parent))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        pid, folder = owner.stdout.readline().split()
+        pids = descendants(int(pid))
+        assert len(pids) > 3
+        owner.kill()
+    wait_for(lambda: not alive(pids) and not Path(folder).exists())
+
+
+def test_the_next_one_removes_what_processes_left_that_were_all_killed(tmp_path, monkeypatch):
+    """But not what is in use."""
+    monkeypatch.setattr("nas.cluster.scratch._root", lambda: tmp_path)
+    with scratch() as used:
+        left = tmp_path / "nas-ray-left"
+        left.mkdir()
+        (left / "lock").touch()
+        sweep(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [used.folder.name]
+    assert not list(tmp_path.iterdir())
