@@ -239,12 +239,13 @@ def provenance() -> dict[str, Any]:
         "command": sys.argv,
         "host": socket.gethostname(),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("torch", "ray", "numpy", "training-aware-nas")},
+        "versions": {name: installed_version(name) for name in ("torch", "ray", "numpy", "training-aware-nas")},
         "git_commit": git_commit(),
     }
 
 
-def _version(name: str) -> str | None:
+def installed_version(name: str) -> str | None:
+    """Give the version of an installed distribution, None where there is none of this name."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import socket
 from functools import lru_cache
 
-from nas.runs.folder import git_commit
+from nas.runs.folder import git_commit, installed_version
 
 
 @lru_cache(maxsize=1)
@@ -14,14 +13,7 @@ def origin() -> dict[str, str | None]:
     """Give the columns of a trial that say where it ran and with which versions; None for what is not known here."""
     return {
         "host": socket.gethostname(),
-        "torch_version": _version("torch"),
-        "toolkit_version": _version("training-aware-nas"),
+        "torch_version": installed_version("torch"),
+        "toolkit_version": installed_version("training-aware-nas"),
         "git_commit": git_commit(),
     }
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from nas.config.search import Config
-
-_OURS = {"nas", "rewards", "scaling", "search_space", "experiments"}
+from nas.runs.folder import installed_version
+from nas.search.task import packages_of
 
 
 def module_versions(config: Config) -> dict[str, str]:
@@ -18,11 +17,7 @@ def module_versions(config: Config) -> dict[str, str]:
     A package says it as `__version__`, or is installed under its own name. The algorithm's does not count: how trials
     were proposed makes none incomparable.
     """
-    training = config.training
-    named = (config.search.evaluator, config.reward.name, training.objective, training.optimizer, config.data.source)
-    modules = [*config.plugins, *(name for name in (*named, *config.measure) if ":" in name)]
-    packages = {name.partition(":")[0].partition(".")[0] for name in modules} - _OURS
-    versions = {package: _version(package) for package in sorted(packages)}
+    versions = {package: _version(package) for package in packages_of(config)}
     return {package: version for package, version in versions.items() if version is not None}
 
 
@@ -42,9 +37,4 @@ def version_changes(about: Mapping[str, Any], config: Config) -> list[str]:
 
 def _version(package: str) -> str | None:
     stated = getattr(sys.modules.get(package), "__version__", None)
-    if isinstance(stated, str):
-        return stated
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    return stated if isinstance(stated, str) else installed_version(package)
