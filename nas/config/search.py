@@ -188,11 +188,15 @@ def with_execution(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _absolute(config: Config) -> Config:
-    data = config.data
+    return dataclasses.replace(config, data=absolute(config.data))
+
+
+def absolute(data: DataSettings) -> DataSettings:
+    """Give a data set's settings with absolute paths, for workers may run in another folder."""
     if data.source not in ("folder", "parquet"):  # what a path of another source is, its reader knows
-        return config
+        return data
     train, test = (str(Path(p).expanduser().absolute()) if p else "" for p in (data.path, data.test_path))
-    return dataclasses.replace(config, data=dataclasses.replace(data, path=train, test_path=test))
+    return dataclasses.replace(data, path=train, test_path=test)
 
 
 def name_list(name: str, given: Any) -> tuple[Any, ...]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from nas.whole_files import write_whole
 from search_space.network import Network
 
 
@@ -33,5 +32,5 @@ def export_torchscript(network: Network, path: Path, metadata: Mapping[str, Any]
             torch.jit.save(traced, whole, _extra_files={"metadata.json": json.dumps(metadata)})
     finally:
         network.train(was_training)
-    write_whole(path, whole.getvalue())
+    path.write_bytes(whole.getbuffer())
     return [path]

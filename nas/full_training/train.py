@@ -73,14 +73,14 @@ def train(
     load_plugins(plugins)  # what is read next may name theirs
     resolved, folder = _with_plugins(_resolved(config, architecture), plugins), Path(folder)
     check_weights(weights)
-    listeners = _listeners(resolved, [*([Display()] if progress else []), *callbacks])
+    listeners = listeners_of(resolved, [*([Display()] if progress else []), *callbacks])
     check_folder(folder)
     check_imports(resolved.training)
     if text := clamped(resolved):
         logger.warning("augment.randaugment_magnitude: %s", text)
-    _check_workers(workers, resolved)
+    check_workers(workers, resolved)
     prepared = prepare(resolved.data, largest_image_size(resolved), progress=True, frame_size=frame_size(resolved))
-    _check_data(prepared, resolved, test)
+    check_data(prepared, resolved, test)
     make(folder)
     with locked(folder, "training"):
         if workers == 1 and address is None:
@@ -104,12 +104,14 @@ def _with_plugins(config: TrainConfig, names: Sequence[str]) -> TrainConfig:
     return replace(config, plugins=tuple(dict.fromkeys((*config.plugins, *names))))
 
 
-def _listeners(config: TrainConfig, callbacks: Iterable[Callback | str | Mapping[str, Any]]) -> Callbacks:
+def listeners_of(config: TrainConfig, callbacks: Iterable[Callback | str | Mapping[str, Any]]) -> Callbacks:
+    """Make the callbacks of a training: TensorBoard where it is installed, the configuration's, and others."""
     default = ["tensorboard"] if importlib.util.find_spec("tensorboardX") else []
     return Callbacks(make_callbacks([*default, *config.callbacks, *callbacks]))
 
 
-def _check_workers(workers: int, config: TrainConfig) -> None:
+def check_workers(workers: int, config: TrainConfig) -> None:
+    """Raise ValueError if so many processes cannot train together by this configuration."""
     if workers < 1:
         raise ValueError(f"workers must be >= 1, got {workers}")
     check_images_at_once(config.training, config.execution, workers)
@@ -120,7 +122,8 @@ def _check_workers(workers: int, config: TrainConfig) -> None:
         raise ValueError("execution.time_limit_s is for one worker; several would not stop at the same step")
 
 
-def _check_data(prepared: Prepared, config: TrainConfig, test: bool) -> None:
+def check_data(prepared: Prepared, config: TrainConfig, test: bool) -> None:
+    """Raise ValueError if the data have too few images for a training, or none to test on where that is asked."""
     largest = max(stage.batch_size for stage in training_stages(config))
     if prepared.train < largest:
         raise ValueError(f"a batch of {largest} is more than the {prepared.train} training images")
