@@ -21,6 +21,7 @@ from nas.runs.log import read_lines
 from nas.runs.row import row_of, stages_of
 from nas.runs.trial import NUMBERS, Trial, is_metric
 from nas.trials.scoring import score
+from nas.whole_files import write_whole
 from rewards import reward_settings
 from rewards.pareto import dominated, hypervolume, pareto_front
 from search_space.architecture import STAGE_FIELDS, Architecture
@@ -219,15 +220,15 @@ def _measured(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame
 def save(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a table as CSV, parquet or JSON lines, by the file's ending. Raises ValueError for another ending."""
     path = Path(path)
-    writers: dict[str, Callable[[], object]] = {
-        ".csv": lambda: frame.to_csv(path, index=False),
-        ".parquet": lambda: path.write_bytes(frame.to_parquet(index=False)),
-        ".jsonl": lambda: frame.to_json(path, orient="records", lines=True),
+    writers: dict[str, Callable[[], str | bytes]] = {
+        ".csv": lambda: frame.to_csv(index=False),
+        ".parquet": lambda: frame.to_parquet(index=False),
+        ".jsonl": lambda: frame.to_json(orient="records", lines=True),
     }
     if path.suffix not in writers:
         raise ValueError(f"cannot write {path.name!r}; known endings: {', '.join(writers)}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    writers[path.suffix]()
+    write_whole(path, writers[path.suffix]())
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

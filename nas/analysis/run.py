@@ -14,6 +14,7 @@ from nas.runs.folder import TRIALS, read_config, read_run, read_trials
 from nas.runs.status import Status, status
 from nas.runs.summary import summary
 from nas.runs.trial import Trial
+from nas.whole_files import write_whole
 from search_space.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class Run:
         text = report(self.folder)
         path = Path(path) if path is not None else self.folder / "report.html"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
         return path
 
 

@@ -17,6 +17,7 @@ from nas.export.timm import export_timm
 from nas.export.torchscript import export_torchscript
 from nas.full_training.folder import CHECKPOINTS, Weights, check_weights, known_test, network_of
 from nas.runs.folder import provenance
+from nas.whole_files import write_whole
 from search_space.architecture import Architecture
 from search_space.lookup import with_hint
 from search_space.network import Network, build_network
@@ -24,7 +25,7 @@ from search_space.network import Network, build_network
 
 def export_json(network: Network, path: Path, metadata: Mapping[str, Any]) -> list[Path]:
     """Write what the model is, without its weights: architecture, recipe, provenance."""
-    path.write_text(json.dumps(metadata, indent=2) + "\n")
+    write_whole(path, json.dumps(metadata, indent=2) + "\n")
     return [path]
 
 

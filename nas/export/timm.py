@@ -8,6 +8,7 @@ from typing import Any
 
 from nas.export.names import export_weights, timm_names
 from nas.training.checkpoint import write_torch
+from nas.whole_files import write_whole
 from search_space.architecture import Architecture
 from search_space.block_strings import to_block_strings
 from search_space.network import Network
@@ -76,7 +77,7 @@ def export_timm(network: Network, path: Path, metadata: Mapping[str, Any]) -> li
     state = {name: value.detach().cpu().clone() for name, value in export_weights(network, "timm").items()}
     write_torch(path, {"state_dict": state, **definition, "metadata": dict(metadata)})
     loader = path.with_name(f"{path.stem}_timm.py")
-    loader.write_text(_LOADER.format(name=path.name))
+    write_whole(loader, _LOADER.format(name=path.name))
     return [path, loader]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from nas.whole_files import write_whole
 from search_space.network import Network
 
 
@@ -32,5 +33,5 @@ def export_torchscript(network: Network, path: Path, metadata: Mapping[str, Any]
             torch.jit.save(traced, whole, _extra_files={"metadata.json": json.dumps(metadata)})
     finally:
         network.train(was_training)
-    path.write_bytes(whole.getbuffer())
+    write_whole(path, whole.getvalue())
     return [path]

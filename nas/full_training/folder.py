@@ -12,11 +12,12 @@ from typing import Any, Literal
 from nas import plugins
 from nas.config.train import TrainConfig, changed_settings
 from nas.data.prepare import Prepared
-from nas.runs.folder import holds_something, write_whole
+from nas.runs.folder import holds_something
 from nas.seeds import FIRST_SEEDING
 from nas.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from nas.training.result import TrainResult
 from nas.training.settings import TrainSettings
+from nas.whole_files import write_whole
 from search_space import yaml_text
 from search_space.architecture import Architecture
 from search_space.network import Network, build_network

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.runs.folder import write_whole
 from nas.runs.log import JsonLines
 from nas.training.result import EpochResult
+from nas.whole_files import write_whole
 
 
 class Metrics:

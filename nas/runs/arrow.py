@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,13 +47,3 @@ def columns_in(file: Any, names: Sequence[str] | None) -> dict[str, Column]:
     reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=indices))
     batch, absent = reader.get_batch(0), {f.name: f.metadata[b"absent"] == b"1" for f in known}
     return {name: Column(batch.column(name), absent[name]) for name in wanted}
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a whole file or none."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

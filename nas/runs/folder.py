@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import importlib.metadata
 import json
-import os
 import platform
 import socket
 import subprocess
@@ -18,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas import plugins
-from nas.runs.log import LARGE, read_lines, sync_folder
+from nas.runs.log import LARGE, read_lines
 from nas.runs.trial import Trial
 from nas.seeds import FIRST_SEEDING
+from nas.whole_files import sync_folder, write_whole
 from search_space import yaml_text
 
 if TYPE_CHECKING:
@@ -250,18 +250,3 @@ def installed_version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a whole file or nothing, even if killed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from nas.runs.arrow import arrow_bytes, whole_file, write_whole
+from nas.runs.arrow import arrow_bytes, whole_file
 from nas.runs.log import LARGE, Line, lines
 from nas.runs.part import Part, Unfit, made, options_of, together
+from nas.whole_files import write_whole
 
 FOLDER = ".index"
 _VERSION = 1  # of what a part holds
@@ -144,11 +145,12 @@ _STORED = ("start", "end", "lines", "rows", "digests", "ops", "first")
 def _tidy(folder: Path, log: Path, kept: Path, part: Part) -> None:
     """Remove what a new part replaces, parts of a log that was another, and what a killed process left."""
     for path in folder.iterdir():
-        if not path.name.startswith(f"{log.name}-") or path.name.startswith(kept.stem):
+        name = path.name.removeprefix(".")  # which begins that of a file that is being written
+        if not name.startswith(f"{log.name}-") or name.startswith(kept.stem):
             continue
-        match = re.match(r"(\d+)-(\d+)-", path.name.removeprefix(f"{log.name}-"))
+        match = re.match(r"(\d+)-(\d+)-", name.removeprefix(f"{log.name}-"))
         start, end = (int(match[1]), int(match[2])) if match is not None else (0, 0)
-        replaced = part.start <= start < end <= part.end and path.suffix != ".tmp"
+        replaced = part.start <= start < end <= part.end and name == path.name
         with contextlib.suppress(OSError):
             if replaced or (start < part.end and end > part.start and time.time() - path.stat().st_mtime > _YOUNG_S):
                 path.unlink()

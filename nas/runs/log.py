@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
+
+from nas.whole_files import sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -124,16 +125,6 @@ class JsonLines:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names of a folder on disk: a file made or renamed in it may have none after a power failure."""
-    with contextlib.suppress(OSError):  # some network file systems cannot, some folders may not be read
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _whole_bytes(path: Path) -> int:

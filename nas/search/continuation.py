@@ -24,10 +24,11 @@ from nas.runs.folder import (
     write_config,
     write_run,
 )
-from nas.runs.log import has_lines, sync_folder
+from nas.runs.log import has_lines
 from nas.runs.trial import Trial
 from nas.search.modules import module_versions, version_changes
 from nas.seeds import known_seeding
+from nas.whole_files import sync_folder
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from nas.algorithms.algorithm import compatible
 from nas.config.search import Config, differences
-from nas.runs.folder import TRIALS, WARM_START, read_config, read_run, read_trials, write_whole
+from nas.runs.folder import TRIALS, WARM_START, read_config, read_run, read_trials
 from nas.runs.log import has_lines, read_lines
 from nas.runs.trial import Trial
 from nas.search.continuation import data_of
 from nas.search.modules import version_changes
+from nas.whole_files import write_whole
 from search_space.space import SearchSpace
 
 

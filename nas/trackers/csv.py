@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.runs.folder import write_whole
 from nas.runs.trial import Trial
 from nas.trackers.callback import Callback, SearchInfo, TrainingInfo
 from nas.trackers.record import decisions
+from nas.whole_files import write_whole
 from search_space.space import SearchSpace
 
 Row = Mapping[str, Any]

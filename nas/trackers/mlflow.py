@@ -11,11 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nas.runs.folder import write_whole
 from nas.runs.ranking import score
 from nas.runs.trial import Trial
 from nas.trackers.callback import Callback, SearchInfo, TrainingEnd, TrainingInfo
 from nas.trackers.record import decisions, epoch_numbers, flat, is_number, need, numbers
+from nas.whole_files import write_whole
 from search_space.space import SearchSpace
 
 STATE = "mlflow.json"  # in the run's folder: which MLflow run it is

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.runs.folder import write_whole
 from nas.runs.ranking import score
 from nas.runs.trial import Trial
 from nas.trackers.callback import Callback, SearchInfo, TrainingEnd, TrainingInfo
 from nas.trackers.record import decisions, epoch_numbers, flat, is_number, need, numbers
+from nas.whole_files import write_whole
 from search_space.space import SearchSpace
 
 FOLDER = "tensorboard"  # in the run's or the training's folder; `tensorboard --logdir` takes it

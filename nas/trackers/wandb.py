@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from nas.runs.folder import write_whole
 from nas.runs.trial import Trial
 from nas.trackers.callback import Callback, SearchInfo, TrainingEnd, TrainingInfo
 from nas.trackers.record import decisions, epoch_numbers, flat, is_number, need, numbers
+from nas.whole_files import write_whole
 from search_space.space import SearchSpace
 
 STATE = "wandb.json"  # in the run's folder: which of its trials were recorded whole

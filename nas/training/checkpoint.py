@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nas.training.step import TrainingStep
+from nas.whole_files import written_whole
 
 FORMAT = 2  # of the files
 
@@ -92,24 +92,11 @@ def save_checkpoint(path: Path, state: TrainingState, about: Mapping[str, Any]) 
 
 def write_torch(path: Path, record: Mapping[str, Any]) -> None:
     """Write a whole file of torch's, or nothing. Raises: OSError where the disk cannot take it."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("wb") as file:
-            sink = _Sink(file)
-            torch.save(record, sink)  # type: ignore[arg-type]
-            if sink.error is not None:
-                raise sink.error
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)  # where the disk is full, all the more
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)  # the rename itself survives a power failure only if this is on disk
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with written_whole(path, one_writer=True) as file:
+        sink = _Sink(file)
+        torch.save(record, sink)  # type: ignore[arg-type]
+        if sink.error is not None:
+            raise sink.error
 
 
 class _Sink:

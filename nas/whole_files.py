@@ -1,0 +1,46 @@
+"""Files that are there whole or not at all, whatever ends the process that writes them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def written_whole(path: Path, *, one_writer: bool = False) -> Iterator[BinaryIO]:
+    """Open a file for writing that takes the place of `path` when all is on disk, and leaves it alone on an error.
+
+    Args:
+        one_writer: nobody else writes this file at the same time: what a killed process left of it is written over.
+    Raises: OSError where it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.part" if one_writer else f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)  # where the disk is full, all the more
+        raise
+    sync_folder(path.parent)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; text as UTF-8."""
+    with written_whole(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of a folder on disk: a file made or renamed in it may have none after a power failure."""
+    with contextlib.suppress(OSError):  # some network file systems cannot, some folders may not be read
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

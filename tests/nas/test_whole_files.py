@@ -1,0 +1,57 @@
+"""A file is there whole or as it was."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from nas.whole_files import write_whole, written_whole
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def fail_in_the_middle(path):
+    with written_whole(path) as file:
+        file.write(b"new")
+        raise OSError("disk full")
+
+
+def test_what_cannot_be_written_leaves_the_file_as_it_was(tmp_path):
+    """An error in the middle, such as a full disk, costs neither the old content nor leaves half of the new."""
+    path = tmp_path / "table.csv"
+    write_whole(path, "old")
+    with pytest.raises(OSError, match="full"):
+        fail_in_the_middle(path)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["table.csv"]
+
+
+HALF = """
+import pathlib, sys, time
+from nas.whole_files import written_whole
+with written_whole(pathlib.Path(sys.argv[1]), one_writer=True) as file:
+    file.write(b"half of ")
+    file.flush()
+    time.sleep(60)
+"""
+
+
+def test_a_killed_writer_leaves_the_file_as_it_was_and_the_next_takes_its_place(tmp_path):
+    """kill -9 in the middle of a checkpoint: the old one is whole, and what is left is written over, not gathered."""
+    path = tmp_path / "last.pt"
+    write_whole(path, b"old")
+    for _ in range(2):
+        writer = subprocess.Popen([sys.executable, "-c", HALF, str(path)])
+        while not (part := tmp_path / ".last.pt.part").exists() or not part.stat().st_size:
+            time.sleep(0.01)
+        writer.kill()
+        writer.wait()
+        assert path.read_bytes() == b"old"
+        assert names(tmp_path) == [".last.pt.part", "last.pt"]
+    with written_whole(path, one_writer=True) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["last.pt"]
