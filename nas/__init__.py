@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nas.full_training.train import train
     from nas.profiling import profile
     from nas.replay.compare import compare_algorithms
+    from nas.report import watch_report, write_report
     from nas.runs.columns import COLUMNS, Column
     from nas.runs.trial import Trial
     from nas.search.evaluation import evaluate
@@ -59,6 +60,8 @@ _WHERE = {
     "scale": "nas.families",
     "search_config": "nas.config.search",
     "train": "nas.full_training.train",
+    "watch_report": "nas.report",
+    "write_report": "nas.report",
 }
 
 __all__ = [
@@ -84,6 +87,8 @@ __all__ = [
     "scale",
     "search_config",
     "train",
+    "watch_report",
+    "write_report",
 ]
 
 
