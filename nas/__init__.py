@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas.analysis.run import Run, open_run
     from nas.architectures import find_architecture
+    from nas.claims.distribution import compare_distributions
     from nas.claims.explain import explain
     from nas.config.search import Config, load_config, search_config
     from nas.config.train import load_training
@@ -45,6 +46,7 @@ _WHERE = {
     "Run": "nas.analysis.run",
     "Trial": "nas.runs.trial",
     "compare_algorithms": "nas.replay.compare",
+    "compare_distributions": "nas.claims.distribution",
     "describe": "nas.search.plan",
     "describe_space": "search_space.description",
     "evaluate": "nas.search.evaluation",
@@ -72,6 +74,7 @@ __all__ = [
     "Run",
     "Trial",
     "compare_algorithms",
+    "compare_distributions",
     "describe",
     "describe_space",
     "evaluate",

@@ -154,7 +154,7 @@ class Run:
 
     def objectives(self) -> tuple[str, ...]:
         """Give the columns that the search was after, `+accuracy`, `-s_normalised`; none where it was one reward."""
-        from nas.algorithms.objectives import objective_columns, objectives_of
+        from nas.runs.objectives import objective_columns, objectives_of
 
         trials = [each for each in self.trials if each.status == "ok"] if objectives_of(self.config) else []
         return objective_columns(self.config, lambda name: any(trial.get(name) is not None for trial in trials))

@@ -142,7 +142,7 @@ def explain_trials(
         reference, winner: the ends of the path; without both there is none.
     Raises: ValueError as `explain` does.
     """
-    name, more = objective(column, _numbers(trials))
+    name, more = objective(column, numbers(trials))
     measured = _measured(space, trials, name)
     asked = _Asked(1 if more else -1, confidence)
     fitted = measured.analyse(seed)
@@ -192,35 +192,36 @@ class _Measured:
 
 
 def _measured(space: SearchSpace, trials: Sequence[Trial], name: str) -> _Measured:
-    used = [trial for trial in trials if trial.status == "ok" and math.isfinite(_number(trial, name))]
+    used = [trial for trial in trials if trial.status == "ok" and math.isfinite(number(trial, name))]
     if not space.decisions:
         raise ValueError("its space has no decision to explain anything by")
     if len(used) < LEAST_TRIALS:
         raise ValueError(f"{len(used)} trials have a {name}; at least {LEAST_TRIALS} are needed")
     codes = np.array([space.encode(trial.architecture) for trial in used])
-    return _Measured(space, used, codes, np.array([_number(trial, name) for trial in used]))
+    return _Measured(space, used, codes, np.array([number(trial, name) for trial in used]))
 
 
-def _number(trial: Trial, name: str) -> float:
+def number(trial: Trial, name: str) -> float:
+    """Give a trial's number; NaN where it has none."""
     value = trial.get(name)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
 
 
-def _numbers(trials: Sequence[Trial]) -> list[str]:
+def numbers(trials: Sequence[Trial]) -> list[str]:
     """Name the columns that are numbers in some trial."""
     names = {name for trial in trials for name in (*KINDS, *trial.metrics)}
-    return sorted(name for name in names if any(math.isfinite(_number(trial, name)) for trial in trials))
+    return sorted(name for name in names if any(math.isfinite(number(trial, name)) for trial in trials))
 
 
 def _log_costs(trials: Sequence[Trial]) -> Floats | None:
     """Logarithms of step time and parameters, (trials, 2); None where they are not known of all."""
-    costs = np.array([[_number(trial, name) for name in ("s_normalised", "p_normalised")] for trial in trials])
+    costs = np.array([[number(trial, name) for name in ("s_normalised", "p_normalised")] for trial in trials])
     return np.log(costs) if bool((np.isfinite(costs) & (costs > 0)).all()) else None
 
 
 def _noise(trials: Sequence[Trial], name: str, fitted: Posterior) -> float | None:
     """The share of the variance that the number's own standard error makes."""
-    errors = np.array([_number(trial, f"{name}_se") for trial in trials])
+    errors = np.array([number(trial, f"{name}_se") for trial in trials])
     known = errors[np.isfinite(errors)]
     return min(1.0, float((known**2).mean()) / float(fitted.variance.mean())) if len(known) else None
 

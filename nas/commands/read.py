@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.algorithms.objectives import Front, objectives_of
 from nas.commands.arguments import add_format, command, count, numbers, setting
 from nas.commands.terminal import Column, console, show
 from nas.commands.trial_table import show_trials, show_winner, trial_columns
 from nas.runs.folder import each_trial, read_config
+from nas.runs.objectives import Front, objectives_of
 from nas.runs.ranking import why_none
 from nas.runs.status import status as status_of
 from nas.runs.summary import read_trial

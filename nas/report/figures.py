@@ -218,7 +218,7 @@ def curves(epochs: pd.DataFrame, winner: Any = None) -> Picture | None:
 
 
 @styled
-def distributions(own: np.ndarray[Any, Any], other: np.ndarray[Any, Any], name: str, names: tuple[str, str]) -> Picture:
+def distributions(own: Any, other: Any, name: str, names: tuple[str, str]) -> Picture:
     """Share of trials up to each value, of a run and of another."""
     drawn, axes = figure(label(name), "share of trials up to it", height=HEIGHT)
     for values, colour, style, whose in zip((own, other), (FIRST, SECOND), ("-", "--"), names, strict=True):

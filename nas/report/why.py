@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 from nas.analysis.certainty import scored
+from nas.claims.distribution import compare, said
 from nas.claims.explain import LEAST_TRIALS, Explanation
 from nas.report import figures
 from nas.report.figures import Picture, decision_label, short_label
@@ -116,9 +118,37 @@ def pictures(reading: Reading) -> list[Picture]:
 
 def against(reading: Reading, other: Reading | None) -> str:
     """The distribution of the reward beside another run's."""
-    return section("against", "Beside another run", shown(pictures_against(reading, other)))
+    if other is None:
+        return ""
+    found = compare(*_values(reading, other), _number(reading), _more(reading))
+    line = said(found, other.name)
+    drawn = shown(pictures_against(reading, other))
+    return section("against", f"Beside {other.name}", paragraph(f"{line[0].upper()}{line[1:]}."), drawn)
 
 
 def pictures_against(reading: Reading, other: Reading | None) -> list[Picture]:
     """The figure of that; none without another run."""
-    return []
+    if other is None:
+        return []
+    return [figures.distributions(*_values(reading, other), _number(reading), (reading.name, other.name))]
+
+
+def _number(reading: Reading) -> str:
+    return reading.objectives[0][1:] if reading.searched_front else "reward"
+
+
+def _more(reading: Reading) -> bool:
+    return not reading.searched_front or reading.objectives[0][0] == "+"
+
+
+def _values(reading: Reading, other: Reading) -> tuple[Any, Any]:
+    """The number of each trial of both runs that was answered ok. Raises ValueError where one has none."""
+    return _of(reading, _number(reading)), _of(other, _number(reading))
+
+
+def _of(reading: Reading, name: str) -> Any:
+    frame = reading.frame
+    values = frame.loc[frame["status"] == "ok", name].dropna().to_numpy(float) if name in frame else ()
+    if not len(values):
+        raise ValueError(f"{reading.folder}: no trial has a {name}, of which the distributions are compared")
+    return values

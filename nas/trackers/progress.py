@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nas.algorithms.objectives import Front, objectives_of
+from nas.runs.objectives import Front, objectives_of
 from nas.runs.ranking import score
 from nas.runs.text import duration
 from nas.runs.trial import Trial

@@ -4,13 +4,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from nas.algorithms.nsga2 import read_objective
+from nas.runs.columns import COLUMNS, objective
 from nas.runs.trial import Trial
 from rewards.pareto import pareto_front
+
+# Names of what the paper's reward weighs: the trial's columns in order of preference, and whether more is better.
+OBJECTIVES: dict[str, tuple[tuple[str, ...], bool]] = {
+    "accuracy": (("accuracy",), True),
+    "step_time": (("s_normalised", "step_time_ms"), False),
+    "params": (("p_normalised", "params"), False),
+    "reward": (("reward",), True),
+}
+_NUMERIC = tuple(f.name for f in fields(Trial) if str(f.type).partition(" ")[0] in ("int", "float"))
+
+
+def read_objective(text: str) -> tuple[tuple[str, ...], bool]:
+    """Give the columns that an objective is read from, in order of preference, and whether more of it is better.
+
+    Raises: ValueError for a column without numbers, or a name of which no direction is known.
+    """
+    sign, name = (text[0], text[1:]) if text[:1] in ("+", "-") else ("", text)
+    if name in OBJECTIVES:
+        columns, more = OBJECTIVES[name]
+        return columns, sign == "+" if sign else more
+    metric = name.isidentifier() and not hasattr(Trial, name) and name not in (f.name for f in fields(Trial))
+    known = [*OBJECTIVES, *_NUMERIC, *(key for key, line in COLUMNS.items() if line.better and not hasattr(Trial, key))]
+    try:
+        name, more = objective(text, [*known, name] if metric and sign else known)
+    except ValueError as error:
+        hint = f"; a metric needs a sign, -{name} or +{name}" if metric and not sign and name not in known else ""
+        raise ValueError(f"objectives: {error}{hint}") from None
+    return (name,), more
 
 
 def objectives_of(config: Mapping[str, Any]) -> dict[str, tuple[tuple[str, ...], bool]]:
