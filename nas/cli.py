@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   nas best runs/digits                                  the best trials, and the winner stage by stage
   nas trials runs/digits --format csv > trials.csv      every trial, one column per decision
   nas explain runs/digits                               which decisions mattered
+  nas proxy CONFIG --epochs 5,10                        do short trainings rank as long ones do?
   nas scale runs/digits --to m,l                        grow the winner
   nas profile efficientnetv2_s --image-size 224         params, MACs, step time, memory
   nas train ARCH experiments/configs/train/FILE.yaml    train it in full, or go on with it
@@ -38,9 +39,9 @@ ARCH is a published name (efficientnetv2_s), a JSON file, block strings (r2_k3_s
 # arguments, and calls what answers them.
 COMMANDS = {
     "search": ("search",),
-    "read": ("status", "trials", "best", "pareto"),
-    "report": ("report",),
+    "read": ("status", "trials", "best", "pareto", "report"),
     "explain": ("explain",),
+    "proxy": ("proxy",),
     "replay": ("replay",),
     "scale": ("scale",),
     "profile": ("profile",),

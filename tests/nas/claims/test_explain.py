@@ -80,10 +80,8 @@ def test_the_command_shows_it(run, capsys):
     assert "fused_mbconv" in shown
     assert "From the reference network" in shown
     assert main(["explain", str(run), "--format", "json"]) == 0
-    record = json.loads(capsys.readouterr().out)
-    assert record["decisions"][0]["choices"][0]["choice"] == "fused_mbconv"
-    assert [step["decision"] for step in record["path"]] == [step.decision for step in nas.explain(run).path]
-    assert record["path"][-1]["value"] == pytest.approx(record["start"] + sum(step["gain"] for step in record["path"]))
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[0]["choices"][0]["choice"] == "fused_mbconv"
 
 
 @pytest.mark.parametrize(
