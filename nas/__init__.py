@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas.analysis.run import Run, open_run
     from nas.architectures import find_architecture
+    from nas.claims.distribution import compare_distributions
     from nas.claims.explain import explain
     from nas.claims.proxy import study_proxies
     from nas.config.search import Config, load_config, search_config
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nas.full_training.train import train
     from nas.profiling import profile
     from nas.replay.compare import compare_algorithms
+    from nas.report import watch_report, write_report
     from nas.runs.columns import COLUMNS, Column
     from nas.runs.trial import Trial
     from nas.search.evaluation import evaluate
@@ -45,6 +47,7 @@ _WHERE = {
     "Run": "nas.analysis.run",
     "Trial": "nas.runs.trial",
     "compare_algorithms": "nas.replay.compare",
+    "compare_distributions": "nas.claims.distribution",
     "describe": "nas.search.plan",
     "describe_space": "search_space.description",
     "evaluate": "nas.search.evaluation",
@@ -61,6 +64,8 @@ _WHERE = {
     "search_config": "nas.config.search",
     "study_proxies": "nas.claims.proxy",
     "train": "nas.full_training.train",
+    "watch_report": "nas.report",
+    "write_report": "nas.report",
 }
 
 __all__ = [
@@ -71,6 +76,7 @@ __all__ = [
     "Run",
     "Trial",
     "compare_algorithms",
+    "compare_distributions",
     "describe",
     "describe_space",
     "evaluate",
@@ -87,6 +93,8 @@ __all__ = [
     "search_config",
     "study_proxies",
     "train",
+    "watch_report",
+    "write_report",
 ]
 
 

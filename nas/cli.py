@@ -39,7 +39,8 @@ ARCH is a published name (efficientnetv2_s), a JSON file, block strings (r2_k3_s
 # arguments, and calls what answers them.
 COMMANDS = {
     "search": ("search",),
-    "read": ("status", "trials", "best", "pareto", "report"),
+    "read": ("status", "trials", "best", "pareto"),
+    "report": ("report",),
     "explain": ("explain",),
     "proxy": ("proxy",),
     "replay": ("replay",),

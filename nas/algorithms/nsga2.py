@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
-from nas.runs.columns import COLUMNS, objective
+from nas.runs.objectives import read_objective
 from nas.runs.trial import Trial
 from search_space.space import SearchSpace
 
 logger = logging.getLogger(__name__)
-
-# Names of what the paper's reward weighs: the trial's columns in order of preference, and whether more is better.
-OBJECTIVES: dict[str, tuple[tuple[str, ...], bool]] = {
-    "accuracy": (("accuracy",), True),
-    "step_time": (("s_normalised", "step_time_ms"), False),
-    "params": (("p_normalised", "params"), False),
-    "reward": (("reward",), True),
-}
-_NUMERIC = tuple(f.name for f in fields(Trial) if str(f.type).partition(" ")[0] in ("int", "float"))
 
 
 @dataclass(frozen=True)
@@ -33,8 +24,9 @@ class NSGA2Settings:
 
     population: int = 30  # survivors of a trim; as many random trials come first, [2, 1e5]
     crossover: float = 0.7  # chance that a child has two parents, [0, 1]
-    # Keys of OBJECTIVES, other numeric columns of a trial, or metrics; `-` before a name: less is better, `+`: more.
-    # Without a sign it is as COLUMNS of nas/runs/columns.py says. A trial that lacks one takes no part.
+    # Keys of OBJECTIVES (nas/runs/objectives.py), other numeric columns of a trial, or metrics; `-` before a name: less
+    # is better, `+`: more. Without a sign it is as COLUMNS of nas/runs/columns.py says. A trial that lacks one takes no
+    # part.
     objectives: tuple[str, ...] = ("accuracy", "step_time", "params")
 
     def __post_init__(self) -> None:
@@ -43,25 +35,6 @@ class NSGA2Settings:
             raise ValueError("objectives must name at least one")
         for text in self.objectives:
             read_objective(text)
-
-
-def read_objective(text: str) -> tuple[tuple[str, ...], bool]:
-    """Give the columns that an objective is read from, in order of preference, and whether more of it is better.
-
-    Raises: ValueError for a column without numbers, or a name of which no direction is known.
-    """
-    sign, name = (text[0], text[1:]) if text[:1] in ("+", "-") else ("", text)
-    if name in OBJECTIVES:
-        columns, more = OBJECTIVES[name]
-        return columns, sign == "+" if sign else more
-    metric = name.isidentifier() and not hasattr(Trial, name) and name not in (f.name for f in fields(Trial))
-    known = [*OBJECTIVES, *_NUMERIC, *(key for key, line in COLUMNS.items() if line.better and not hasattr(Trial, key))]
-    try:
-        name, more = objective(text, [*known, name] if metric and sign else known)
-    except ValueError as error:
-        hint = f"; a metric needs a sign, -{name} or +{name}" if metric and not sign and name not in known else ""
-        raise ValueError(f"objectives: {error}{hint}") from None
-    return (name,), more
 
 
 class NSGA2(Algorithm):

@@ -1,105 +1,55 @@
-"""Pictures of a run and of a replay: the only file that imports matplotlib."""
+"""Pictures of replays and families, and what all pictures are made with: the only file that imports matplotlib."""
 
 from __future__ import annotations
 
-import base64
+import html
 import io
 import itertools
+import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import pandas as pd
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from nas.analysis.frame import decision_columns, hypervolume_over_time, pareto
 
 if TYPE_CHECKING:
     from search_space.architecture import Architecture
 
+WIDTH, HEIGHT = (
+    3.7,
+    2.7,
+)  # inches: a column of a paper, and of a telephone, so that no figure is scaled and text is text
+FONT_PT = 10.5  # 14 pixels, as the page's
+# Colours, told apart by whoever sees few colours (Okabe and Ito), and what the page, light or dark, makes of them.
+INK, MUTED, LINE, FIRST, SECOND = "#1a1a1b", "#6e6e6f", "#d8d8d9", "#0072b2", "#d55e00"
+SCALE = ("#b9d7f1", "#6fabdc", "#2a78b8", "#0b3d6b")  # from little to much
+PAGE = {INK: "ink", MUTED: "muted", LINE: "line", FIRST: "first", SECOND: "second"} | {
+    colour: f"scale{number}" for number, colour in enumerate(SCALE)
+}
 
-def progress(frame: pd.DataFrame) -> Figure:
-    """Reward of each trial in the order they finished, with its standard error, and the best so far."""
-    figure, axes = _figure("trial, in the order finished", "reward")
-    ok = frame[frame["status"] == "ok"].reset_index(drop=True)
-    _errors(axes, ok.index + 1, ok, "reward")
-    axes.plot(ok.index + 1, ok["reward"], "o", color="tab:blue", markersize=4, alpha=0.6, label="trial")
-    axes.step(ok.index + 1, ok["reward"].cummax(), where="post", color="tab:orange", label="best so far")
-    axes.legend(frameon=False, loc=_place(ok))
-    return figure
-
-
-def trade_off(frame: pd.DataFrame) -> Figure:
-    """Accuracy, with its standard error, over step time, parameters as colour; rings mark the front of the three."""
-    figure, axes = _figure("training step time, reference = 1", "accuracy")
-    ok = frame[frame["status"] == "ok"].dropna(subset=["accuracy", "s_normalised", "params"])
-    if ok.empty:
-        return _empty(figure, axes)
-    _errors(axes, ok["s_normalised"], ok, "accuracy")
-    points = axes.scatter(ok["s_normalised"], ok["accuracy"], c=ok["params"] / 1e6, s=24, cmap="viridis")
-    front = pareto(frame)
-    axes.scatter(
-        front["s_normalised"], front["accuracy"], s=70, facecolors="none", edgecolors="tab:red", label="Pareto front"
-    )
-    low, high = ok["s_normalised"].min() * 0.9, ok["s_normalised"].max() * 1.1
-    ticks = [t for t in (0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20) if low <= t <= high]
-    axes.set_xscale("log")
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
-    axes.set_xlim(low, high)
-    figure.colorbar(points, ax=axes, label="parameters, millions")
-    axes.legend(frameon=False, loc=_place(ok))
-    return figure
-
-
-def front_growth(frame: pd.DataFrame) -> Figure:
-    """Hypervolume of the Pareto front of accuracy, step time and parameters after each trial, over the last one's."""
-    figure, axes = _figure("trials", "hypervolume, share of the last")
-    growth = hypervolume_over_time(frame)
-    axes.step(growth["trials"], growth["share"], where="post", color="tab:red")
-    axes.set_ylim(0, 1.05)
-    return figure
-
-
-def effects(frame: pd.DataFrame) -> Figure:
-    """Mean reward of the trials with each choice of each decision, against the mean of all, with its standard error."""
-    ok = frame[frame["status"] == "ok"]
-    names = decision_columns(ok)
-    columns = min(5, max(1, len(names)))
-    rows = -(-len(names) // columns)
-    figure = Figure(figsize=(2.4 * columns, 1.7 * max(1, rows)), layout="constrained")
-    axes = figure.subplots(max(1, rows), columns, squeeze=False, sharey=True)
-    for name, each in zip(names, axes.flat, strict=False):
-        groups = ok.groupby(name)["reward"]
-        means, errors = groups.mean() - ok["reward"].mean(), groups.sem().fillna(0)
-        labels = [str(choice).replace("_mbconv", "") for choice in means.index]
-        each.errorbar(labels, means, yerr=errors, fmt="o", markersize=4, capsize=2)
-        each.axhline(0, color="0.7", linewidth=0.8)
-        each.set_title(name, fontsize=8)
-        each.tick_params(labelsize=7)
-    for unused in axes.flat[len(names) :]:
-        unused.set_axis_off()
-    return figure
-
-
-def curves(epochs: pd.DataFrame) -> Figure:
-    """Accuracy over epochs of every trial; of more than can be told apart, of some that are spread evenly."""
-    figure, axes = _figure("epoch", "accuracy")
-    if epochs.empty:
-        return _empty(figure, axes)
-    known = epochs.dropna(subset="accuracy")
-    trials = known.groupby(["run_id", "trial_id"]).ngroup()
-    if (count := trials.nunique()) > _MOST_CURVES:
-        shown = np.linspace(0, count - 1, _MOST_CURVES).astype(int)
-        known, trials = known[trials.isin(shown)], trials[trials.isin(shown)]
-        axes.set_title(f"{_MOST_CURVES:,} of {count:,} trials, evenly spread", fontsize=9)
-    for _, one in known.groupby(trials):
-        axes.plot(one["epoch"] + 1, one["accuracy"], color="tab:blue", alpha=0.35, linewidth=1)
-    return figure
-
-
-_MOST_CURVES, _MOST_ERRORS = 1000, 5000
+styled = rc_context(
+    {
+        "font.size": FONT_PT,
+        "axes.labelsize": FONT_PT,
+        "axes.titlesize": FONT_PT,
+        "xtick.labelsize": FONT_PT,
+        "ytick.labelsize": FONT_PT,
+        "legend.fontsize": FONT_PT,
+        "legend.frameon": False,
+        "legend.handlelength": 1.2,
+        "legend.borderpad": 0.1,
+        "text.color": INK,
+        "axes.edgecolor": MUTED,
+        "axes.labelcolor": INK,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "lines.linewidth": 1.5,
+    }
+)
 
 
 class Searches(Protocol):
@@ -124,7 +74,10 @@ class Searches(Protocol):
 
 def replays(records: Sequence[Searches], best: float | None = None) -> Figure:
     """Mean best reward after each trial of each algorithm, with its 95 % band; `best`, the log's, as a line."""
-    figure, axes = _figure("trials", "best reward so far")
+    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel="trials", ylabel="best reward so far")
+    axes.spines[["top", "right"]].set_visible(False)
     for record in records:
         trials = range(1, len(record.mean_best) + 1)
         (line,) = axes.plot(trials, record.mean_best, label=record.algorithm)
@@ -171,6 +124,7 @@ def family(
     return figure
 
 
+@styled
 def proxies(scores: Sequence[Any], own: Any, ceiling: Any | None) -> Figure:
     """Kendall's tau of each proxy against long training, with its interval, over its cost; epochs on the way as lines.
 
@@ -181,29 +135,32 @@ def proxies(scores: Sequence[Any], own: Any, ceiling: Any | None) -> Figure:
         own: that of the search's own proxy.
         ceiling: that of long training against itself.
     """
-    figure, axes = _figure("device hours of training one architecture", "Kendall's tau against long training")
-    figure.set_figwidth(8.5)
+    label = "device hours of training one architecture"
+    drawn, axes = figure(label, "Kendall's tau against long training", width=2 * WIDTH, height=1.4 * HEIGHT)
+    drawn.set_facecolor("white")
     known = [score for score in scores if score.tau is not None and score.device_hours]
     if not known:
-        return _empty(figure, axes)
+        axes.text(0.5, 0.5, "nothing was measured", transform=axes.transAxes, ha="center", color=MUTED)
+        return drawn
     if ceiling is not None and ceiling.tau is not None:
         axes.axhspan(ceiling.tau.low, ceiling.tau.high, color="0.92", zorder=0)
-        axes.axhline(ceiling.tau.value, color="0.5", linewidth=1, label="long training, another seed")
+        axes.axhline(ceiling.tau.value, color="0.5", linewidth=1, label="long, another seed")
     data = dict.fromkeys((score.image_size, score.images, score.channels) for score in known if score.name != "long")
     for color, each in zip(itertools.cycle(_COLORS), data, strict=False):
         of_data = (score for score in known if (score.image_size, score.images, score.channels) == each)
         _proxies_of(axes, [score for score in of_data if score.name != "long"], color)
-    _proxies_of(axes, [score for score in known if score.name == "long"], "0.4")
+    _proxies_of(axes, [score for score in known if score.name == "long"], MUTED)
     if own.tau is not None:
         axes.plot([own.device_hours], [own.tau.value], "o", markersize=11, markerfacecolor="none",
-                  color="tab:red", label="the search's own", zorder=4)  # fmt: skip
+                  color=INK, label="the search's own", zorder=4)  # fmt: skip
     axes.set_xscale("log")
     axes.set_ylim(None, 1.05)
-    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return drawn
 
 
-_COLORS = [f"tab:{name}" for name in ("blue", "orange", "green", "purple", "brown", "pink", "olive", "cyan")]
+# Of Okabe and Ito, after the two that every picture has.
+_COLORS = (FIRST, SECOND, "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 
 
 def _proxies_of(axes: Axes, scores: Sequence[Any], color: str) -> None:
@@ -216,42 +173,59 @@ def _proxies_of(axes: Axes, scores: Sequence[Any], color: str) -> None:
     asked = [score for score in scores if score.asked]
     if not asked:
         return
-    values = np.array([[score.tau.value, score.tau.low, score.tau.high] for score in asked])
-    ends = np.abs(values[:, 1:].T - values[:, 0])
+    taus = [score.tau.value for score in asked]
+    ends = [[score.tau.value - score.tau.low for score in asked], [score.tau.high - score.tau.value for score in asked]]
     about = f"{asked[0].image_size} px, {asked[0].images:,} images" + ", grey" * (asked[0].channels == 1)
-    axes.errorbar([score.device_hours for score in asked], values[:, 0], yerr=ends, fmt="o", markersize=5,
+    axes.errorbar([score.device_hours for score in asked], taus, yerr=ends, fmt="o", markersize=5,
                   color=color, capsize=2, label=about, zorder=3)  # fmt: skip
 
 
-def as_base64(figure: Figure) -> str:
-    """A figure as a PNG in base64, for a page that holds all its pictures."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return base64.b64encode(buffer.getvalue()).decode()
+# ---- what every picture is made with
 
 
-def _errors(axes: Axes, x: Sequence[float] | pd.Series[float] | pd.Index[int], frame: pd.DataFrame, name: str) -> None:
-    """Draw the standard errors of a column, where they are known; of more than can be seen, some that are spread."""
-    error = frame.get(f"{name}_se")
-    if error is not None and error.notna().any():
-        some = np.unique(np.linspace(0, len(frame) - 1, min(len(frame), _MOST_ERRORS)).astype(int))
-        y, yerr = frame[name].to_numpy(float)[some], error.to_numpy(float)[some]
-        axes.errorbar(np.asarray(x)[some], y, yerr=yerr, fmt="none", ecolor="0.75", elinewidth=1, zorder=0)
+def figure(x: str, y: str, *, width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
+    """Give an empty figure of a column's width, and its axes. Draw within `styled`.
 
-
-def _place(frame: pd.DataFrame) -> Literal["best", "lower right"]:
-    """Where a legend stands: where it hides least, unless there are so many points that to find it takes long."""
-    return "best" if len(frame) <= _MOST_ERRORS else "lower right"
-
-
-def _empty(figure: Figure, axes: Axes) -> Figure:
-    axes.text(0.5, 0.5, "nothing was measured", transform=axes.transAxes, ha="center", color="0.5")
-    return figure
-
-
-def _figure(x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6.4, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlabel=x, ylabel=y)
+    Args:
+        x, y: labels of the axes.
+        width, height: inches.
+    """
+    drawn = Figure(figsize=(width, height), layout="constrained", facecolor="none")
+    axes = drawn.subplots()
+    axes.set(xlabel=x, ylabel=y, facecolor="none")
     axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    return drawn, axes
+
+
+def as_svg(drawn: Figure, title: str, description: str, key: str) -> str:
+    """Give a figure as an SVG element to stand in a page: its text is text, its colours are the page's.
+
+    Args:
+        title: what it shows, a few words.
+        description: what is to be seen in it, for who does not see it.
+        key: tells its parts from those of other figures of the page.
+    """
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
+        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    inner = re.sub(r"<metadata>.*?</metadata>", "", text[text.index(">", text.index("<svg")) + 1 :], flags=re.S)
+    inner = re.sub(r'<g id="[^"]*"', "<g", inner)  # which every figure has; what is referred to keeps its own
+    inner = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{key}-", inner)
+    inner = re.sub(r"font: [^;\"]*", f"font-size: {FONT_PT}px", inner)
+    for colour, name in PAGE.items():
+        inner = inner.replace(colour, f"var(--{name})")
+    width, height = drawn.get_size_inches()
+    box = f'width="{width * 96:.0f}" height="{height * 96:.0f}" viewBox="0 0 {width * 72:g} {height * 72:g}"'
+    label = html.escape(f"{title}: {description}")
+    return f'<svg role="img" aria-label="{label}" {box}><title>{html.escape(title)}</title>{inner.strip()}'
+
+
+def save(drawn: Figure, folder: Path, name: str) -> list[Path]:
+    """Write a figure as SVG and PDF, vectors both, fonts included; give the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.svg", folder / f"{name}.pdf"]
+    with rc_context({"svg.fonttype": "path", "pdf.fonttype": 42, "svg.hashsalt": name}):
+        drawn.savefig(paths[0], metadata={"Date": None})
+        drawn.savefig(paths[1], metadata={"CreationDate": None})
+    return paths

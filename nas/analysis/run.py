@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +15,6 @@ from nas.runs.folder import TRIALS, read_config, read_run, read_trials
 from nas.runs.status import Status, status
 from nas.runs.summary import summary
 from nas.runs.trial import Trial
-from nas.whole_files import write_whole
 from search_space.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -152,24 +152,31 @@ class Run:
             return frame
         return rescore(frame, *self.reward(reward, settings), confidence=confidence_of(self.config))
 
+    def objectives(self) -> tuple[str, ...]:
+        """Give the columns that the search was after, `+accuracy`, `-s_normalised`; none where it was one reward."""
+        from nas.runs.objectives import objective_columns, objectives_of
+
+        trials = [each for each in self.trials if each.status == "ok"] if objectives_of(self.config) else []
+        return objective_columns(self.config, lambda name: any(trial.get(name) is not None for trial in trials))
+
     def pareto(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Give the trials that no other beats in every column; see `nas.analysis.pareto`."""
+        """Give the trials that no other beats in every column; see `nas.analysis.pareto`.
+
+        Args:
+            columns: default: what the search was after, or, where that was one reward, what the paper's weighs.
+        """
         from nas.analysis.frame import OBJECTIVES, pareto
 
-        return pareto(self.dataframe(), columns or OBJECTIVES)
+        return pareto(self.dataframe(), columns or self.objectives() or OBJECTIVES)
 
     def report(self, path: str | Path | None = None) -> Path:
-        """Write the run up as one HTML file; default: `report.html` in its folder.
+        """Write the run up as one HTML file, `report.html` in its folder unless told otherwise; see `nas.write_report`.
 
-        Raises: ValueError if it has no scored trial.
+        Raises: ValueError if no trial of it has finished.
         """
-        from nas.analysis.report import report
-
-        text = report(self.folder)
-        path = Path(path) if path is not None else self.folder / "report.html"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode("utf-8", "backslashreplace"))
-        return path
+        # By name: the report also shows what stands above a run, such as confirmations, which run trainings.
+        written: Path = import_module("nas.report").write_report(self.folder, path)
+        return written
 
 
 def open_run(folder: str | Path) -> Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,13 +110,45 @@ def explain(
     """
     folder = Path(run)
     config, trials = read_config(folder), read_trials(folder)
-    name, more = objective(column, _numbers(trials))
-    measured = _measured(folder, SearchSpace.from_dict(config["space"]), trials, name)
+    found, reference = best(trials), config.get("reference")
+    try:
+        return explain_trials(
+            trials,
+            SearchSpace.from_dict(config["space"]),
+            column,
+            reference=None if reference is None else Architecture.from_dict(reference),
+            winner=None if found is None else found.architecture,
+            confidence=confidence,
+            seed=seed,
+        )
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from None
+
+
+def explain_trials(
+    trials: Sequence[Trial],
+    space: SearchSpace,
+    column: str = "reward",
+    *,
+    reference: Architecture | None = None,
+    winner: Architecture | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Explanation:
+    """Say what mattered for a number of these trials, as `explain` does of all of a run's.
+
+    Args:
+        space: whose decisions these are.
+        reference, winner: the ends of the path; without both there is none.
+    Raises: ValueError as `explain` does.
+    """
+    name, more = objective(column, numbers(trials))
+    measured = _measured(space, trials, name)
     asked = _Asked(1 if more else -1, confidence)
     fitted = measured.analyse(seed)
     costs = None if name in _COSTS else _log_costs(measured.trials)
     at_equal_cost = None if costs is None else measured.analyse(seed, costs)
-    path, start = _way(measured, fitted, config.get("reference"), best(trials), asked)
+    path, start = _way(measured, fitted, reference, winner, asked)
     low, high = shortest_interval(fitted.rest_share[:, None], confidence)
     return Explanation(
         column=name,
@@ -159,36 +191,37 @@ class _Measured:
         return analyse(self.codes, choices, self.values, active=active, covariates=covariates, seed=seed)
 
 
-def _measured(folder: Path, space: SearchSpace, trials: Sequence[Trial], name: str) -> _Measured:
-    used = [trial for trial in trials if trial.status == "ok" and math.isfinite(_number(trial, name))]
+def _measured(space: SearchSpace, trials: Sequence[Trial], name: str) -> _Measured:
+    used = [trial for trial in trials if trial.status == "ok" and math.isfinite(number(trial, name))]
     if not space.decisions:
-        raise ValueError(f"{folder}: its space has no decision to explain anything by")
+        raise ValueError("its space has no decision to explain anything by")
     if len(used) < LEAST_TRIALS:
-        raise ValueError(f"{folder}: {len(used)} trials have a {name}; at least {LEAST_TRIALS} are needed")
+        raise ValueError(f"{len(used)} trials have a {name}; at least {LEAST_TRIALS} are needed")
     codes = np.array([space.encode(trial.architecture) for trial in used])
-    return _Measured(space, used, codes, np.array([_number(trial, name) for trial in used]))
+    return _Measured(space, used, codes, np.array([number(trial, name) for trial in used]))
 
 
-def _number(trial: Trial, name: str) -> float:
+def number(trial: Trial, name: str) -> float:
+    """Give a trial's number; NaN where it has none."""
     value = trial.get(name)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
 
 
-def _numbers(trials: Sequence[Trial]) -> list[str]:
+def numbers(trials: Sequence[Trial]) -> list[str]:
     """Name the columns that are numbers in some trial."""
     names = {name for trial in trials for name in (*KINDS, *trial.metrics)}
-    return sorted(name for name in names if any(math.isfinite(_number(trial, name)) for trial in trials))
+    return sorted(name for name in names if any(math.isfinite(number(trial, name)) for trial in trials))
 
 
 def _log_costs(trials: Sequence[Trial]) -> Floats | None:
     """Logarithms of step time and parameters, (trials, 2); None where they are not known of all."""
-    costs = np.array([[_number(trial, name) for name in ("s_normalised", "p_normalised")] for trial in trials])
+    costs = np.array([[number(trial, name) for name in ("s_normalised", "p_normalised")] for trial in trials])
     return np.log(costs) if bool((np.isfinite(costs) & (costs > 0)).all()) else None
 
 
 def _noise(trials: Sequence[Trial], name: str, fitted: Posterior) -> float | None:
     """The share of the variance that the number's own standard error makes."""
-    errors = np.array([_number(trial, f"{name}_se") for trial in trials])
+    errors = np.array([number(trial, f"{name}_se") for trial in trials])
     known = errors[np.isfinite(errors)]
     return min(1.0, float((known**2).mean()) / float(fitted.variance.mean())) if len(known) else None
 
@@ -237,16 +270,16 @@ def _chances_best(effects: Floats, asked: _Asked) -> list[float]:
 
 
 def _way(
-    measured: _Measured, fitted: Posterior, reference: Mapping[str, Any] | None, winner: Trial | None, asked: _Asked
+    measured: _Measured, fitted: Posterior, reference: Architecture | None, winner: Architecture | None, asked: _Asked
 ) -> tuple[tuple[PathStep, ...], float | None]:
     """Give the changes that lead from the reference network to the winner, and what is predicted of the former."""
     if reference is None or winner is None:
         return (), None
     try:
-        start = measured.space.encode(Architecture.from_dict(reference))
+        start = measured.space.encode(reference)
     except ValueError:  # another space's network
         return (), None
-    end = measured.space.encode(winner.architecture)
+    end = measured.space.encode(winner)
     gains = {d: fitted.effects[d][:, end[d]] - fitted.effects[d][:, start[d]] for d in np.flatnonzero(start != end)}
     of_trials = sum(each[:, measured.codes[:, d]].mean(axis=0) for d, each in enumerate(fitted.effects))
     level = float((measured.values - of_trials).mean())

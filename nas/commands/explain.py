@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +26,29 @@ def add(commands: Any) -> None:
         "--column", default="reward", metavar="C", help="number to explain; -C: less is better (default: reward)"
     )
     sub.add_argument("--limit", type=count, metavar="N", help="the N most important decisions alone")
+    sub.add_argument(
+        "--against",
+        type=Path,
+        metavar="RUN",
+        help="compare the number's distribution with another run's, such as random search's",
+    )
     add_format(sub)
 
 
 def run(a: argparse.Namespace) -> int:
     """Explain a run; give the exit status."""
+    from nas.claims.distribution import compare_distributions, said
     from nas.claims.explain import explain
 
     found = explain(a.run, a.column)
+    against = None if a.against is None else compare_distributions(a.run, a.against, a.column)
     decisions = found.decisions[: a.limit]
-    if a.format != "table":
-        show([asdict(each) if a.format == "json" else _row(each) for each in decisions], a.format, ())
+    if a.format == "json":
+        record = asdict(replace(found, decisions=decisions))
+        print(json.dumps(record | ({} if against is None else {"against": asdict(against)}), indent=2))
+        return 0
+    if a.format == "csv":
+        show([_row(each) for each in decisions], a.format, ())
         return 0
     name = column_of(found.column).heading or found.column
     console().print(table([_row(each) | _looks(each) for each in decisions], _IMPORTANCES, f"What {name} depends on"))
@@ -45,6 +58,8 @@ def run(a: argparse.Namespace) -> int:
         rows = [asdict(step) | {"interval": _interval(step.low, step.high)} for step in found.path]
         title = f"From the reference network ({_value(found.start)} predicted) to the winner"
         console().print(table(rows, _PATH, title))
+    if against is not None:
+        console().print(said(against, a.against.resolve().name), soft_wrap=not console().is_terminal)
     return 0
 
 

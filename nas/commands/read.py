@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from nas.commands.arguments import add_format, command, count, numbers, setting
 from nas.commands.terminal import Column, console, show
 from nas.commands.trial_table import show_trials, show_winner, trial_columns
+from nas.runs.folder import each_trial, read_config
+from nas.runs.objectives import Front, objectives_of
 from nas.runs.ranking import why_none
 from nas.runs.status import status as status_of
 from nas.runs.summary import read_trial
@@ -33,7 +35,7 @@ _HYPERVOLUME = (
 
 
 def add(commands: Any) -> None:
-    """Declare the arguments of `nas status`, `trials`, `best`, `pareto` and `report`."""
+    """Declare the arguments of `nas status`, `trials`, `best` and `pareto`."""
     _reading(commands, "status", "how far a run is", _run_status)
     sub = _reading(commands, "trials", "every trial of a run", _run_trials)
     sub.add_argument("--sort", default="trial_id", metavar="COLUMN", help="default: trial_id")
@@ -42,9 +44,6 @@ def add(commands: Any) -> None:
     sub.add_argument("--out", type=Path, metavar="FILE", help="write a .csv, .parquet or .jsonl file instead")
     _add_best(commands)
     _add_pareto(commands)
-    sub = command(commands, "report", "write a run up as one HTML file with pictures", _run_report)
-    sub.add_argument("run", type=Path, metavar="DIR", help="run folder")
-    sub.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in the run folder")
 
 
 def _add_best(commands: Any) -> None:
@@ -105,10 +104,6 @@ def _run_pareto(a: argparse.Namespace) -> int:
     return pareto(a.run, form=a.format, columns=columns)
 
 
-def _run_report(a: argparse.Namespace) -> int:
-    return report(a.run, a.out)
-
-
 def status(run: Path, form: str) -> int:
     """Show how far a run is."""
     found = status_of(run)
@@ -123,6 +118,7 @@ def status(run: Path, form: str) -> int:
         "best_reward": found.best.reward if found.best else None,
         "best_reward_se": found.best.reward_se if found.best else None,
         "best_trial": found.best.trial_id if found.best else None,
+        **_front_row(run),
         "device_h": found.device_h,
         "last_trial_s_ago": found.last_trial_s_ago,
     }
@@ -133,6 +129,16 @@ def status(run: Path, form: str) -> int:
         text = fixed(4)(value) if isinstance(value, float) else str(value if value is not None else "-")
         console().print(f"{name:<17} {duration(value) if name == 'last_trial_s_ago' and value else text}")
     return 0
+
+
+def _front_row(run: Path) -> dict[str, str]:
+    """How far the front is, of a search of several objectives."""
+    if not (objectives := objectives_of(read_config(run))):
+        return {}
+    found = Front(objectives)
+    for trial in each_trial(run):
+        found.count(trial)
+    return {"front": found.look() or "-"}
 
 
 def trials(run: Path, *, form: str, sort: str, descending: bool, limit: int | None, out: Path | None) -> int:
@@ -163,6 +169,8 @@ def best(run: Path, *, form: str, n: int, reward: str | None, settings: Mapping[
 
     opened = Run(run)
     scored = opened.rescored(reward=reward, settings=settings)  # once, for all that is shown
+    if not (reward or settings) and (objectives := opened.objectives()):
+        return front(opened, scored, objectives, form=form, n=n)
     rows = records(best_of(scored, n))
     if form == "table" and not rows and (trials := opened.trials):
         console().print(why_none(trials), soft_wrap=True)
@@ -175,6 +183,30 @@ def best(run: Path, *, form: str, n: int, reward: str | None, settings: Mapping[
         row, chosen = rows[0], read_trial(run, rows[0]["trial_id"])
         shown = replace(chosen, reward=row["reward"], accuracy_se=row["accuracy_se"], reward_se=row["reward_se"])
         show_winner(shown, run)
+    return 0
+
+
+def front(run: Run, table: pd.DataFrame, objectives: Sequence[str], *, form: str, n: int) -> int:
+    """Show what came out of a search of several objectives: its front, not one winner."""
+    from nas.analysis import best as best_of
+    from nas.analysis import pareto as front_of
+    from nas.analysis import records
+
+    rows = records(front_of(table, objectives))
+    if form == "table" and not rows:
+        console().print(why_none(run.trials), soft_wrap=True)
+        return 0
+    show_trials(rows[:n], form, objectives=objectives)
+    if form == "table":
+        names = ", ".join(name[1:] for name in objectives)
+        shown = f"; -n {len(rows)} shows them all" if len(rows) > n else ""
+        console().print(f"the front of {names}: {len(rows)} trials that no other beats in all{shown}", soft_wrap=True)
+        for chosen in records(best_of(table, 1)):
+            console().print(
+                f"highest reward: trial {chosen['trial_id']}, {chosen['arch_id']}, which scale and train take of this "
+                f"run; --reward {run.reward()[0]} ranks by it",
+                soft_wrap=True,
+            )
     return 0
 
 
@@ -208,14 +240,6 @@ def hypervolume(run: Path, form: str, columns: Sequence[str], reference: Sequenc
     if form == "table":
         rows = rows[rows["hypervolume"].diff().fillna(1) > 0]
     show_trials(records(rows), form, _HYPERVOLUME)
-    return 0
-
-
-def report(run: Path, out: Path | None) -> int:
-    """Write a run up as HTML."""
-    from nas.analysis.run import Run
-
-    console().print(f"written: {Run(run).report(out)}", soft_wrap=True)
     return 0
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nas.runs.objectives import Front, objectives_of
 from nas.runs.ranking import score
 from nas.runs.text import duration
 from nas.runs.trial import Trial
@@ -16,7 +17,7 @@ Clock = Callable[[], float]
 
 
 class SearchProgress:
-    """Trials by status, the best reward so far, workers busy and the time left.
+    """Trials by status, the best reward so far (of several objectives the front), workers busy and the time left.
 
     Args:
         search: as it begins; its trials count as done.
@@ -27,6 +28,7 @@ class SearchProgress:
         self.total, self.slots, self.clock = search.budget, search.workers, clock
         self.statuses: Counter[str] = Counter()
         self.best: Trial | None = None
+        self.front = Front(objectives) if (objectives := objectives_of(search.config)) else None
         self.running: set[int] = set()
         for trial in search.trials:
             self.count(trial)
@@ -41,6 +43,8 @@ class SearchProgress:
         """Take a finished trial."""
         self.running.discard(trial.trial_id)
         self.statuses[trial.status] += 1
+        if self.front is not None:
+            self.front.count(trial)
         reward, highest = score(trial), None if self.best is None else score(self.best)
         if reward is not None and (highest is None or reward > highest):
             self.best = trial
@@ -49,7 +53,9 @@ class SearchProgress:
         """Give the trials done, and the line."""
         parts = [f"{self.done}/{self.total} ok {self.statuses['ok']}"]
         parts += [f"{status} {n}" for status, n in sorted(self.statuses.items()) if status != "ok"]
-        if self.best is not None:
+        if self.front is not None:  # of several objectives no trial is the best
+            parts += filter(None, [self.front.look()])
+        elif self.best is not None:
             parts.append(f"best {self.best.reward:.4f} (trial {self.best.trial_id})")
         parts.append(f"busy {len(self.running)}/{self.slots}")
         new, elapsed = self.done - self.done_before, self.clock() - self.began

@@ -80,8 +80,10 @@ def test_the_command_shows_it(run, capsys):
     assert "fused_mbconv" in shown
     assert "From the reference network" in shown
     assert main(["explain", str(run), "--format", "json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
-    assert rows[0]["choices"][0]["choice"] == "fused_mbconv"
+    record = json.loads(capsys.readouterr().out)
+    assert record["decisions"][0]["choices"][0]["choice"] == "fused_mbconv"
+    assert [step["decision"] for step in record["path"]] == [step.decision for step in nas.explain(run).path]
+    assert record["path"][-1]["value"] == pytest.approx(record["start"] + sum(step["gain"] for step in record["path"]))
 
 
 @pytest.mark.parametrize(

@@ -350,8 +350,10 @@ def test_a_run_of_which_nothing_was_scored_says_why(run, capsys):
     )
     assert nas(capsys, "best", run) == (0, f"{said}\n", "")
     assert nas(capsys, "best", run, "--format", "json")[:2] == (0, "[]\n")
-    for command in (["report", run], ["scale", run, "--to", "m"], ["profile", run]):
+    for command in (["scale", run, "--to", "m"], ["profile", run]):
         assert nas(capsys, *command) == (2, "", f"nas: {run}: {said}\n")
+    assert nas(capsys, "report", run)[0] == 0
+    assert f"No winner: {said}." in (run / "report.html").read_text()
 
 
 def test_means_over_seeds_are_shown(run, capsys):

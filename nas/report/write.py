@@ -1,0 +1,70 @@
+"""Writes the report of a run, once or again and again while its search runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from nas.analysis.plots import save
+from nas.report.page import REFRESH_S, pictures, report
+from nas.runs.folder import TRIALS
+from nas.runs.status import status
+from nas.whole_files import write_whole
+
+
+def write_report(
+    run: str | Path,
+    path: str | Path | None = None,
+    *,
+    against: str | Path | None = None,
+    figures: str | Path | None = None,
+    refresh: bool = False,
+) -> Path:
+    """Write a run up as one HTML file; give its path.
+
+    Args:
+        run: run folder.
+        path: of the file; default: `report.html` in the run folder.
+        against: another run, such as one of random search, whose distribution is drawn beside this one's.
+        figures: a folder for the figures, each as SVG and PDF.
+        refresh: have the page read itself anew as long as the search runs.
+    Raises: ValueError if it is no run folder, or no trial of it has finished and no search is running there.
+    """
+    text = report(run, against=against, refresh=refresh)
+    path = Path(path) if path is not None else Path(run) / "report.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.encode("utf-8", "backslashreplace"))
+    if figures is not None:
+        for picture in pictures(run, against=against):
+            save(picture.drawn, Path(figures), picture.name)
+    return path
+
+
+def watch_report(
+    run: str | Path,
+    path: str | Path | None = None,
+    *,
+    against: str | Path | None = None,
+    every_s: float = REFRESH_S,
+    told: Callable[[Path, str], None] | None = None,
+) -> Path:
+    """Write a run's report whenever more trials have finished, until its search runs no more; give its path.
+
+    Args:
+        run, path, against: as `write_report` has them.
+        every_s: seconds between two looks; a report that takes long to write is written less often.
+        told: is called with the path and the run's state after each time it was written.
+    Raises: ValueError as `write_report` does.
+    """
+    run, seen = Path(run), None
+    while True:
+        state, size = status(run).state, (run / TRIALS).stat().st_size if (run / TRIALS).exists() else 0
+        began = time.monotonic()
+        if (state, size) != seen:
+            written, seen = write_report(run, path, against=against, refresh=True), (state, size)
+            if told is not None:
+                told(written, state)
+        if state != "running":
+            return written
+        time.sleep(max(every_s, 5 * (time.monotonic() - began)))

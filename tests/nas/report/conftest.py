@@ -1,0 +1,41 @@
+"""Runs of every kind that a report must show, made of the usual one."""
+
+import json
+
+import pytest
+
+
+def change(run, **fields):
+    """Give every trial of a run these values; a function is called with the trial."""
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    for record in lines:
+        record |= {name: value(record) if callable(value) else value for name, value in fields.items()}
+    write(run, lines)
+
+
+def write(run, lines):
+    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in lines))
+
+
+def several_objectives(run):
+    """Have the run be one of a search of two objectives."""
+    config = (run / "config.yaml").read_text().splitlines()
+    kept = [line for line in config if not line.startswith("algorithm:")]
+    kept.append(
+        "algorithm: {name: nsga2, seed: null, population: 30, crossover: 0.7, objectives: [accuracy, step_time]}"
+    )
+    (run / "config.yaml").write_text("\n".join(kept) + "\n")
+
+
+@pytest.fixture
+def long_run(run):
+    """The same trials again and again, 10,000 in all, each with an accuracy of its own."""
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    made = []
+    for number in range(10_000):
+        record = lines[number % 12] | {"trial_id": number}
+        if record["status"] == "ok":
+            record |= {"accuracy": 0.5 + number / 25_000, "reward": 0.5 + number / 25_000, "curve": record["curve"][:1]}
+        made.append(record)
+    write(run, made)
+    return run
