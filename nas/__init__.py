@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas.analysis.run import Run, open_run
     from nas.architectures import find_architecture
+    from nas.claims.baselines import baselines
     from nas.claims.distribution import compare_distributions
     from nas.claims.explain import explain
     from nas.claims.proxy import study_proxies
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from nas.config.train import load_training
     from nas.data.prepare import prepare
     from nas.export.export import export_model
-    from nas.families import scale
+    from nas.families import equalise, scale
     from nas.full_training.train import train
     from nas.profiling import profile
     from nas.replay.compare import compare_algorithms
@@ -46,10 +47,12 @@ _WHERE = {
     "Config": "nas.config.search",
     "Run": "nas.analysis.run",
     "Trial": "nas.runs.trial",
+    "baselines": "nas.claims.baselines",
     "compare_algorithms": "nas.replay.compare",
     "compare_distributions": "nas.claims.distribution",
     "describe": "nas.search.plan",
     "describe_space": "search_space.description",
+    "equalise": "nas.families",
     "evaluate": "nas.search.evaluation",
     "explain": "nas.claims.explain",
     "export_model": "nas.export.export",
@@ -75,10 +78,12 @@ __all__ = [
     "Config",
     "Run",
     "Trial",
+    "baselines",
     "compare_algorithms",
     "compare_distributions",
     "describe",
     "describe_space",
+    "equalise",
     "evaluate",
     "explain",
     "export_model",

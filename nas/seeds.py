@@ -19,6 +19,7 @@ Purpose = Literal[
     "regularisation",  # dropout and drop path in an epoch (epoch, worker)
     "trial",  # the seed of a search's trial, from which the four above are drawn (number of the trial)
     "algorithm",  # what a search proposes, unless the algorithm has a seed of its own
+    "baselines",  # which architectures are drawn to be compared with a winner
     "timing",  # the batch of noise that is timed, and dropout then: the same for all candidates
 ]
 # How streams are drawn. A run keeps what it began with; one that says nothing began with 1, where order, augmentation

@@ -24,7 +24,7 @@ def compound(
     """Scale depth by alpha**phi, width by beta**phi and image size by gamma**phi.
 
     Args:
-        phi: how much larger; 0 changes nothing.
+        phi: how much larger; 0 changes nothing, below 0 it is smaller, as it is with factors below 1.
         floor_at_90_percent, divisor: how channels are rounded; the defaults are EfficientNet's, V2 has no floor.
     Returns: the architecture, its image sizes rounded to whole pixels. EfficientNet's published B1 to B7 are given by
         width, depth and image size themselves: with phi = 1, alpha, beta and gamma are these, over B0's.

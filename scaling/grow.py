@@ -1,10 +1,11 @@
-"""Apply a scaling rule: an architecture in, a larger one out."""
+"""Apply a scaling rule: an architecture in, a larger or smaller one out."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
+from scaling.resize import resized
 from scaling.rule import LATE_GROWTH, Growth, Rule
 from search_space.architecture import Architecture
 from search_space.families import round_channels, scaled
@@ -53,20 +54,37 @@ def with_train_size(architecture: Architecture, rule: Rule) -> Architecture:
 
 
 def at_dial(architecture: Architecture, dial: float, rule: Rule) -> Architecture:
-    """Grow to any setting of the rule's dial: 0 is its first size, 1 its second; beyond the last, `Rule.beyond`.
+    """Give any setting of the rule's dial: 0 is its first size, 1 its second; beyond the last, `Rule.beyond`.
 
     Between two sizes, layers, image sizes and dropout are interpolated linearly and channels geometrically, stage by
     stage. Layers come one after the other, to later stages first; a stage only of the larger size grows from none.
-    Raises: ValueError if the dial is negative or not finite.
+    Below 0 the first size shrinks, by `Rule.below`, down to a layer a stage and `Rule.divisor` channels.
+    Raises: ValueError if the dial is not finite.
     """
-    if not (dial >= 0 and math.isfinite(dial)):
-        raise ValueError(f"dial must be finite and >= 0, got {dial!r}")
+    if not math.isfinite(dial):
+        raise ValueError(f"dial must be finite, got {dial!r}")
+    if dial < 0:
+        return _shrunk(grow(architecture, rule.sizes[0], rule), rule.below(dial), rule)
     top = len(rule.sizes) - 1
     if dial > top:
         return grow(architecture, rule.beyond(dial), rule)
     low = grow(architecture, rule.sizes[int(dial)], rule)
     share = dial - int(dial)
     return _between(low, grow(architecture, rule.sizes[int(dial) + 1], rule), share, rule) if share else low
+
+
+def _shrunk(first: Architecture, shrinkage: Growth, rule: Rule) -> Architecture:
+    smaller = resized(first, shrinkage.depth, shrinkage.width, divisor=rule.divisor, head=rule.scales_head)
+
+    def pixels(size: int | None) -> int | None:  # one that is no multiple must not grow by becoming one
+        return size and min(size, _multiple(size * shrinkage.image_size, rule.image_size_divisor))
+
+    return replace(
+        smaller,
+        stem_channels=smaller.stages[0].channels if rule.stem_as_first_stage else smaller.stem_channels,
+        image_size=pixels(first.image_size),
+        train_image_size=pixels(first.train_image_size),
+    )
 
 
 def _between(low: Architecture, high: Architecture, share: float, rule: Rule) -> Architecture:

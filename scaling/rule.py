@@ -57,7 +57,8 @@ class Growth:
 class Rule:
     """The sizes of a family from small to large, and how numbers are rounded.
 
-    The rule's one dial runs through the sizes: 0 is the first, 1 the second, and so on; see `grow.at_dial`.
+    The rule's one dial runs through the sizes: 0 is the first, 1 the second, and so on, below 0 is what is smaller than
+    the first; see `grow.at_dial`.
 
     Raises: ValueError if there is no size, two have one name, or a number is out of range.
     """
@@ -101,11 +102,23 @@ class Rule:
         first, last, top = self.sizes[0], self.sizes[-1], len(self.sizes) - 1
         if not (dial > top and math.isfinite(dial)):
             raise ValueError(f"dial must be finite and beyond {top}, got {dial!r}")
-        power = dial / max(top, 1)
-        grown = {
-            name: getattr(first, name) * (getattr(last, name) / getattr(first, name)) ** power for name in _FACTORS
-        }
+        grown = {name: getattr(first, name) * factor for name, factor in self._factors(dial).items()}
         return replace(last, size=f"{dial:g}", **grown)
+
+    def below(self, dial: float) -> Growth:
+        """Give a size below the smallest, as factors over the smallest: those of the largest, to a power < 0.
+
+        Raises: ValueError if the dial is not below 0, or not finite.
+        """
+        if not (dial < 0 and math.isfinite(dial)):
+            raise ValueError(f"dial must be finite and below 0, got {dial!r}")
+        return Growth(f"{dial:g}", **self._factors(dial))
+
+    def _factors(self, dial: float) -> dict[str, float]:
+        """What the largest size has over the smallest, to the power that is 1 at the largest."""
+        first, last = self.sizes[0], self.sizes[-1]
+        power = dial / max(len(self.sizes) - 1, 1)
+        return {name: (getattr(last, name) / getattr(first, name)) ** power for name in _FACTORS}
 
 
 _FACTORS = ("width", "depth", "image_size")

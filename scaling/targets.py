@@ -1,37 +1,23 @@
-"""Grow an architecture to a wished cost by the rule's one dial."""
+"""Grow or shrink an architecture to a wished cost by one dial: the rule's, or that of depth and width alone."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
+from scaling.dial import Dial, OutOfReach, Reached, Tried, Value, search
 from scaling.grow import at_dial
+from scaling.resize import resized
 from scaling.rule import LATE_GROWTH, Rule
 from search_space.architecture import Architecture
 from search_space.cost import count
 
-_STEPS = 2**16  # settings of the dial, from the rule's smallest size to twice beyond its largest
-
-
-class OutOfReach(ValueError):
-    """No setting of the rule's dial comes to the target."""
-
-
-@dataclass(frozen=True)
-class Reached:
-    """What a target led to."""
-
-    architecture: Architecture
-    dial: float  # of the rule; 0, 1, 2 ... are its named sizes
-    quantity: str  # params, macs or step_time
-    target: float
-    reached: float
-
-    @property
-    def error(self) -> float:
-        """Relative: 0.01 is 1 % above the target."""
-        return self.reached / self.target - 1
+TOLERANCE = 0.03  # relative: what is as near to a target as that has reached it
+_ALPHA, _BETA = 1.2, 1.1  # depth and width of one phi; source: EfficientNet (arXiv:1905.11946), section 3.3
+_PHIS = 12.0  # the largest phi: some 3,000 times the MACs
+_DIVISORS = (8, 4, 2, 1)  # of channels: what cannot be met in steps of eight may be in finer ones
 
 
 def scale_to(
@@ -51,8 +37,8 @@ def scale_to(
         architecture: the winner, or the base that the rule starts from.
         params, macs, step_time: the target; exactly one. MACs are counted at the image size each size gets.
         estimate_step_time: step time of an architecture in the unit of the target; needed for that target. It is asked
-            some ten to twenty times, from small to large and never far beyond the target. Where it has to be measured,
-            `scale_by_measuring` asks less.
+            some ten to twenty times, beginning at the rule's first size and never far beyond the target. Where it has
+            to be measured, `scale_by_measuring` asks less.
     Raises: ValueError if not exactly one target is given, it is not positive, it is out of the rule's reach, or what it
         needs is missing.
     """
@@ -77,15 +63,14 @@ def scale_to(
             return estimate
         return float(getattr(count(candidate, candidate.image_size or 1, num_classes, in_channels), quantity))
 
-    dial, grown, reached = _search(architecture, rule, value, quantity, target)
-    return Reached(grown, dial, quantity, target, reached)
+    return search(*_dial_of(architecture, rule), value, quantity, target)
 
 
 def scale_by_measuring(
     architecture: Architecture,
     step_time: float,
-    measure: Callable[[Architecture], float],
-    guess: Callable[[Architecture], float],
+    measure: Value,
+    guess: Value,
     *,
     rule: Rule = LATE_GROWTH,
     tolerance: float = 0.02,
@@ -107,67 +92,91 @@ def scale_by_measuring(
     """
     if not (step_time > 0 and math.isfinite(step_time)):
         raise ValueError(f"target step_time must be positive and finite, got {step_time!r}")
-    known = [(math.log(guess(architecture)), 0.0)]  # logarithms of guess and step time; the start's is 1
-    tried: dict[str, Reached] = {}
-    for _ in range(most):
-        corrected = _scaled(guess, step_time / math.exp(_where(known, math.log(step_time))))
+    tried = Tried("step_time", step_time, tolerance, most, [(math.log(guess(architecture)), 0.0)])
+    tried.turn(partial(search, *_dial_of(architecture, rule)), measure, guess)
+    return tried.nearest
+
+
+def resize_to(
+    architecture: Architecture,
+    value: Value,
+    target: float,
+    quantity: str,
+    *,
+    ends: bool = True,
+    tolerance: float = TOLERANCE,
+) -> Reached:
+    """Change layers and channels, at the image size as it is, until something countable is as near as they allow.
+
+    The dial is EfficientNet's phi: 1.2**phi times the layers and 1.1**phi times the channels. Where a layer is too
+    coarse a step, channels alone change from there on. They are multiples of eight, where those do not reach the target
+    of four, two or one.
+
+    Args:
+        value: of an architecture, never less for one that has more; such as its parameters.
+        quantity: what that is.
+        ends: whether the channels of stem and head may change, too.
+    Returns: the nearest there is, however far.
+    """
+    found = []
+    for divisor in _DIVISORS:
+        found.append(_nearest(architecture, divisor, ends, tolerance, value, quantity, target))
+        if abs(found[-1].error) <= tolerance:
+            return found[-1]
+    return min(found, key=lambda each: each.distance)
+
+
+def resize_by_measuring(
+    architecture: Architecture,
+    target: float,
+    measure: Value,
+    guess: Value,
+    *,
+    ends: bool = True,
+    tolerance: float = TOLERANCE,
+    most: int = 6,
+) -> Reached:
+    """Do the same for a step time that has to be measured, with few measurements.
+
+    Args:
+        measure: step time of an architecture, in the unit of the target.
+        guess: of that, before anything is measured; it should grow about in proportion.
+        most: measurements, >= 1.
+    Returns: the nearest of what was measured, however far.
+    """
+    tried = Tried("step_time", target, tolerance, most, [])
+    for divisor in _DIVISORS:
+        find = partial(_nearest, architecture, divisor, ends, tolerance / 2)
+        corrected = tried.corrected(guess)
+        if divisor > 1 and abs(find(corrected, "step_time", target).error) > tolerance / 2:
+            continue  # too coarse to be worth a measurement
+        tried.turn(find, measure, guess)
+        if tried.ended:
+            break
+    return tried.nearest
+
+
+def _dial_of(architecture: Architecture, rule: Rule) -> tuple[Dial, float]:
+    """The rule's dial for an architecture, and its highest setting."""
+    return lambda dial: at_dial(architecture, dial, rule), 2.0 * max(1, len(rule.sizes) - 1)
+
+
+def _nearest(
+    architecture: Architecture, divisor: int, ends: bool, tolerance: float, value: Value, quantity: str, target: float
+) -> Reached:
+    """Turn the dial of depth and width, as far as it goes; where layers are too coarse, then that of width alone."""
+
+    def turned(dial: Dial) -> Reached:
         try:
-            dial, grown, _ = _search(architecture, rule, corrected, "step_time", step_time)
-        except OutOfReach:
-            if tried:
-                break
-            raise
-        if grown.arch_id in tried:
-            break
-        found = Reached(grown, dial, "step_time", step_time, measure(grown))
-        tried[grown.arch_id] = found
-        if abs(found.error) <= tolerance:
-            break
-        known.append((math.log(guess(grown)), math.log(found.reached)))
-    return min(tried.values(), key=lambda found: abs(math.log(found.reached / step_time)))
+            return search(dial, _PHIS, value, quantity, target)
+        except OutOfReach as error:
+            return error.nearest
 
+    def at(phi: float, more_width: float = 0.0) -> Architecture:
+        return resized(architecture, _ALPHA**phi, _BETA ** (phi + more_width), divisor=divisor, stem=ends, head=ends)
 
-def _scaled(guess: Callable[[Architecture], float], factor: float) -> Callable[[Architecture], float]:
-    return lambda architecture: factor * guess(architecture)
-
-
-def _where(known: Sequence[tuple[float, float]], wanted: float) -> float:
-    """The x at which y is `wanted`: between the nearest points below and above, else at slope 1 from the nearest."""
-    below = max((point for point in known if point[1] <= wanted), key=lambda point: point[1], default=None)
-    above = min((point for point in known if point[1] > wanted), key=lambda point: point[1], default=None)
-    if below and above:
-        return below[0] + (above[0] - below[0]) * (wanted - below[1]) / (above[1] - below[1])
-    x, y = below or above or (0.0, 0.0)
-    return x + wanted - y
-
-
-def _search(
-    architecture: Architecture, rule: Rule, value: Callable[[Architecture], float], quantity: str, target: float
-) -> tuple[float, Architecture, float]:
-    """Double the dial until the target is passed, then bisect; the nearest of all seen wins."""
-    highest = 2.0 * max(1, len(rule.sizes) - 1)
-    seen: dict[str, tuple[float, Architecture, float]] = {}
-
-    def at(step: int) -> float:
-        dial = highest * step / _STEPS
-        candidate = at_dial(architecture, dial, rule)
-        if candidate.arch_id not in seen:
-            seen[candidate.arch_id] = (dial, candidate, value(candidate))
-        return seen[candidate.arch_id][2]
-
-    low, high = 0, 1
-    if target < at(low) * (1 - 1e-9):
-        raise _out_of_reach(quantity, target, at(low), "more")
-    while at(high) < target:
-        if high == _STEPS:
-            raise _out_of_reach(quantity, target, at(high), "less")
-        low, high = high, min(2 * high, _STEPS)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if at(middle) < target else (low, middle)
-    return min(seen.values(), key=lambda found: abs(math.log(found[2] / target)))
-
-
-def _out_of_reach(quantity: str, target: float, limit: float, direction: str) -> OutOfReach:
-    wanted, possible = (f"{value:,.0f}" if value >= 1000 else f"{value:g}" for value in (target, limit))
-    return OutOfReach(f"target {quantity} {wanted} is out of reach: the rule gives {possible} or {direction}")
+    found = turned(at)
+    if found.other is None or abs(found.error) <= tolerance:
+        return found
+    finer = turned(partial(at, found.dial))
+    return replace(finer, dial=found.dial) if finer.distance < found.distance else found

@@ -97,7 +97,7 @@ def scaled(
     """Multiply the channels of stem, stages and head by `width` and the layers of every stage by `depth`.
 
     Args:
-        width: channels are rounded as by `round_channels`; 1 leaves them as they are.
+        width: channels are rounded as by `round_channels`, but below 1 never up; 1 leaves them as they are.
         depth: layers are rounded up.
         head: whether the head's channels are scaled too.
     Source: EfficientNet (arXiv:1905.11946) and its code.
@@ -105,7 +105,7 @@ def scaled(
 
     def channels(value: int) -> int:
         rounded = round_channels(value * width, divisor, floor_at_90_percent=floor_at_90_percent)
-        return value if width == 1 else rounded
+        return value if width == 1 or (width < 1 and rounded > value) else rounded
 
     def layers(value: int) -> int:
         return math.ceil(round(value * depth, 9))  # 5 * 2.2 is 11, not 11.000000000000002

@@ -1,4 +1,4 @@
-"""`nas scale`: grow an architecture into a family."""
+"""`nas scale`: grow or shrink an architecture into a family."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import math
 import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +28,16 @@ def add(commands: Any) -> None:
     sub = command(commands, "scale", "grow an architecture into a family", run)
     sub.add_argument("arch", metavar="ARCH", help="see below: `nas --help`")
     sub.add_argument("--to", default="m,l", metavar="SIZES", help="comma-separated, of s, m, l, xl (default: m,l)")
-    sub.add_argument("--params", metavar="N,...", help="grow to these parameters instead, such as 50M,120M")
-    sub.add_argument("--macs", metavar="N,...", help="grow to these MACs instead, such as 8G")
+    sub.add_argument("--params", metavar="N,...", help="grow or shrink to these parameters instead: 50M,120M")
+    sub.add_argument("--macs", metavar="N,...", help="grow or shrink to these MACs instead, such as 8G")
     sub.add_argument(
-        "--step-time", metavar="N,...", help="grow to these multiples of its own training step time: 2x,4x"
+        "--step-time", metavar="N,...", help="grow or shrink to these multiples of its own training step time: 0.5x,4x"
+    )
+    sub.add_argument(
+        "--equal", metavar="ARCH", help="grow or shrink, at its image size, to the step time of this one, such as a run"
+    )
+    sub.add_argument(
+        "--by", choices=("step_time", "params", "macs"), help="what --equal makes equal (default: step_time)"
     )
     sub.add_argument(
         "--measure", action="store_true", help="measure step times and memory (default: estimate from a log)"
@@ -49,13 +55,19 @@ def run(a: argparse.Namespace) -> int:
     """Grow a family and print it, or explain what the rule misses."""
     from nas.families import Measuring, scale
 
-    if not a.measure and (a.device or a.batch):
+    if not (a.measure or a.equal) and (a.device or a.batch):
         raise ValueError("--device and --batch are of a measurement: add --measure")
     if a.out is not None and a.out.exists() and not a.out.is_dir():  # measuring takes minutes
         raise ValueError(f"--out {a.out} is no folder")
     if a.explain:
         return _explain(a)
     given = {quantity: getattr(a, quantity) for quantity in _TARGETS if getattr(a, quantity) is not None}
+    if a.by is not None and a.equal is None:
+        raise ValueError("--by says what --equal makes equal: add --equal ARCH")
+    if a.equal is not None:
+        if given:
+            raise ValueError(f"--equal is a target of its own: leave out --{next(iter(given)).replace('_', '-')}")
+        return _equal(a)
     grown = scale(
         a.arch,
         to=a.to.split(","),
@@ -65,6 +77,8 @@ def run(a: argparse.Namespace) -> int:
         say=_say,
         **{quantity: _numbers(quantity, text) for quantity, text in given.items()},
     )
+    for text in grown.missed():
+        console(stderr=a.format != "table").print(text, soft_wrap=a.format != "table")
     if a.format == "table":
         _print(grown)
     else:
@@ -76,6 +90,30 @@ def run(a: argparse.Namespace) -> int:
         _say(f"{len(grown.members)} sizes written to {a.out}")
         if grown.start.architecture.train_image_size is None:
             _say(f"no training recipes: {a.arch} says no image size; add --image-size")
+    return 0
+
+
+def _equal(a: argparse.Namespace) -> int:
+    """Print an architecture that was made to cost what another does."""
+    from nas.architectures import find
+    from nas.families import Measuring, equalise
+    from scaling.family import member, write_family
+
+    measure = Measuring(a.device or "auto", a.batch) if a.device or a.batch else None
+    found, other = find(a.arch), find(a.equal)
+    made = equalise(a.arch, a.equal, by=a.by or "step_time", image_size=a.image_size, measure=measure, say=_say)
+    several = {"start": found.architecture, "equal": made.architecture, "to": other.architecture}
+    if other.architecture.image_size is None:  # what a run says of it, for the MACs
+        several = {size: replace(each, image_size=a.image_size or other.image_size) for size, each in several.items()}
+    sizes = {size: member(size, each, *other.classes) for size, each in several.items()}
+    console(stderr=a.format != "table").print(f"{a.arch} beside {a.equal}: {made.said}", soft_wrap=True)
+    show([one.row() for one in sizes.values()], a.format, _columns(""))
+    if a.out is not None:
+        about = {"from": a.arch, "equal_to": a.equal, "said": made.said, "command": shlex.join(["nas", *sys.argv[1:]])}
+        write_family(a.out, [replace(sizes["equal"], architecture=made.architecture)], about)
+        _say(f"{a.out / 'equal.json'} written")
+    elif a.format == "table":
+        console().print(f"\nequal:\n{' '.join(to_block_strings(made.architecture))}", soft_wrap=True)
     return 0
 
 

@@ -11,10 +11,11 @@ from typing import Any, Literal
 from nas.architectures import Found, What, find
 from nas.families.step_cost import Measuring, StepCosts, estimated, measured
 from nas.runs.text import short, times
+from scaling.dial import Reached
 from scaling.family import Member, family, member
 from scaling.grow import with_train_size
 from scaling.rule import RULES, Rule
-from scaling.targets import Reached, scale_by_measuring, scale_to
+from scaling.targets import TOLERANCE, scale_by_measuring, scale_to
 from search_space.architecture import Architecture
 from search_space.cost import count
 
@@ -45,6 +46,10 @@ class Family:
         rows = [one.row() | dict(one.notes) for one in (self.start, *self.members)]
         rows[0]["arch_id"] = self.found.architecture.arch_id
         return rows
+
+    def missed(self) -> list[str]:
+        """Say of each target that was missed by more than 3 % what was asked, what came out, and why."""
+        return [text for one in self.members if (text := _missed(one))]
 
     def write(self, folder: Path | str, *, command: str | None = None) -> None:
         """Write each size's architecture (SIZE.json) and training recipe (SIZE.yaml), tables and a picture.
@@ -83,7 +88,7 @@ def scale(
     image_size: int | None = None,
     say: Callable[[str], None] = logger.info,
 ) -> Family:
-    """Grow an architecture into a family.
+    """Grow (or shrink) an architecture into a family.
 
     Step times are those of training, over the architecture's own, each at the image size it trains at: what a user
     pays. They are measured, or estimated from the log of a run, or not known.
@@ -92,8 +97,9 @@ def scale(
         what: an Architecture, a run or its folder (its winner, with the run's classes, and its log for estimates), or
             another name that `find_architecture` takes.
         to: sizes that the rule knows, such as s, m, l, xl.
-        params, macs, step_time: targets, which go before `to`; of one kind at a time. A number, several, or a mapping
-            of sizes' names to numbers. Step times are multiples of the start's own, MACs at each size's image size.
+        params, macs, step_time: targets, which go before `to`; of one kind at a time, larger or smaller than what it
+            has. A number, several, or a mapping of sizes' names to numbers. Step times are multiples of the start's
+            own, MACs at each size's image size.
         rule: a key of RULES.
         measure: how to measure step times and memory; None = estimate them.
         image_size: that `what` is evaluated at, pixels, in place of its own; one without has its run's.
@@ -229,8 +235,25 @@ def _grown_to(
         shape = {"num_classes": classes[0], "in_channels": classes[1]}
         reached = scale_to(start, rule=rule, **shape, **{quantity: target})  # type: ignore[arg-type]
     grown = member(size, reached.architecture, *classes)
-    notes = {"target": target, "reached": reached.reached, "error": reached.error}
+    notes: dict[str, Any] = {"target": target, "reached": reached.reached, "error": reached.error}
+    notes |= {"quantity": quantity, "next": reached.other, "measurements": reached.measurements}
     return replace(grown, dial=reached.dial, notes=notes)
+
+
+def _missed(one: Member) -> str | None:
+    if not one.notes or abs(one.notes["error"]) <= TOLERANCE:
+        return None
+    target, reached, quantity, other, measurements, error = (
+        one.notes[name] for name in ("target", "reached", "quantity", "next", "measurements", "error")
+    )
+    write = times if quantity == "step_time" else short
+    what = quantity.replace("_", " ")
+    side = "larger" if reached < target else "smaller"
+    if other is None:
+        why = f"none {side} was found" + (f" in {measurements} measurements" if measurements else "")
+    else:
+        why = f"the next {side} one has {write(other)}: layers, channels and pixels come in steps"
+    return f"{one.size}: {what} {write(target)} was asked for, {write(reached)} is reached ({error:+.1%}); {why}"
 
 
 def _step_time(start: Architecture, target: float, rule: Rule, costs: StepCosts) -> Reached:

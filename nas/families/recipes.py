@@ -32,7 +32,7 @@ _TEMPLATE = """\
 # Training: {training_from}
 # Images:   from {first} to this size's own.
 # Strength: RandAugment, Mixup and dropout of the paper's S, M and L (presets paper_s, paper_m, paper_l),
-#           interpolated by the rule's dial (s is 0, m is 1, l is 2, above it stays L's); here it is {dial:.3g}{weaker}.
+#           interpolated by the rule's dial (s is 0, m is 1, l is 2, {beyond}); here it is {dial:.3g}{weaker}.
 
 {plugins}data:
 {data}
@@ -131,6 +131,7 @@ def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] |
         data=_data(config),
         augment=_lines(augment),
         dial=dial,
+        beyond="below it stays S's" if dial < 0 else "above it stays L's",
         progressive=_lines(_changed(asdict(progressive), ProgressiveSettings, always=_SHOWN)),
         eval_image_size=one.architecture.image_size,
         **look,
@@ -158,10 +159,12 @@ def _weaker(progressive: ProgressiveSettings, share: float) -> ProgressiveSettin
 def schedule(dial: float, image_size: tuple[int, int]) -> ProgressiveSettings:
     """Give progressive learning for a setting of the dial: the paper's strengths of S, M and L, linear between.
 
+    Below S they are S's, above L they are L's.
+
     Args:
         image_size: of the first and the last stage, pixels.
     """
-    dial = min(dial, len(_PAPER) - 1)
+    dial = min(max(dial, 0.0), len(_PAPER) - 1)
     low, high = _PAPER[int(dial)], _PAPER[min(int(dial) + 1, len(_PAPER) - 1)]
     share = dial - int(dial)
 
@@ -176,12 +179,12 @@ def picture(members: Sequence[Member], start: Member, rule: str, classes: tuple[
     """Draw the stages of the start and of the members, and their costs beside those of uniform compound scaling."""
     from nas.analysis.plots import family
 
-    end = max([2.0, *(one.dial for one in members if one.dial is not None)])
+    dials = [0.0, 2.0, *(one.dial for one in members if one.dial is not None)]
+    begin, end = min(dials), max(dials)
     curves = {}
     for name, each in ((rule, RULES[rule]), ("uniform compound scaling", PLAIN[rule])):
-        curve = [
-            member("any", at_dial(start.architecture, end * n / _POINTS, each), *classes) for n in range(_POINTS + 1)
-        ]
+        turned = (begin + (end - begin) * n / _POINTS for n in range(_POINTS + 1))
+        curve = [member("any", at_dial(start.architecture, dial, each), *classes) for dial in turned]
         curves[name] = [(one.params, one.macs) for one in curve if one.macs is not None]
     same = any(one.architecture.stages == start.architecture.stages for one in members)
     shown = members if same else (start, *members)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nas.architectures import winner
 from nas.config.check import section
 from nas.measure.estimate import FEWEST, Fit, fit
+from nas.measure.settings import StepTimeSettings
 from nas.runs.folder import TRIALS, read_config
 from nas.runs.log import read_lines
 from nas.runs.text import short
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import torch
 
     from nas.measure.step_time import StepTime
+
+_DEFAULT = StepTimeSettings()
 
 
 @dataclass(frozen=True)
@@ -119,21 +122,12 @@ def measured(
         say: told of each measurement, which may take minutes.
     Raises: ValueError for a device that is not there; the costs' `of` raises it where memory runs out.
     """
-    from nas.training.device import device_name, limit_threads, resolve_device, set_up
-
-    device = resolve_device(measuring.device)
-    set_up(device)
-    recipe, execution = split_training(training)
-    settings = section("training", TrainSettings, recipe)
-    executed = section("execution", ExecutionSettings, execution)
-    if device.type == "cpu":
-        limit_threads(executed.threads or 1)  # more threads than free cores make a step's time meaningless
-    settings = replace(settings, batch_size=measuring.batch or settings.batch_size)
+    timer = Timer.on(start, classes, measuring, training)
     known: dict[str, StepCost] = {}
 
     def of(architecture: Architecture) -> StepCost:
         if architecture.arch_id not in known:
-            timing = _measure(architecture, start, classes, settings, executed, device)
+            timing = timer.time(architecture)
             known[architecture.arch_id] = StepCost(timing.ratio, timing.step_time_s * 1e3, timing.peak_memory_mb)
             params = count(architecture, timing.image_size, *classes).params
             parts = f", in parts of {timing.micro_batch}" if timing.micro_batch < timing.batch_size else ""
@@ -143,46 +137,74 @@ def measured(
             )
         return known[architecture.arch_id]
 
-    about = f"Measured on {device_name(device)}, batch {settings.batch_size}, {settings.optimizer}."
-    return StepCosts(of, False, about)
+    return StepCosts(of, False, f"Measured on {timer.about}.")
 
 
-def _measure(
-    architecture: Architecture,
-    start: Architecture,
-    classes: tuple[int, int],
-    settings: TrainSettings,
-    execution: ExecutionSettings,
-    device: torch.device,
-) -> StepTime:
-    from nas.measure.settings import StepTimeSettings
-    from nas.measure.step_time import StepOutOfMemory, step_time
-    from nas.training.device import is_out_of_memory
-    from search_space.network import build_network
+@dataclass(frozen=True)
+class Timer:
+    """Measures training steps beside that of one architecture, each at the image size it trains at."""
 
-    pixels = _train_size(architecture)
-    try:
-        return step_time(
-            build_network(architecture, *classes, drop_path=settings.drop_path),
-            build_network(start, *classes, drop_path=settings.drop_path),
-            StepTimeSettings(),
-            settings,
-            execution=execution,
-            image_size=pixels,
-            reference_image_size=_train_size(start),
-            num_classes=classes[0],
-            in_channels=classes[1],
-            batch_size=settings.batch_size,
-            device=device,
-        )
-    except (StepOutOfMemory, RuntimeError, MemoryError) as error:
-        if not isinstance(error, StepOutOfMemory) and not is_out_of_memory(error):
-            raise
-        params = count(architecture, pixels, *classes).params
-        raise ValueError(
-            f"out of memory on {device}: a network of {short(params)} params at {pixels} px cannot be measured: "
-            f"{str(error).splitlines()[0]}"
-        ) from None
+    unit: Architecture  # whose step time is 1
+    classes: tuple[int, int]  # and image channels
+    settings: TrainSettings
+    execution: ExecutionSettings
+    device: torch.device
+    device_name: str
+
+    @classmethod
+    def on(
+        cls, unit: Architecture, classes: tuple[int, int], measuring: Measuring, training: Mapping[str, Any]
+    ) -> Timer:
+        """Make one for a device, with the sections `training` and `execution` of a configuration.
+
+        Raises: ValueError for a device that is not there.
+        """
+        from nas.training.device import device_name, limit_threads, resolve_device, set_up
+
+        device = resolve_device(measuring.device)
+        set_up(device)
+        recipe, execution = split_training(training)
+        settings = section("training", TrainSettings, recipe)
+        executed = section("execution", ExecutionSettings, execution)
+        if device.type == "cpu":
+            limit_threads(executed.threads or 1)  # more threads than free cores make a step's time meaningless
+        settings = replace(settings, batch_size=measuring.batch or settings.batch_size)
+        return cls(unit, classes, settings, executed, device, device_name(device))
+
+    @property
+    def about(self) -> str:
+        """What steps are measured, on what."""
+        return f"{self.device_name}, batch {self.settings.batch_size}, {self.settings.optimizer}"
+
+    def time(self, architecture: Architecture, how: StepTimeSettings = _DEFAULT) -> StepTime:
+        """Measure. Raises ValueError where memory runs out."""
+        from nas.measure.step_time import StepOutOfMemory, step_time
+        from nas.training.device import is_out_of_memory
+        from search_space.network import build_network
+
+        pixels, drop_path = _train_size(architecture), self.settings.drop_path
+        try:
+            return step_time(
+                build_network(architecture, *self.classes, drop_path=drop_path),
+                build_network(self.unit, *self.classes, drop_path=drop_path),
+                how,
+                self.settings,
+                execution=self.execution,
+                image_size=pixels,
+                reference_image_size=_train_size(self.unit),
+                num_classes=self.classes[0],
+                in_channels=self.classes[1],
+                batch_size=self.settings.batch_size,
+                device=self.device,
+            )
+        except (StepOutOfMemory, RuntimeError, MemoryError) as error:
+            if not isinstance(error, StepOutOfMemory) and not is_out_of_memory(error):
+                raise
+            params = count(architecture, pixels, *self.classes).params
+            raise ValueError(
+                f"out of memory on {self.device}: a network of {short(params)} params at {pixels} px cannot be "
+                f"measured: {str(error).splitlines()[0]}"
+            ) from None
 
 
 def _fit(trials: Sequence[Trial], quantity: str, size: int, classes: tuple[int, int]) -> Fit:

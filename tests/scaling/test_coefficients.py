@@ -1,6 +1,7 @@
 """Compound scaling against EfficientNet's published family, and the grid search."""
 
 import dataclasses
+import itertools
 import math
 
 import pytest
@@ -56,6 +57,20 @@ def test_phi_is_an_exponent():
     assert grown.image_size == 296
 
 
+@given(st.sampled_from(PUBLISHED), st.lists(st.floats(-20, 0), min_size=2, max_size=2), st.booleans())
+def test_a_negative_phi_shrinks(name, phis, floor):
+    """Less phi, less of everything: down to a layer a stage and eight channels, and never up by rounding."""
+    phis = [*sorted(phis), 0.0]
+    made = [compound(published(name), phi, 1.2, 1.1, 1.15, floor_at_90_percent=floor) for phi in phis]
+    odd = [compound(ODD, phi, 1.2, 1.1, 1.15, floor_at_90_percent=floor) for phi in phis]
+    for less, more in [*itertools.pairwise(made), *itertools.pairwise(odd)]:
+        for one, other in zip(less.stages, more.stages, strict=True):
+            assert 1 <= one.layers <= other.layers
+            assert one.channels <= other.channels
+        assert less.head_channels <= more.head_channels
+        assert 1 <= less.image_size <= more.image_size
+
+
 def test_the_papers_coefficients_about_double_the_macs():
     """alpha * beta**2 * gamma**2 = 1.92 for 1.2, 1.1, 1.15; rounding layers up makes it somewhat more."""
     grown = compound(B0, 1, 1.2, 1.1, 1.15)
@@ -77,6 +92,7 @@ def test_a_factor_that_is_none_is_refused(arguments, name):
         compound(B0, *arguments)
 
 
+ODD = Architecture(12, (Stage("mbconv", 2, 3, 4, 12, 2), Stage("mbconv", 4, 3, 4, 4, 2)), 60, image_size=64)
 LITTLE = Architecture(16, (Stage("mbconv", 2, 3, 4, 16, 2), Stage("mbconv", 4, 3, 4, 32, 2)), 64, image_size=64)
 
 

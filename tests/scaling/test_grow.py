@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scaling import scale
 from scaling.grow import at_dial, grow, with_train_size
 from scaling.residuals import explain
+from scaling.resize import resized
 from scaling.rule import FROM_BASE, LATE_GROWTH, PLAIN, RULES, UNIFORM, Growth, Rule
 from search_space.architecture import Architecture, Stage
 from search_space.cost import count
@@ -175,6 +176,55 @@ def test_the_dial_is_monotone(winner, rule, dials):
     assert [c.params for c in costs] == sorted(c.params for c in costs)
 
 
+@settings(max_examples=50)
+@given(winner=winners, rule=st.sampled_from(sorted(RULES)), dials=st.lists(st.floats(-30, 1), min_size=2, max_size=6))
+def test_below_its_first_size_the_dial_is_monotone_in_every_number(winner, rule, dials):
+    """Turned down, no stage gets a layer or a channel, nor the image a pixel; nothing falls below one, or eight."""
+    shrunk = [at_dial(winner, dial, RULES[rule]) for dial in sorted(dials) if dial <= 0]
+    shrunk.append(at_dial(winner, 0, RULES[rule]))
+    for less, more in pairwise(shrunk):
+        assert all(a <= b for a, b in zip(layers(less), layers(more), strict=True))
+        assert all(a <= b for a, b in zip(channels(less), channels(more), strict=True))
+        assert less.stem_channels <= more.stem_channels
+        assert less.head_channels == more.head_channels
+        assert (less.image_size or 0) <= (more.image_size or 0)
+        assert (less.train_image_size or 0) <= (more.train_image_size or 0)
+        assert count(less, less.image_size or 64).macs <= count(more, more.image_size or 64).macs
+    assert all(n >= 1 for n in layers(shrunk[0]))
+    assert all(n % 8 == 0 or n == first for n, first in zip(channels(shrunk[0]), channels(shrunk[-1]), strict=True))
+
+
+@pytest.mark.parametrize("rule", RULES.values())
+def test_just_below_its_first_size_nothing_has_changed(rule):
+    """The dial does not jump where it turns from growing to shrinking."""
+    winner = dataclasses.replace(S, train_image_size=298)  # no multiple of four
+    assert at_dial(winner, -1e-9, rule).stages == at_dial(winner, 0, rule).stages
+    assert at_dial(S, -1e-9, rule) == at_dial(S, 0, rule)
+
+
+def test_shrinking_takes_one_number_after_the_other_from_earlier_stages_first():
+    """Stages of equal size do not all lose a layer at once, and a later one keeps its longest."""
+    winner = Architecture(16, tuple(Stage("mbconv", 4, 3, 4, 32, 1) for _ in range(4)), 64)
+    seen = [layers(resized(winner, 1 - n / 100, 1)) for n in range(26)]
+    assert seen[0] == [4, 4, 4, 4]
+    steps = [now for before, now in pairwise(seen) if now != before]
+    assert steps == [[3, 4, 4, 4], [3, 3, 4, 4], [3, 3, 3, 4], [3, 3, 3, 3]]
+
+
+@given(winners, st.floats(0.01, 3), st.floats(0.01, 3), st.sampled_from([1, 2, 4, 8]))
+def test_resizing_keeps_near_what_was_asked(winner, depth, width, divisor):
+    """Every number is within one step of its factor, and on the factor's side of what it was."""
+    made = resized(winner, depth, width, divisor=divisor)
+    for now, was in zip(made.stages, winner.stages, strict=True):
+        assert abs(now.layers - was.layers * depth) <= 1
+        assert now.layers >= 1
+        assert abs(now.channels - was.channels * width) <= divisor + 1e-6 or now.channels == min(divisor, was.channels)
+        assert (now.channels - was.channels) * (width - 1) >= 0
+        assert (now.layers - was.layers) * (depth - 1) >= 0
+        assert dataclasses.replace(now, layers=was.layers, channels=was.channels) == was
+    assert resized(winner, 1, 1, divisor=divisor) == winner
+
+
 @pytest.mark.parametrize("rule", RULES.values())
 def test_the_dial_passes_through_the_named_sizes(rule):
     """Whole numbers are the sizes themselves, from both sides."""
@@ -213,10 +263,10 @@ def test_a_stage_that_a_larger_size_lacks_goes_step_by_step():
     assert [len(count) for count in counts] == sorted((len(count) for count in counts), reverse=True)
 
 
-@pytest.mark.parametrize("dial", [-0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("dial", [float("-inf"), float("nan"), float("inf")])
 def test_a_dial_out_of_range_is_refused(dial):
-    """There is nothing below the smallest size."""
-    with pytest.raises(ValueError, match="dial must be finite and >= 0"):
+    """There is a network for every number, and for nothing else."""
+    with pytest.raises(ValueError, match="dial must be finite"):
         at_dial(S, dial, LATE_GROWTH)
 
 

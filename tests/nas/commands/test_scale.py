@@ -128,6 +128,59 @@ def test_a_target_of_step_time_is_over_the_starts_own(timed, capsys):
     assert f"step-time-3x (est. {rows['step-time-3x']['reached']:.3g}x of 3x, " in out
 
 
+def test_a_missed_target_is_said_above_the_table(timed, capsys):
+    """What was asked, what was reached, and what the next one would be; nothing is said of a target that was met."""
+    classes_of(timed, 10, 1)
+    row = rows_of(capsys, timed, "--step-time", "1.2x")["step-time-1.2x"]
+    assert row["error"] > 0.03 or row["error"] < -0.03, "images grow in steps of 4: there is nothing near"
+    said, table = nas_scale(capsys, timed, "--step-time", "1.2x")[1].split("size ", 1)
+    said = " ".join(said.split())
+    side = "larger" if row["error"] < 0 else "smaller"
+    assert said == (
+        f"step-time-1.2x: step time 1.2x was asked for, {row['reached']:.3g}x is reached ({row['error']:+.1%}); "
+        f"the next {side} one has {row['next']:.3g}x: layers, channels and pixels come in steps"
+    )
+    assert table.startswith(" ")
+    _, out, err = nas_scale(capsys, timed, "--step-time", "1.2x", "--format", "csv")
+    assert (said in err, said in out) == (True, False), "where a program reads, on the other stream"
+    assert "asked for" not in nas_scale(capsys, "efficientnetv2_s", "--params", "50M")[1]
+    assert nas_scale(capsys, "efficientnetv2_s", "--params", "290M")[1].startswith("size")
+
+
+def test_a_family_goes_down_as_well_as_up(capsys, tmp_path):
+    """A third of S's parameters: smaller in everything, met, and written with a recipe of S's strengths."""
+    assert nas_scale(capsys, "efficientnetv2_s", "--params", "7M,40M", "--out", tmp_path)[0] == 0
+    small, large = read_family(tmp_path)
+    assert abs(small.notes["error"]) < 0.03
+    assert small.dial < 0 < large.dial
+    s = find_architecture("efficientnetv2_s")
+    assert small.architecture.image_size < s.image_size
+    assert all(a.layers <= b.layers for a, b in zip(small.architecture.stages, s.stages, strict=True))
+    recipe = (tmp_path / "params-7M.yaml").read_text()
+    assert "below it stays S's" in recipe
+    progressive = load_training(tmp_path / "params-7M.yaml", small.architecture, {}).progressive
+    assert (progressive.randaugment_magnitude, progressive.dropout) == ((5, 15), (0.1, 0.3))
+    assert progressive.image_size[1] == small.architecture.train_image_size
+
+
+def test_equal_is_another_architectures_size(capsys, tmp_path, timed):
+    """Made equal to a run's winner: its parameters with the run's classes, its image size, and a file to train."""
+    classes_of(timed, 10, 1)
+    status, out, err = nas_scale(
+        capsys, "efficientnet_b0", "--equal", timed, "--by", "params", "--format", "json", "--out", tmp_path / "e"
+    )
+    rows = {row["size"]: row for row in json.loads(out)}
+    assert (status, [*rows]) == (0, ["start", "equal", "to"])
+    best = winner(timed).architecture
+    made = find_architecture(tmp_path / "e" / "equal.json")
+    assert rows["to"]["params"] == count(best, 16, 10, 1).params
+    assert rows["equal"]["params"] == count(made, 16, 10, 1).params
+    ratio = rows["equal"]["params"] / rows["to"]["params"]
+    assert f"efficientnet_b0 beside {timed}: {ratio:.3f} times the params" in err
+    assert [made.image_size, made.dropout] == [best.image_size, best.dropout]
+    assert [stage.op for stage in made.stages] == ["mbconv"] * 7
+
+
 def test_step_times_are_measured_beside_the_start(capsys):
     """Real steps: the start beside itself is 1 within its noise, M takes longer; nothing is called an estimate."""
     torch.set_num_threads(1)
@@ -368,7 +421,7 @@ def test_plain_compound_scaling_stands_beside_the_rule(capsys):
         (["RUN", "--step-time", "0x"], "--step-time takes numbers such as 3x or 1.5, got '0x'"),
         (["RUN", "--step-time", "3M"], "--step-time takes numbers such as 3x or 1.5, got '3M'"),
         (["RUN", "--step-time", ""], "--step-time takes numbers such as 3x or 1.5, got ''"),
-        (["RUN", "--step-time", "0.5x"], "target step_time 0.5 is out of reach: the rule gives 1 or more"),
+        (["RUN", "--step-time", "1e-9x"], "target step_time 1e-09 is out of reach: the rule gives 0."),
         (["RUN", "--params", "3x"], "--params takes numbers such as 50M or 4.5G, got '3x'"),
         (["RUN", "--params", "nan"], "--params takes numbers such as 50M or 4.5G, got 'nan'"),
         (["RUN", "--step-time", "3x", "--params", "5M"], "one kind of target at a time, got params and step_time"),
