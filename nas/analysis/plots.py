@@ -17,10 +17,8 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from search_space.architecture import Architecture
 
-WIDTH, HEIGHT = (
-    3.7,
-    2.7,
-)  # inches: a column of a paper, and of a telephone, so that no figure is scaled and text is text
+# Inches: a column of a paper, and of a telephone, so that no figure is scaled and its text is as large as the page's.
+WIDTH, HEIGHT = 3.7, 2.7
 FONT_PT = 10.5  # 14 pixels, as the page's
 # Colours, told apart by whoever sees few colours (Okabe and Ito), and what the page, light or dark, makes of them.
 INK, MUTED, LINE, FIRST, SECOND = "#1a1a1b", "#6e6e6f", "#d8d8d9", "#0072b2", "#d55e00"

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.analysis.frame import hypervolume_over_time, pareto
+from nas.analysis.frame import hypervolume_over_time
 from nas.analysis.plots import FIRST, HEIGHT, INK, LINE, MUTED, SCALE, SECOND, WIDTH, figure, styled
 from nas.runs.columns import column
 from nas.runs.text import short
+from rewards.pareto import pareto_front
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +61,7 @@ def progress(frame: pd.DataFrame) -> Picture:
 
 @styled
 def trade_off(
-    frame: pd.DataFrame, columns: Sequence[str], *, winner: Any = None, reference: Any = None, errors: bool = True
+    frame: pd.DataFrame, columns: Sequence[str], *, winner: Any = None, reference: Any = None
 ) -> Picture | None:
     """The first objective over the second, the third as colour; the front of two as a line, that of all as rings.
 
@@ -75,7 +76,7 @@ def trade_off(
     if ok.empty:
         return None
     drawn, axes = figure(label(x), label(y), height=3.5)
-    whole, two = pareto(ok, columns), pareto(ok, columns[:2])
+    whole, two = _front(ok, columns), _front(ok, columns[:2])
     kept = ok.index.isin([*whole.index, *two.index])
     others_of = np.flatnonzero(~kept)
     some = ok.iloc[np.concatenate([others_of[_spread(len(others_of), MOST_POINTS)], np.flatnonzero(kept)])]
@@ -175,7 +176,7 @@ def choices(each: DecisionImportance, name: str, extent: float) -> Picture:
     around = np.abs(effects - np.array([[choice.low for choice in ordered], [choice.high for choice in ordered]]))
     axes.axvline(0, color=MUTED, linewidth=1, linestyle=":", zorder=0)
     axes.errorbar(effects, range(len(ordered)), xerr=around, fmt="o", color=FIRST, markersize=5, capsize=2)
-    tick = float(f"{extent / 2:.0e}")  # one figure
+    tick = float(f"{0.7 * extent:.0e}")  # one figure
     axes.set_xticks([-tick, tick], [f"−{tick:g}", f"+{tick:g}"])
     axes.set_xlim(-1.05 * extent, 1.05 * extent)
     equal = [(choice.effect_at_equal_cost, place - 0.25) for place, choice in enumerate(ordered)]
@@ -202,8 +203,9 @@ def curves(epochs: pd.DataFrame, winner: Any = None) -> Picture | None:
     shown = set(numbers[_spread(len(numbers), max(2, min(MOST_CURVES, MOST_EPOCHS // longest)))])
     of_winner = known[known["trial_id"] == winner]
     some = known[known["trial_id"].isin(shown)]
+    faint = max(0.12, min(0.4, 12 / len(shown)))
     for _, one in some.groupby("trial_id"):
-        axes.plot(one["epoch"] + 1, one["accuracy"], color=FIRST, alpha=0.35, linewidth=1)
+        axes.plot(one["epoch"] + 1, one["accuracy"], color=FIRST, alpha=faint, linewidth=1)
     if len(of_winner):
         axes.plot(of_winner["epoch"] + 1, of_winner["accuracy"], color=SECOND, label="winner")
         drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper left")
@@ -299,6 +301,11 @@ def _points(axes: Axes, rows: pd.DataFrame, x: str, y: str, third: str | None) -
     for number, word in enumerate(words):
         some = rows[classes == number]
         axes.scatter(some[x], some[y], s=22, color=SCALE[number], zorder=2, linewidths=0, label=word)
+
+
+def _front(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    names = [name[1:] for name in columns]
+    return rows.iloc[pareto_front(rows[names].to_numpy(float), [name[0] == "+" for name in columns])]
 
 
 def _stairs(front: pd.DataFrame, x: str, y: str, columns: Sequence[str]) -> tuple[Any, Any]:

@@ -6,7 +6,6 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nas.analysis.certainty import scored
 from nas.analysis.frame import metric_columns
 from nas.report import figures
 from nas.report.figures import Picture, short_label
@@ -34,7 +33,7 @@ _TRIALS = (
     "macs",
 )
 _LEGEND = "±: standard error; *: the winner; ≈: not told apart from the winner (95 %)."
-_MOST_OF_FRONT = 40  # rows; the table of all trials can show the others
+_MOST_OF_FRONT = 16  # rows; the table of all trials can show the others
 _STATES = {
     "running": "The search is running: {} of {} trials have finished.",
     "finished": "The search is finished: {} of {} trials.",
@@ -122,7 +121,7 @@ def _reference_row(reading: Reading, winner: pd.Series[Any]) -> dict[str, Any]:
     """What is known of the reference: its costs, and what a trial of it found, if there was one."""
     at = reading.space.constraints
     cost = count(reading.reference, reading.config["image_size"], at.num_classes, at.in_channels)
-    trials = reading.frame[scored(reading.frame) & (reading.frame["arch_id"] == reading.reference.arch_id)]
+    trials = reading.frame[reading.scored & (reading.frame["arch_id"] == reading.reference.arch_id)]
     found = trials.iloc[0].to_dict() if len(trials) else {}
     known = {name: found.get(name) for name in ("accuracy", "accuracy_se", "reward", "reward_se")}
     params, ratio = winner.get("params"), winner.get("p_normalised")
@@ -155,9 +154,10 @@ def _front_in_words(reading: Reading) -> str:
     ends = []
     for signed in reading.objectives:
         name, row = signed[1:], front.sort_values(signed[1:], ascending=signed[0] == "-").iloc[0]
-        ends.append(f"the best {short_label(name)} is {column(name).write(row[name])} (trial {row['trial_id']})")
+        way, most = "up" if signed[0] == "+" else "down", column(name).write(row[name])
+        ends.append(f"{short_label(name)} {way} to {most} (trial {row['trial_id']})")
     whole = f"{len(front):,} trials are on the front: no other beats one of them in everything."
-    return paragraph(f"The search was after a front, not one winner. {whole}", f"Of it {', '.join(ends)}.")
+    return paragraph(f"The search was after a front, not one winner. {whole}", f"There is {', '.join(ends)}.")
 
 
 def _front_table(reading: Reading) -> str:
@@ -193,18 +193,28 @@ def _mark(row: pd.Series[Any], name: str, reading: Reading) -> str:
 
 def certainty(reading: Reading) -> str:
     """What is told apart from the winner; means of those trained several times; how it came about."""
-    if not scored(reading.frame).any():
+    if not reading.scored.any():
         return ""
-    said = "" if reading.searched_front else reading.verdict
+    said = _errors(reading) if reading.searched_front else reading.verdict
     repeated = reading.estimates[reading.estimates["trials"] > 1].head(20)
     names = ("arch_id", "trials", "reward", "accuracy")
     rows = [[value(name, row[name], row.get(f"{name}_se")) for name in names] for _, row in repeated.iterrows()]
     means = table(
         ["architecture", "trials", "reward", "accuracy"], rows, caption="Trained with several seeds, their means"
     )
-    drawn = shown([figures.progress(reading.frame), _curves(reading)])
+    drawn = shown([None if reading.searched_front else figures.progress(reading.frame), _curves(reading)])
     sentence = f"{said[0].upper()}{said[1:]}." if said else "The standard errors of this run are not known."
     return section("certainty", "How sure it is", paragraph(sentence), means if rows else "", drawn)
+
+
+def _errors(reading: Reading) -> str | None:
+    """What is said of the front: how well accuracy is known, from the number of images alone."""
+    known = reading.frame["accuracy_se"].dropna()
+    if known.empty:
+        return None
+    images = reading.frame["minival_images"].dropna()
+    on = f"minival of {images.iloc[0]:,.0f} images: " if len(images) else ""
+    return f"{on}accuracy is known to ±{known.median():.4f}, not counting what other seeds would do"
 
 
 def _curves(reading: Reading) -> Picture | None:
@@ -230,9 +240,10 @@ def _trade_off(reading: Reading) -> Picture | None:
 
 def pictures(reading: Reading) -> list[Picture]:
     """The figures of these sections."""
-    made = []
-    if scored(reading.frame).any():
-        made += [figures.progress(reading.frame), _curves(reading)]
+    made: list[Picture | None] = []
+    if reading.scored.any():
+        made += [] if reading.searched_front else [figures.progress(reading.frame)]
+        made += [_curves(reading)]
     if len(reading.front):
         made += [_trade_off(reading), figures.front_growth(reading.frame, reading.objectives)]
     return [each for each in made if each is not None]

@@ -40,9 +40,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
     for row in rows:
         cells = (f"<td{look}>{each}</td>" for each, look in zip(row[1:], looks[1:], strict=True))
         body += f'<tr><th scope="row"{looks[0]}>{row[0]}</th>{"".join(cells)}</tr>'
-    said = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    inner = f"<table{_class(kind)}>{said}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="wide" tabindex="0">{inner}</div>'
+    named = f' aria-label="{html.escape(caption)}"' if caption else ""
+    inner = f"<table{_class(kind)}{named}><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    title = f"<h3>{html.escape(caption)}</h3>" if caption else ""
+    return f'{title}<div class="wide" tabindex="0">{inner}</div>'
 
 
 def _look(cells: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
-from nas.report import found, searched, why
+from nas.report import found, searched, studies, why
 from nas.report.figures import Picture
 from nas.report.markup import paragraph
 from nas.report.reading import Reading, read
@@ -63,6 +63,7 @@ def _parts(reading: Reading, other: Reading | None) -> Iterator[str]:
     yield why.decisions(reading)
     yield found.trade_off(reading)
     yield why.against(reading, other)
+    yield studies.studies(reading)
     yield trial_table(reading)
     yield found.failures(reading)
     yield searched.settings(reading)

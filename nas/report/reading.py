@@ -54,6 +54,11 @@ class Reading:
         return Architecture.from_dict(self.config["reference"])
 
     @cached_property
+    def scored(self) -> Any:
+        """Which rows count in a ranking."""
+        return scored(self.frame)
+
+    @cached_property
     def ranked(self) -> pd.DataFrame:
         """The ten best scored trials; none where none was scored."""
         return best(self.frame, 10)
@@ -105,7 +110,9 @@ class Reading:
     def explanation(self) -> Explanation | None:
         """What mattered for the reward, or for the first objective; None where there are too few trials to say."""
         column = self.objectives[0] if self.searched_front else "reward"
-        rows = self.frame[scored(self.frame)]
+        name = column.lstrip("+-")
+        wanted = ["architecture", "trial_id", "status", name, f"{name}_se", "s_normalised", "p_normalised"]
+        rows = self.frame.loc[self.scored, [each for each in dict.fromkeys(wanted) if each in self.frame]]
         rows = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_EXPLAINED)).astype(int))]
         trials = [_trial(row) for row in fields_of(rows)]
         winner = None if self.winner is None else Architecture.from_json(self.winner["architecture"])

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.analysis.certainty import scored
 from nas.analysis.frame import decision_columns, metric_columns
 from nas.report.figures import decision_label
 from nas.report.markup import missing, paragraph, section
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_ROWS = 20_000  # of a longer run: the front, the best, and others evenly spread
+_FRONT = "○: on the front."
 _SHOWN = (
     "trial_id",
     "status",
@@ -51,9 +51,10 @@ def trial_table(reading: Reading) -> str:
     return section(
         "trials",
         "All trials",
-        paragraph(said, "A heading sorts by its column. * winner, ○ on the front."),
+        paragraph(said, "A heading sorts by its column.", "" if reading.winner is None else "*: the winner.", _FRONT),
         '<form class="filter" role="search"><label>Filter <input type="search" name="filter" autocomplete="off" '
         f'placeholder="{html.escape(example)}" spellcheck="false"></label>'
+        '<label><input type="checkbox" name="front"> front only</label>'
         '<label><input type="checkbox" name="decisions"> decisions</label><output name="count"></output></form>'
         '<div class="wide" tabindex="0"><table id="all"><thead></thead><tbody></tbody></table></div>'
         '<div class="pages"><button type="button" data-page="-1">previous</button><span></span>'
@@ -67,7 +68,7 @@ def _chosen(reading: Reading) -> pd.DataFrame:
     frame = reading.frame
     if len(frame) <= MOST_ROWS:
         return frame
-    best = frame[scored(frame)].nlargest(MOST_ROWS // 2, "reward").index
+    best = frame[reading.scored].nlargest(MOST_ROWS // 2, "reward").index
     first = frame.index.isin([*reading.front.index[: MOST_ROWS // 4], *best])
     others = np.flatnonzero(~first)
     room = max(1, MOST_ROWS - int(first.sum()))

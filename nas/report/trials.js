@@ -50,6 +50,7 @@
     const words = form.elements.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     try {
       const tests = words.map(test);
+      if (form.elements.front.checked) tests.push((row) => front.has(row));
       rows = [...Array(count).keys()].filter((row) => tests.every((each) => each(row)));
       output.value = `${rows.length.toLocaleString("en")} of ${count.toLocaleString("en")} trials`;
     } catch (error) {
@@ -105,7 +106,7 @@
     const words = new URLSearchParams();
     if (state.sort) words.set("sort", (state.down ? "-" : "") + state.sort);
     if (form.elements.filter.value) words.set("filter", form.elements.filter.value);
-    if (form.elements.decisions.checked) words.set("decisions", "1");
+    for (const name of ["front", "decisions"]) if (form.elements[name].checked) words.set(name, "1");
     if (state.page) words.set("page", state.page + 1);
     if (String(words) || location.hash.includes("=")) history.replaceState(null, "", "#" + words);
   };
@@ -117,7 +118,7 @@
     state.down = sort.startsWith("-");
     state.page = (Number(words.get("page")) || 1) - 1;
     form.elements.filter.value = words.get("filter") || "";
-    form.elements.decisions.checked = words.has("decisions");
+    for (const name of ["front", "decisions"]) form.elements[name].checked = words.has(name);
   };
 
   table.tHead.addEventListener("click", (event) => {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from nas.analysis.certainty import scored
 from nas.claims.distribution import compare, said
 from nas.claims.explain import LEAST_TRIALS, Explanation
 from nas.report import figures
@@ -22,7 +21,7 @@ def decisions(reading: Reading) -> str:
     found = reading.explanation
     if found is None:
         few = f"Fewer than {LEAST_TRIALS} scored trials: too few to say which decisions mattered."
-        return section("why", "Why", paragraph(few if scored(reading.frame).sum() < LEAST_TRIALS else ""))
+        return section("why", "Why", paragraph(few if reading.scored.sum() < LEAST_TRIALS else ""))
     return section(
         "why",
         "Why",

@@ -55,6 +55,7 @@ type("oom"); look();
 type("nonsense>3"); look();
 type("");
 document.querySelector("[name=decisions]").click(); look();
+document.querySelector("[name=front]").click(); look();
 const left = document.createElement("pre");
 left.id = "seen";
 left.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(seen))));
@@ -71,7 +72,7 @@ def test_the_table_sorts_filters_and_pages(long_run, tmp_path):
     command = [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     seen = json.loads(base64.b64decode(re.search(r'<pre id="seen">(.*?)</pre>', done.stdout)[1]))
-    first, best, worst, second, last, oom, wrong, decided = seen
+    first, best, worst, second, last, oom, wrong, decided, on_front = seen
     assert first["rows"] == 25
     assert first["trials"][0].split()[0] == "0"
     assert first["count"] == "10,000 of 10,000 trials"
@@ -90,3 +91,4 @@ def test_the_table_sorts_filters_and_pages(long_run, tmp_path):
     assert wrong["rows"] == 0
     assert wrong["count"].startswith("no column nonsense; there are: trial_id, status, reward")
     assert decided["columns"] > first["columns"] + 10
+    assert all(each.endswith((" *", " ○")) for each in on_front["trials"])
