@@ -4,10 +4,10 @@ Architectures are drawn anew with replacement (the bootstrap), by how often each
 counts. All statistics take many rows at once, and several scores are judged on the same rows, so that they can be
 compared in pairs.
 
-Intervals are percentiles. Of tau, rho and differences of tau these hold the truth in 93 to 98 % of simulations with 8
-to 15 architectures; BCa's do, too, and are wider, those by Fisher's z in 76 to 95 %. Regret is of the best alone:
-percentiles of resampled regrets hold what is to be expected in a half to nine tenths. What is resampled is therefore
-the expected regret, see `expected_regret`: 93 to 99 %.
+Intervals are percentiles. Of tau and rho these hold the truth in 94 to 98 % of simulations with 8 to 15 architectures;
+BCa's in 92 to 99 %, and are wider, those by Fisher's z in 85 to 95 %. Regret is of the best alone: percentiles of
+resampled regrets hold what is to be expected in 52 to 95 %. What is resampled is therefore the expected regret, see
+`expected_regret`: 94 to 99 % (`experiments/benchmarks/rank_agreement.py`).
 """
 
 from __future__ import annotations
