@@ -56,8 +56,12 @@ def test_long_training_is_judged_by_its_other_seed_alone():
 
 def test_the_cheapest_that_is_as_good_is_a_whole_training():
     """Not one whose ranks are noise, and none that would have to be stopped before its schedule ends."""
-    scores = scores_of(trained({"e2-px16-n100": 30.0, "e2-px16-n500": 30.0}), ASKED[0], JUDGE)
+    made = trained({"e2-px16-n100": 30.0, "e2-px16-n500": 30.0, "e4-px16-n100": 0.3, "e4-px16-n500": 0.3})
+    cheap = next(each for each in made if each.series.name == "e4-px16-n100")
+    cheap.measured.accuracy[:, :, 0] = cheap.measured.accuracy[:, :, -1]
+    scores = scores_of(made, ASKED[0], JUDGE)
     found = by_name(scores)
+    assert found["e4-px16-n100", 1].as_good, "the first epoch of four ranks as well, but is no training of one"
     own = found["e4-px16-n500", 4]
     assert (own.difference, own.as_good) == (None, None)
     assert found["e2-px16-n100", 2].as_good is False
@@ -65,7 +69,7 @@ def test_the_cheapest_that_is_as_good_is_a_whole_training():
     cheapest = cheapest_as_good(scores, own)
     assert (cheapest.name, cheapest.epochs) == ("e4-px16-n100", 4)
     assert cheapest.device_hours < own.device_hours
-    assert cheapest.difference.low <= 0 <= cheapest.difference.high
+    assert cheapest.difference.low < 0 < cheapest.difference.high
     worse = scores_of(trained(dict.fromkeys(["e2-px16-n100", "e2-px16-n500", "e4-px16-n100"], 30.0)), ASKED[0], JUDGE)
     assert cheapest_as_good(worse, by_name(worse)["e4-px16-n500", 4]) is None
 
