@@ -26,11 +26,20 @@ def report(run: str | Path, *, against: str | Path | None = None, refresh: bool 
         refresh: have the page read itself anew as long as the search runs, for it is written anew.
     Raises: ValueError if it is no run folder, or no trial of it has finished and no search is running there.
     """
+    return page(*readings(run, against), refresh=refresh)
+
+
+def readings(run: str | Path, against: str | Path | None = None) -> tuple[Reading, Reading | None]:
+    """Read a run, and the one it is compared with. Raises ValueError as `report` does."""
     folder = Path(run)
     reading = read(folder)
     if reading.frame.empty and not is_locked(folder):
         raise ValueError(f"{folder}: {reading.why_none}")
-    other = None if against is None else read(Path(against))
+    return reading, None if against is None else read(Path(against))
+
+
+def page(reading: Reading, other: Reading | None = None, *, refresh: bool = False) -> str:
+    """Give the page of a run that was read; see `report`."""
     title, style = html.escape(reading.name), _file("page.css")
     running = reading.status.state == "running"
     again = f"setTimeout(() => location.reload(), {REFRESH_S * 1000});" if refresh and running else ""
@@ -43,12 +52,10 @@ def report(run: str | Path, *, against: str | Path | None = None, refresh: bool 
     )
 
 
-def pictures(run: str | Path, *, against: str | Path | None = None) -> list[Picture]:
-    """Give the figures of a run's report. Raises ValueError as `report` does."""
-    reading = read(Path(run))
+def pictures(reading: Reading, other: Reading | None = None) -> list[Picture]:
+    """Give the figures of a run's page; none where nothing has finished."""
     if reading.frame.empty:
-        raise ValueError(f"{run}: {reading.why_none}")
-    other = None if against is None else read(Path(against))
+        return []
     return [*found.pictures(reading), *why.pictures(reading), *why.pictures_against(reading, other)]
 
 

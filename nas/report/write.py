@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nas.analysis.plots import save
-from nas.report.page import REFRESH_S, pictures, report
+from nas.report.page import REFRESH_S, page, pictures, readings
 from nas.runs.folder import TRIALS
 from nas.runs.status import status
 from nas.whole_files import write_whole
@@ -31,12 +31,13 @@ def write_report(
         refresh: have the page read itself anew as long as the search runs.
     Raises: ValueError if it is no run folder, or no trial of it has finished and no search is running there.
     """
-    text = report(run, against=against, refresh=refresh)
+    reading, other = readings(run, against)
+    text = page(reading, other, refresh=refresh)
     path = Path(path) if path is not None else Path(run) / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text.encode("utf-8", "backslashreplace"))
     if figures is not None:
-        for picture in pictures(run, against=against):
+        for picture in pictures(reading, other):
             save(picture.drawn, Path(figures), picture.name)
     return path
 

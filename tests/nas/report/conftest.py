@@ -27,6 +27,12 @@ def several_objectives(run):
     (run / "config.yaml").write_text("\n".join(kept) + "\n")
 
 
+def shorten(run, trials=1):
+    """Leave a run its first trials alone: of a page of few trials there is less to draw."""
+    lines = (run / "trials.jsonl").read_text().splitlines(keepends=True)
+    (run / "trials.jsonl").write_text("".join(lines[:trials]))
+
+
 @pytest.fixture
 def long_run(run):
     """The same trials again and again, 10,000 in all, each with an accuracy of its own."""
