@@ -1,12 +1,11 @@
 """Trials that can no longer win are stopped, and the log says which and why."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from nas.cli import main
 from nas.runs.folder import TRIALS
 from nas.runs.log import read_lines
 
@@ -20,27 +19,32 @@ device: cpu
 """
 
 
-def search(tmp_path, prune, **changes):
-    """Run the command on CONFIG with the texts in `changes` in place of those before them; give it and its trials."""
-    config = CONFIG.replace("PRUNE", prune)
-    for before, after in changes.values():
-        assert before in config
-        config = config.replace(before, after)
-    (tmp_path / "c.yaml").write_text(config)
-    path = os.pathsep.join([str(Path(__file__).parent / "evaluators"), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"PYTHONPATH": path, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-    command = [sys.executable, "-m", "nas.cli", "search", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "run")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=170)
-    log = tmp_path / "run" / TRIALS
-    return done, read_lines(log) if log.exists() else []
+@pytest.fixture
+def search(tmp_path, monkeypatch, capsys):
+    """Runs the command on CONFIG, with texts in place of others; gives its status, what it said, and its trials."""
+    evaluators = str(Path(__file__).parent / "evaluators")
+    monkeypatch.syspath_prepend(evaluators)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([evaluators, os.environ.get("PYTHONPATH", "")]))
+
+    def run(prune, *changes):
+        config = CONFIG.replace("PRUNE", prune)
+        for before, after in changes:
+            assert before in config
+            config = config.replace(before, after)
+        (tmp_path / "c.yaml").write_text(config)
+        status = main(["search", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "run")])
+        log = tmp_path / "run" / TRIALS
+        return status, capsys.readouterr().err, read_lines(log) if log.exists() else []
+
+    return run
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("prune", "least_saved"), [("asha", 0.4), ("bound", 0.15)])
-def test_pruned_trials_are_the_worse_ones(tmp_path, prune, least_saved):
+def test_pruned_trials_are_the_worse_ones(search, prune, least_saved):
     """Both ways spare epochs, none after half of them, never stop the best trial, and leave every trial an answer."""
-    done, trials = search(tmp_path, prune)
-    assert done.returncode == 0, done.stderr
+    status, said, trials = search(prune)
+    assert status == 0, said
     assert sorted(t["trial_id"] for t in trials) == list(range(40))
     pruned = [t for t in trials if t["status"] == "pruned"]
     finished = [t for t in trials if t["status"] == "ok"]
@@ -57,45 +61,43 @@ def test_pruned_trials_are_the_worse_ones(tmp_path, prune, least_saved):
 
 
 @pytest.mark.timeout(300)
-def test_a_trial_pruned_after_the_deadline_is_answered(tmp_path):
+def test_a_trial_pruned_after_the_deadline_is_answered(search):
     """Out of time is no signal: a trial that is stopped when none is started any more ends the search, too."""
-    late = {
-        "hours": ("trials: 40, workers: 2", "trials: 40, workers: 4, cpus_per_trial: 0.5, max_hours: 0.0035"),
-        "evaluator": ("learning:evaluate", "learning:evaluate_past_the_deadline"),
-    }
-    done, trials = search(tmp_path, "asha", **late)
-    assert done.returncode == 0, done.stderr
+    status, said, trials = search(
+        "asha",
+        ("trials: 40, workers: 2", "trials: 40, workers: 4, cpus_per_trial: 0.5, max_hours: 0.0035"),
+        ("learning:evaluate", "learning:evaluate_past_the_deadline"),
+    )
+    assert status == 0, said
     assert {t["status"] for t in trials} == {"ok", "pruned"}
     assert len(trials) == 4
 
 
-def test_a_bound_without_step_time_is_refused_at_the_start(tmp_path):
+def test_a_bound_without_step_time_is_refused_at_the_start(search, tmp_path):
     """An evaluator of one's own says what it gives: one that does not is refused before anything runs."""
-    lacking = {"evaluator": ("learning:evaluate", "learning:evaluate_without_step_time")}
-    done, _ = search(tmp_path, "bound", **lacking)
-    assert done.returncode == 2
-    assert "search.prune bound needs s_normalised, p_normalised, w, v of every trial" in done.stderr
-    assert "evaluate_without_step_time.gives = ('s_normalised', 'p_normalised', 'w', 'v')" in done.stderr
-    assert done.stderr.count("\n") == 1
+    status, said, _ = search("bound", ("learning:evaluate", "learning:evaluate_without_step_time"))
+    assert status == 2
+    assert "search.prune bound needs s_normalised, p_normalised, w, v of every trial" in said
+    assert "evaluate_without_step_time.gives = ('s_normalised', 'p_normalised', 'w', 'v')" in said
+    assert said.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.timeout(300)
-def test_what_the_judge_raises_ends_the_search_with_its_own_line(tmp_path):
+def test_what_the_judge_raises_ends_the_search_with_its_own_line(search):
     """A fault in what we do for Ray is not Ray's failure, which would be started again twenty times."""
-    claimed = {"evaluator": ("learning:evaluate", "learning:claim_step_time")}
-    done, trials = search(tmp_path, "bound", **claimed)
-    assert done.returncode == 2
-    lines = done.stderr.strip().splitlines()
+    status, said, trials = search("bound", ("learning:evaluate", "learning:claim_step_time"))
+    assert status == 2
+    lines = said.strip().splitlines()
     assert "search.prune bound needs s_normalised, p_normalised, w, v of every trial" in lines[-1]
     assert "no s_normalised is reported" in lines[-1]
-    assert "Ray failed" not in done.stderr
+    assert "Ray failed" not in said
     assert {t["status"] for t in trials} <= {"ok"}
     assert len(trials) <= 2
 
 
-def test_trainings_too_short_to_save_anything_are_refused(tmp_path):
+def test_trainings_too_short_to_save_anything_are_refused(search):
     """Nobody is stopped after most of a training's cost, so with one epoch there is nothing to stop."""
-    done, _ = search(tmp_path, "asha", epochs=("epochs: 9", "epochs: 1"))
-    assert done.returncode == 2
-    assert "search.prune asha: no epoch of the first half of 1 is evaluated" in done.stderr
+    status, said, _ = search("asha", ("epochs: 9", "epochs: 1"))
+    assert status == 2
+    assert "search.prune asha: no epoch of the first half of 1 is evaluated" in said
