@@ -4,6 +4,7 @@
     run = nas.run_search(config, folder="runs/digits")            # again: goes on; with more trials: extends
     run = nas.open_run("runs/digits")                             # trials, dataframe(), best(), winner, report(), ...
     trial = nas.evaluate(run.winner, config)                      # one architecture, as a trial would be
+    found = nas.confirm(run, top=5, seeds=3, baselines=["reference"])
     family = nas.scale(run, to=("m", "l"))
     nas.train(family.members[0].architecture, "recipe.yaml", folder="runs/m")
     nas.export_model("runs/m", to=("torchscript",), out="exported")
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
     from nas.analysis.run import Run, open_run
     from nas.architectures import find_architecture
     from nas.claims.baselines import baselines
+    from nas.claims.confirm import confirm
     from nas.claims.distribution import compare_distributions
     from nas.claims.explain import explain
     from nas.claims.proxy import study_proxies
+    from nas.claims.train_seeds import train_seeds
     from nas.config.search import Config, load_config, search_config
     from nas.config.train import load_training
     from nas.data.prepare import prepare
     from nas.export.export import export_model
     from nas.families import equalise, scale
+    from nas.full_training.many import train_many
     from nas.full_training.train import train
     from nas.profiling import profile
     from nas.replay.compare import compare_algorithms
@@ -50,6 +54,7 @@ _WHERE = {
     "baselines": "nas.claims.baselines",
     "compare_algorithms": "nas.replay.compare",
     "compare_distributions": "nas.claims.distribution",
+    "confirm": "nas.claims.confirm",
     "describe": "nas.search.plan",
     "describe_space": "search_space.description",
     "equalise": "nas.families",
@@ -67,6 +72,8 @@ _WHERE = {
     "search_config": "nas.config.search",
     "study_proxies": "nas.claims.proxy",
     "train": "nas.full_training.train",
+    "train_many": "nas.full_training.many",
+    "train_seeds": "nas.claims.train_seeds",
     "watch_report": "nas.report",
     "write_report": "nas.report",
 }
@@ -81,6 +88,7 @@ __all__ = [
     "baselines",
     "compare_algorithms",
     "compare_distributions",
+    "confirm",
     "describe",
     "describe_space",
     "equalise",
@@ -98,6 +106,8 @@ __all__ = [
     "search_config",
     "study_proxies",
     "train",
+    "train_many",
+    "train_seeds",
     "watch_report",
     "write_report",
 ]

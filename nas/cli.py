@@ -27,6 +27,7 @@ EXAMPLES = """examples:
   nas trials runs/digits --format csv > trials.csv      every trial, one column per decision
   nas explain runs/digits                               which decisions mattered
   nas proxy CONFIG --epochs 5,10                        do short trainings rank as long ones do?
+  nas confirm runs/digits --baseline reference          are the best really best? longer, with other seeds
   nas scale runs/digits --to m,l                        grow the winner
   nas profile efficientnetv2_s --image-size 224         params, MACs, step time, memory
   nas train ARCH experiments/configs/train/FILE.yaml    train it in full, or go on with it
@@ -43,6 +44,7 @@ COMMANDS = {
     "report": ("report",),
     "explain": ("explain",),
     "proxy": ("proxy",),
+    "confirm": ("confirm",),
     "replay": ("replay",),
     "scale": ("scale",),
     "profile": ("profile",),

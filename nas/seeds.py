@@ -18,6 +18,7 @@ Purpose = Literal[
     "augmentation",  # of an epoch's images (epoch, worker)
     "regularisation",  # dropout and drop path in an epoch (epoch, worker)
     "trial",  # the seed of a search's trial, from which the four above are drawn (number of the trial)
+    "confirmation",  # the seed of a confirmation's trainings, the same for each architecture (counted from 1)
     "algorithm",  # what a search proposes, unless the algorithm has a seed of its own
     "baselines",  # which architectures are drawn to be compared with a winner
     "timing",  # the batch of noise that is timed, and dropout then: the same for all candidates

@@ -48,6 +48,10 @@ def add(commands: Any) -> None:
         choices=("final", "best"),
         help="those to --test: after the last epoch (default) or best on minival",
     )
+    sub.add_argument(
+        "--seeds", type=count, metavar="N", help="so many trainings, a folder and a seed each, and their mean"
+    )
+    sub.add_argument("--parallel", type=count, metavar="N", help="of those at once (default: as many as fit)")
     sub.add_argument("--workers", type=count, default=1, metavar="N", help="train together with Ray Train (default: 1)")
     sub.add_argument("--address", metavar="A", help="Ray cluster of the workers (default: this machine)")
     sub.add_argument("--dry-run", action="store_true", help="print the schedule and do nothing")
@@ -68,6 +72,8 @@ def run(a: argparse.Namespace) -> int:
         workers=a.workers,
         address=a.address,
         plugins=a.plugin,
+        seeds=a.seeds,
+        parallel=a.parallel,
     )
 
 
@@ -85,6 +91,8 @@ def train_command(
     address: str | None = None,
     plugins: Sequence[str] = (),
     weights: Weights | None = None,
+    seeds: int | None = None,
+    parallel: int | None = None,
 ) -> int:
     """Train, or go on with a training that was stopped; give the exit status: 1 where it ended without a result.
 
@@ -96,6 +104,8 @@ def train_command(
         address: of a Ray cluster for several workers; None = this machine.
         plugins: besides those of the configuration.
         weights: those to test; None = the final ones.
+        seeds: so many trainings, in folders of `out`; None = one, in `out` itself.
+        parallel: of these at once; None = as many as fit.
     Raises: ValueError for whatever the user can fix.
     """
     if weights is not None and not test:
@@ -103,6 +113,15 @@ def train_command(
     config = load_training(path, find_architecture(arch), _changed(progressive, epochs, start_from))
     if dry_run:
         return describe(config)
+    out = out or Path("runs") / f"{path.stem}-{config.architecture.arch_id}{'' if seeds is None else '-seeds'}"
+    if seeds is not None:
+        if workers > 1:
+            raise ValueError("--seeds trains several side by side, --workers one by several: give one of them")
+        return _train_seeds(
+            config, out, seeds, test=test, weights=weights, parallel=parallel, address=address, plugins=plugins
+        )
+    if parallel is not None:
+        raise ValueError("--parallel says how many of --seeds are trained at once")
     from nas.full_training.train import train
     from nas.trackers.display import Display
 
@@ -110,7 +129,7 @@ def train_command(
     end = train(
         config.architecture,
         config,
-        folder=out or Path("runs") / f"{path.stem}-{config.architecture.arch_id}",
+        folder=out,
         workers=workers,
         address=address,
         test=test,
@@ -122,6 +141,33 @@ def train_command(
     for line in _outcome(end, test):
         display.on_message(line)
     return 0 if end.status == "ok" else 1
+
+
+def _train_seeds(config: TrainConfig, folder: Path, seeds: int, *, weights: Weights | None, **options: Any) -> int:
+    """Train with several seeds; give the exit status."""
+    from nas.claims.train_seeds import train_seeds
+
+    found = train_seeds(config.architecture, config, folder=folder, seeds=seeds, weights=weights or "final", **options)
+    rows = [
+        {"seed": seed, "status": status, "accuracy": accuracy, "best": end.best_accuracy, "error": end.error}
+        for seed, status, accuracy, end in zip(
+            found.seeds, found.statuses, found.accuracies, found.trainings, strict=True
+        )
+    ]
+    console().print(table(rows, _SEEDS))
+    if found.mean is not None:
+        error = "" if found.se is None else f" ±{found.se:.4f} ({found.low:.4f} to {found.high:.4f})"
+        console().print(f"mean {found.metric} accuracy {found.mean:.4f}{error}, in {folder}", soft_wrap=True)
+    return 0 if all(status == "ok" for status in found.statuses) else 1
+
+
+_SEEDS = (
+    Column("seed", "seed"),
+    Column("status", "status"),
+    Column("accuracy", "accuracy", fixed(4)),
+    Column("best", "best epoch", fixed(4)),
+    Column("error", "error"),
+)
 
 
 def _outcome(end: TrainingEnd, test: bool) -> Iterator[str]:

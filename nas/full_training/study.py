@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -147,7 +147,7 @@ class Study:
             epochs=1 + max(config.training.epochs for config in configs),  # so that the last one is a report, too
             time_limit_s=None,  # each training keeps its own
             reports=True,
-            packages=tuple(sorted({name for config in configs for name in _packages(config)} - {*TOOLKIT})),
+            packages=packages_of(configs),
         )
 
     def _work(self) -> dict[str, float]:
@@ -246,8 +246,11 @@ def _macs(config: TrainConfig, prepared: Prepared) -> float:
     return float(prepared.train * sum(of_stages))
 
 
-def _packages(config: TrainConfig) -> set[str]:
-    """Give the user's packages that a training uses, by plug-in or as `module:Name`."""
-    named = (config.training.objective, config.training.optimizer, config.data.source)
-    modules = [*config.plugins, *(name for name in named if ":" in name)]
-    return {name.partition(":")[0].partition(".")[0] for name in modules}
+def packages_of(configs: Iterable[TrainConfig]) -> tuple[str, ...]:
+    """Give the user's packages that trainings use, by plug-in or as `module:Name`."""
+    found = set()
+    for config in configs:
+        named = (config.training.objective, config.training.optimizer, config.data.source)
+        modules = [*config.plugins, *(name for name in named if ":" in name)]
+        found |= {name.partition(":")[0].partition(".")[0] for name in modules}
+    return tuple(sorted(found - {*TOOLKIT}))

@@ -71,7 +71,7 @@ def train(
     """
     plugins = [plugins] if isinstance(plugins, str) else plugins
     load_plugins(plugins)  # what is read next may name theirs
-    resolved, folder = _with_plugins(_resolved(config, architecture), plugins), Path(folder)
+    resolved, folder = _with_plugins(resolve_training(config, architecture), plugins), Path(folder)
     check_weights(weights)
     listeners = listeners_of(resolved, [*([Display()] if progress else []), *callbacks])
     check_folder(folder)
@@ -90,9 +90,10 @@ def train(
         return train_together(folder, resolved, prepared, weights if test else None, listeners, workers, address)
 
 
-def _resolved(
+def resolve_training(
     given: TrainConfig | Mapping[str, Any] | str | Path, architecture: Architecture | os.PathLike[str] | str
 ) -> TrainConfig:
+    """Give the training that is meant, of what `train` takes. Raises ValueError as that does."""
     if not isinstance(architecture, Architecture):
         architecture = find_architecture(architecture)
     if isinstance(given, str | Path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 
@@ -29,6 +29,12 @@ def duration(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Name several: 1, 2 and 4."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def bars(values: Sequence[float]) -> str:

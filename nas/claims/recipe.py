@@ -1,0 +1,74 @@
+"""The recipe by which all architectures of a claim are trained: a file's, or the search's own for longer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.config.check import load
+from nas.config.search import Config
+from nas.config.train import TrainConfig, parse_training
+from search_space.architecture import Architecture
+
+LONGER = 3  # times the search's epochs, where nothing says how many
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A training's configuration whose architecture and seed are left open."""
+
+    record: Mapping[str, Any]  # as a YAML file has it
+
+    def config(self, architecture: Architecture, seed: int) -> TrainConfig:
+        """Give the training of one architecture.
+
+        Every architecture is trained and evaluated at the same image sizes: its own hints do not count.
+
+        Raises: ValueError as `nas.config.train.parse_training` does.
+        """
+        record = {**self.record, "seed": seed}
+        if "eval_image_size" not in record:
+            size = parse_training({**record, "eval_image_size": 1}, architecture).image_size
+            record["eval_image_size"] = size
+        return parse_training(record, architecture)
+
+
+def recipe_of(config: Config, path: Path | None = None, epochs: int | None = None) -> Recipe:
+    """Give the recipe of a claim about a search.
+
+    Args:
+        config: the search's.
+        path: of a YAML file as `nas train` takes it, without `architecture` and `seed`. Where it says nothing of the
+            data, the image size, the device or plug-ins, the search's are taken.
+        epochs: instead of the file's; without a file, of LONGER times the search's.
+    Raises: ValueError that names the file, for a key that may not be there; others come when it is used.
+    """
+    own = _own(config)
+    if path is None:
+        training = {**own["training"], "epochs": epochs or LONGER * config.training.epochs}
+        return Recipe({**own, "training": training})
+
+    def read(record: Any) -> dict[str, Any]:
+        if not isinstance(record, Mapping):
+            raise ValueError("a recipe must be a mapping of a training's sections")
+        for key in ("architecture", "seed", "start_from"):
+            if key in record:
+                raise ValueError(f"a recipe leaves {key!r} open: here it is another for each training")
+        given = {**record}
+        if epochs is not None and isinstance(given.get("training") or {}, Mapping):
+            given["training"] = {**(given.get("training") or {}), "epochs": epochs}
+        sized = given.get("progressive", "none") != "none"  # then it has a size of its own
+        shared = ("data", "device", "plugins", *(() if sized else ("image_size",)))
+        return {name: own[name] for name in shared} | given
+
+    record = load(path, read)
+    load(path, lambda _: Recipe(record).config(config.reference, 0))  # so that what is wrong names the file
+    return Recipe(record)
+
+
+def _own(config: Config) -> dict[str, Any]:
+    record = config.to_dict()
+    names = ("data", "augment", "training", "execution", "image_size", "device", "plugins")
+    return {name: record[name] for name in names}
