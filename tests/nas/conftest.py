@@ -50,3 +50,53 @@ def run(tmp_path):
         ledger.finish(number, trial_of(architecture, fields.get(number) or answer(architecture, rng)))
     ledger.close()
     return folder
+
+
+@pytest.fixture
+def without_ray(monkeypatch):
+    """Runs what would run on Ray in this process, one after the other: for tests of everything around it.
+
+    Gives the list of what was evaluated: the numbers of candidates, as they were started.
+    """
+    import pickle
+
+    from nas.cluster.searcher import Event
+    from nas.trials.answer import answer, find_evaluator, so_far
+
+    started = []
+
+    class Process:
+        address, running = None, False
+
+        def __init__(self, address):
+            self.resources = {"CPU": 2.0}
+
+        def start(self):
+            self.running = True
+
+        def close(self):
+            self.running = False
+
+        def log_to(self, path):
+            path.touch()
+
+    def run(ray, candidates, job, engine, *, on_event=lambda event: None, on_message=lambda text: None):
+        assert ray.running
+        evaluator = find_evaluator(job.evaluator)
+        while candidate := candidates.next_candidate():
+            started.append(candidate.trial_id)
+            architecture = candidate.proposal.architecture
+            on_event(Event("started", candidate))
+
+            def report(fields, candidate=candidate, architecture=architecture):
+                on_event(Event("epoch", candidate, so_far(architecture, fields)))
+                return True
+
+            outcome = answer(architecture, candidate.seed, pickle.loads(job.task), evaluator, report)
+            on_event(Event("finished", candidate, candidates.finish(candidate.trial_id, outcome)))
+
+    for module in ("nas.full_training.study", "nas.claims.step_timing"):
+        monkeypatch.setattr(f"{module}.run_on_ray", run)
+    for module in ("nas.full_training.many", "nas.claims.confirm"):
+        monkeypatch.setattr(f"{module}.RayProcess", Process)
+    return started

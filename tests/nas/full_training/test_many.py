@@ -1,10 +1,6 @@
-"""Many trainings side by side on Ray: really killed, gone on with, and each what `nas train` would have made."""
+"""Many trainings side by side: what is around Ray. The real thing is killed in tests/nas/claims/test_confirm.py."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
@@ -66,50 +62,48 @@ class Heard(Callback):
         self.ended.append(result.status)
 
 
-SCRIPT = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-from test_many import trainings_of
-from nas.full_training.many import train_many
-train_many(trainings_of(json.loads(sys.argv[2])), sys.argv[3])
-"""
+def test_each_is_what_it_would_be_alone_and_is_trained_once(recipe, tmp_path, without_ray):
+    """One that fails has a status and stops no other; the same call again trains that one alone, others never again.
 
-
-@pytest.mark.timeout(300)
-@pytest.mark.filterwarnings("ignore")  # of Ray's own modules
-def test_killed_trainings_go_on_and_are_what_each_alone_would_be(recipe, tmp_path, request, monkeypatch):
-    """`kill -9` after the first epochs; the same call trains what is left, to the numbers of `train`; a third nothing.
-
-    One of them fails: it has a status and stops no other.
+    Callbacks and events hear of every training and of each of its epochs once.
     """
-    folder, here = tmp_path / "many", str(request.path.parent)
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, here, json.dumps(recipe), str(folder)], stderr=subprocess.PIPE, text=True
-    )
-    first = folder / "0" / "seed-1" / "metrics.jsonl"
-    end = time.monotonic() + 120
-    while not (first.exists() and first.read_text()):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert not (folder / "1" / "seed-2" / "result.json").exists(), "killed too late to prove anything"
-    heard, events = Heard(), []
-    trainings = trainings_of(recipe)
+    folder, heard, events, trainings = tmp_path / "many", Heard(), [], trainings_of(recipe)
     ends = train_many(trainings, folder, callbacks=[heard], on_event=events.append, progress=False)
     assert [end.status for end in ends] == ["ok"] * 4 + ["failed"]
     assert "/nowhere.pt" in ends[-1].error
     assert [end.folder for end in ends] == [folder / each.name for each in trainings]
-    assert len(heard.ended) == len(heard.began) == len({*heard.began})
-    assert sum(event.kind == "ended" for event in events) == 5
-    assert sum(event.kind == "epoch" for event in events) == len(heard.epochs) < 12
+    assert heard.ended == ["ok"] * 4 + ["failed"]
+    assert len(heard.began) == len({*heard.began}) == 5
+    assert heard.epochs == [0, 1, 2] * 4
+    assert [event.kind for event in events[:5]] == ["started", "epoch", "epoch", "epoch", "ended"]
     alone = train(ARCHS[1], recipe | {"seed": 2}, folder=tmp_path / "alone", progress=False)
     assert curve(folder / "1" / "seed-2") == curve(tmp_path / "alone")
     assert (alone.accuracy, alone.best_epoch) == (ends[3].accuracy, ends[3].best_epoch)
     assert len({json.loads((folder / each.name / "train.json").read_text())["run_id"] for each in trainings[:4]}) == 4
-    monkeypatch.setattr("nas.full_training.many.RayProcess", Refusing)  # nothing is left to do: it is not started
-    assert train_many(trainings[:4], folder, progress=False) == ends[:4]
+    without_ray.clear()
+    again = []
+    assert train_many(trainings, folder, on_event=again.append, progress=False)[:4] == ends[:4]
+    assert without_ray == [4]
+    assert [event.kind for event in again[:4]] == ["ended"] * 4
+    tested = train_many(trainings[:2], folder, test=True, progress=False)
+    assert [end.test["images"] for end in tested] == [359, 359]
+
+
+def test_a_stop_leaves_what_is_done_and_tells_of_the_end(recipe, tmp_path, without_ray):
+    """What an event raises, as Ctrl-C would, ends it after the second epoch; the next call does the third alone."""
+
+    def stop(event):
+        if event.kind == "epoch" and event.epoch["epoch"] == 1:
+            raise KeyboardInterrupt
+
+    heard, going_on, trainings = Heard(), Heard(), trainings_of(recipe)[:1]
+    with pytest.raises(KeyboardInterrupt):
+        train_many(trainings, tmp_path, callbacks=[heard], on_event=stop, progress=False)
+    assert (heard.epochs, heard.ended) == ([0, 1], ["stopped"])
+    [end] = train_many(trainings, tmp_path, callbacks=[going_on], progress=False)
+    assert (going_on.epochs, going_on.ended, end.epochs_done) == ([2], ["ok"], 3)
+    train(ARCHS[0], recipe | {"seed": 1}, folder=tmp_path / "alone", progress=False)
+    assert curve(end.folder) == curve(tmp_path / "alone")
 
 
 @pytest.mark.parametrize(
@@ -122,35 +116,12 @@ def test_killed_trainings_go_on_and_are_what_each_alone_would_be(recipe, tmp_pat
         (["a"], 1000, "parallel is 1000, but only"),
     ],
 )
-def test_what_cannot_be_is_one_line_and_writes_nothing(recipe, tmp_path, names, parallel, message, monkeypatch):
+def test_what_cannot_be_is_one_line_and_writes_nothing(recipe, tmp_path, names, parallel, message, without_ray):
     """Names that are no folders of their own, and numbers that fit no machine."""
-    monkeypatch.setattr("nas.full_training.many.RayProcess", TwoCpus)
     config = parse_training(recipe, ARCHS[0])
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         train_many([Training(name, config) for name in names], tmp_path / "many", parallel=parallel, progress=False)
     assert not (tmp_path / "many").exists()
-
-
-class TwoCpus:
-    """Ray as far as it is asked how much there is."""
-
-    address, running = None, False
-
-    def __init__(self, address):
-        self.resources = {"CPU": 2.0}
-
-    def start(self):
-        pass
-
-    def close(self):
-        pass
-
-
-class Refusing(TwoCpus):
-    """Ray where it should not be started."""
-
-    def start(self):
-        raise AssertionError("it was started")
 
 
 def test_a_folder_of_another_training_is_refused_before_anything_is_trained(recipe, tmp_path):
