@@ -131,6 +131,8 @@ def _one_training(values: Floats, known: NDArray[np.bool_], noise: float) -> tup
     """
     whole = values[:, known.all(axis=0)]
     count, seeds = whole.shape
+    if not count:
+        return math.nan, 0.0
     if seeds < 2:
         return _within(values, known)
     of_seeds = count * float(np.var(whole.mean(axis=0), ddof=1))  # estimates noise + count * the seeds' variance
