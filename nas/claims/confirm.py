@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ from nas.cluster.process import RayProcess
 from nas.config.search import Config, parse
 from nas.config.train import TrainConfig, frame_size, largest_image_size
 from nas.data.prepare import prepare
+from nas.families.equal import Quantity
 from nas.full_training.folder import METRICS
 from nas.full_training.many import train_many
 from nas.full_training.metrics import whole_lines
@@ -28,9 +30,11 @@ from nas.runs.folder import holds_something, locked, read_config, read_run, read
 from nas.runs.trial import Trial
 from nas.seeds import seed_of
 from nas.trackers.callback import Callback, TrainingEnd
+from nas.trackers.display import Display
 from nas.whole_files import write_whole
 from search_space import yaml_text
 
+logger = logging.getLogger(__name__)
 ASKED, TRAININGS, TIMINGS = "confirm.yaml", "trainings", "timings.jsonl"
 
 
@@ -42,6 +46,7 @@ def confirm(
     recipe: str | os.PathLike[str] | None = None,
     epochs: int | None = None,
     baselines: Sequence[str] | str = (),
+    equal: Quantity | None = "step_time",
     target_accuracy: float | None = None,
     test: bool = False,
     out: str | os.PathLike[str] | None = None,
@@ -65,7 +70,10 @@ def confirm(
         recipe: YAML file as `nas train` takes it, its architecture left open; default: the run's own training, for
             three times as many epochs.
         epochs: instead of the recipe's.
-        baselines: `reference`, or what `find_architecture` takes: a published name, a file, block strings.
+        baselines: `reference`, `random:20` (the median and the best of so many random ones), or what
+            `find_architecture` takes: a published name, a file, block strings; see `nas.baselines`.
+        equal: what of the winner's cost they are made equal in, by growing or shrinking: step_time, params or macs;
+            None = they are trained as they are.
         target_accuracy: on minival; time until it is reached is told in epochs and in seconds of training steps.
         test: compare accuracies on the test split, of the final weights; default: on minival, by whose images the
             search has chosen, which is a little in favour of what it has found.
@@ -81,18 +89,20 @@ def confirm(
     config = parse(read_config(run))
     names = [baselines] if isinstance(baselines, str) else [*baselines]
     folder = Path(out) if out is not None else run / "confirm"
+    asked: dict[str, Any] = {"run": str(run), "top": top, "baselines": names, "equal": equal}
+    _check_folder(folder)
     plan = _Plan(
         run=run,
         config=config,
         recipe=recipe_of(config, None if recipe is None else Path(recipe), epochs),
         named=str(recipe) if recipe is not None else "the search's own",
-        who=_chosen(folder, run, top, names),
+        who=_chosen(folder, run, asked, address, progress),
         seeds=_fresh_seeds(run, config, seeds),
         test=test,
         target=target_accuracy,
         confidence=confidence,
     )
-    asked = {"run": str(run), "top": top, "baselines": names, "contenders": [each.to_dict() for each in plan.who]}
+    asked["contenders"] = [each.to_dict() for each in plan.who]
 
     def on_event(event: TrainingEvent) -> None:
         if event.kind == "started" and not (folder / ASKED).exists():  # whatever can be wrong has been looked at
@@ -134,18 +144,22 @@ def _check(top: int, seeds: int, target: float | None, confidence: float) -> Non
         raise ValueError(f"confidence must be in (0, 1), got {confidence}")
 
 
-def _chosen(folder: Path, run: Path, top: int, names: Sequence[str]) -> list[Contender]:
+def _check_folder(folder: Path) -> None:
+    if holds_something(folder) and not any((folder / name).exists() for name in (ASKED, TRAININGS)):
+        raise ValueError(f"{folder} exists and is no confirmation's folder; choose another with --out")
+
+
+def _chosen(folder: Path, run: Path, asked: Mapping[str, Any], address: str | None, progress: bool) -> list[Contender]:
     """Give who is trained: as it was chosen when the same was asked first, for the search may have gone on."""
-    if not (folder / ASKED).exists():
-        if holds_something(folder) and not (folder / TRAININGS).is_dir():
-            raise ValueError(f"{folder} exists and is no confirmation's folder; choose another with --out")
-        return contenders(run, top, names)
-    before = yaml_text.load((folder / ASKED).read_text(encoding="utf-8"))
-    if not isinstance(before, dict) or "contenders" not in before:
-        raise ValueError(f"{folder / ASKED} is damaged: it says nothing of contenders")
-    if (before.get("top"), before.get("baselines")) == (top, [*names]):
-        return [Contender.from_dict(each) for each in before["contenders"]]
-    return contenders(run, top, names)
+    if (folder / ASKED).exists():
+        before = yaml_text.load((folder / ASKED).read_text(encoding="utf-8"))
+        if not isinstance(before, dict) or "contenders" not in before:
+            raise ValueError(f"{folder / ASKED} is damaged: it says nothing of contenders")
+        if all(before.get(name) == asked[name] for name in ("top", "baselines", "equal")):
+            return [Contender.from_dict(each) for each in before["contenders"]]
+    say = Display().on_message if progress else logger.info
+    how: dict[str, Any] = {"address": address, "progress": progress, "say": say}
+    return contenders(run, asked["top"], asked["baselines"], asked["equal"], **how)
 
 
 def _fresh_seeds(run: Path, config: Config, count: int) -> tuple[int, ...]:

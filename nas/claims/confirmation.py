@@ -43,6 +43,7 @@ class Confirmed:
     search_rank: int | None  # among the search's architectures
     search_accuracy: float | None
     search_reward: float | None
+    note: str | None  # of a baseline that was made equal: how near it came, in words
     params: int | None
     macs: int | None
     s: float | None  # step time over the reference network's, by the recipe's last stage
@@ -185,6 +186,7 @@ def _confirmed(each: Trained, means: SeedMeans, i: int, there: Sequence[int], ab
         search_rank=who.search_rank,
         search_accuracy=who.search_accuracy,
         search_reward=who.search_reward,
+        note=who.note,
         params=timing.get("params"),
         macs=timing.get("macs"),
         s=timing.get("s_normalised"),

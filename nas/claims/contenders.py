@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from nas.architectures import find_architecture
+from nas.claims.baselines import REFERENCE, baselines
+from nas.families.equal import Quantity
 from nas.runs.folder import read_config, read_trials
 from nas.runs.ranking import ranked, why_none
 from search_space.architecture import Architecture
 
-REFERENCE = "reference"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Contender:
     search_rank: int | None = None  # among the search's architectures, by their best trials' rewards, from 1
     search_accuracy: float | None = None
     search_reward: float | None = None
+    note: str | None = None  # of a baseline that was made equal: how near it came
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; `from_dict` gives an equal one back."""
@@ -40,26 +44,41 @@ class Contender:
             raise ValueError(f"no record of a contender: {error}") from None
 
 
-def contenders(run: Path, top: int, baselines: Sequence[str]) -> list[Contender]:
+def contenders(
+    run: Path,
+    top: int,
+    names: Sequence[str],
+    equal: Quantity | None,
+    *,
+    address: str | None = None,
+    progress: bool = True,
+    say: Callable[[str], None] = logger.info,
+) -> list[Contender]:
     """Choose who is trained again: distinct architectures, the best first, then baselines.
 
     Args:
         run: folder.
         top: the best so many architectures of the run's log; all where there are fewer.
-        baselines: `reference`, the run's, or what `find_architecture` takes. One that is among the best already is left
-            out: it is named there.
+        names: of baselines, as `nas.claims.baselines` takes them. One that is among the best already is left out: it is
+            named there.
+        equal: what of the winner's cost baselines are made equal in; None = they stay as they are.
+        address, progress, say: see there.
     Raises: ValueError for a run without a scored trial, or a baseline that is none.
     """
     found = best_of(run, top)
     known = {each.architecture: number for number, each in enumerate(found)}
-    for name in baselines:
-        architecture = _baseline(run, name)
-        if architecture in known:
-            number = known[architecture]
-            found[number] = replace(found[number], name=f"{found[number].name} = {name}")
+    if equal is None or not names:
+        asked = [Contender(name, "baseline", _as_it_is(run, name)) for name in names]
+    else:
+        made = baselines(run, names, equal=equal, address=address, progress=progress, say=say)
+        asked = [Contender(each.name, "baseline", each.architecture, note=each.equal.said) for each in made]
+    for each in asked:
+        if each.architecture in known:
+            number = known[each.architecture]
+            found[number] = replace(found[number], name=f"{found[number].name} = {each.name}")
             continue
-        known[architecture] = len(found)
-        found.append(Contender(name, "baseline", architecture))
+        known[each.architecture] = len(found)
+        found.append(each)
     return found
 
 
@@ -78,7 +97,7 @@ def best_of(run: Path, top: int) -> list[Contender]:
     return [*first.values()][:top]
 
 
-def _baseline(run: Path, name: str) -> Architecture:
+def _as_it_is(run: Path, name: str) -> Architecture:
     if name == REFERENCE:
         return Architecture.from_dict(read_config(run)["reference"])
     try:

@@ -36,7 +36,13 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="B",
-        help="train this, too: reference, or an ARCH (see `nas --help`); again for several",
+        help="train this, too: reference, random:20, or an ARCH (see `nas --help`); again for several",
+    )
+    sub.add_argument(
+        "--equal",
+        choices=("step_time", "params", "macs", "none"),
+        default="step_time",
+        help="what of the winner's cost baselines are grown or shrunk to (default: step_time)",
     )
     sub.add_argument(
         "--target-accuracy", type=float, metavar="A", help="tell how long it takes to reach this, in (0, 1]"
@@ -59,6 +65,7 @@ def run(a: argparse.Namespace) -> int:
         recipe=a.config,
         epochs=a.epochs,
         baselines=a.baseline,
+        equal=None if a.equal == "none" else a.equal,
         target_accuracy=a.target_accuracy,
         test=a.test,
         out=a.out,
@@ -84,6 +91,9 @@ def _show(found: Confirmation) -> None:
 
 def said(found: Confirmation) -> Iterator[str]:
     """Say in sentences what a confirmation found."""
+    for each in found.architectures:
+        if each.note is not None:
+            yield f"{each.name}: {each.note}"
     yield from _ties(found)
     yield from _baselines(found)
     if found.sd is not None:

@@ -51,7 +51,20 @@ def curve(folder):
 @pytest.mark.filterwarnings("ignore")  # of Ray's own modules
 def test_a_killed_confirmation_goes_on_on_ray(small, tmp_path):
     """`kill -9` after the first epoch; the same call does the rest, to what each training alone would be."""
-    arguments = ["confirm", small, "--top", "1", "--seeds", "2", "--epochs", "2", "--baseline", BASELINE]
+    arguments = [
+        "confirm",
+        small,
+        "--top",
+        "1",
+        "--seeds",
+        "2",
+        "--epochs",
+        "2",
+        "--baseline",
+        BASELINE,
+        "--equal",
+        "none",
+    ]
     command = [sys.executable, "-m", "nas.cli", *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     trainings, end = small / "confirm" / "trainings", time.monotonic() + 200
@@ -62,7 +75,7 @@ def test_a_killed_confirmation_goes_on_on_ray(small, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert len([*trainings.glob("*/*/result.json")]) < 4, "killed too late to prove anything"
-    found = nas.confirm(small, top=1, seeds=2, epochs=2, baselines=[BASELINE], progress=False)
+    found = nas.confirm(small, top=1, seeds=2, epochs=2, baselines=[BASELINE], equal=None, progress=False)
     assert [seed.status for each in found.architectures for seed in each.seeds] == ["ok"] * 4
     assert all(each.s > 0 and each.training_s > 0 for each in found.architectures)
     baseline = next(each for each in found.architectures if each.role == "baseline")
@@ -74,8 +87,10 @@ def test_a_killed_confirmation_goes_on_on_ray(small, tmp_path):
 
 
 def test_the_best_and_baselines_are_trained_alike_and_written_down(small, without_ray, capsys):
-    """The best of the log and the reference, with the same fresh seeds, longer than in the search; then nothing anew."""
-    found = nas.confirm(small, top=1, seeds=2, baselines=["reference"], target_accuracy=0.01, progress=False)
+    """The best and the reference at its size, with the same fresh seeds, longer than in the search; then nothing anew."""
+    found = nas.confirm(
+        small, top=1, seeds=2, baselines=["reference"], equal="params", target_accuracy=0.01, progress=False
+    )
     best = ranked(read_trials(small))[0].trial_id
     assert {(each.role, each.trial_id) for each in found.architectures} == {
         ("found", best),
@@ -91,11 +106,13 @@ def test_the_best_and_baselines_are_trained_alike_and_written_down(small, withou
             assert len(curve(small / "confirm" / seed.folder)) == 3
             kept = yaml_text.load((small / "confirm" / seed.folder / "train.yaml").read_text())
             assert (kept["seed"], kept["image_size"], kept["eval_image_size"]) == (seed.seed, 16, 16)
+    counts = {each.role: each.params for each in found.architectures}
+    assert counts["baseline"] == pytest.approx(counts["found"], rel=0.03)
     means = [each.mean for each in found.architectures]
     assert means == sorted(means, reverse=True)
     assert read_confirmation(small / "confirm") == found
     without_ray.clear()
-    arguments = ["confirm", str(small), "--top", "1", "--seeds", "2", "--baseline", "reference"]
+    arguments = ["confirm", str(small), "--top", "1", "--seeds", "2", "--baseline", "reference", "--equal", "params"]
     assert main([*arguments, "--target-accuracy", "1"]) == 0
     assert without_ray == []
     table = capsys.readouterr().out
@@ -121,7 +138,10 @@ def test_who_is_confirmed_stays_while_the_search_goes_on(small, without_ray):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--baseline", "efficientnet_b99"], "baseline 'efficientnet_b99' is not reference, and no architecture"),
+        (
+            ["--baseline", "efficientnet_b99"],
+            "baseline 'efficientnet_b99' is neither reference nor random:20, and no architecture",
+        ),
         (["--target-accuracy", "2"], "target_accuracy must be in (0, 1], got 2.0"),
         (["--config", "nowhere.yaml"], "cannot read nowhere.yaml"),
         (["--seeds", "0"], "must be a whole number >= 1, got '0'"),
