@@ -87,7 +87,7 @@ def test_a_killed_confirmation_goes_on_on_ray(small, tmp_path):
 
 
 def test_the_best_and_baselines_are_trained_alike_and_written_down(small, without_ray, capsys):
-    """The best and the reference at its size, with the same fresh seeds, longer than in the search; then nothing anew."""
+    """The best and the reference at its size: the same fresh seeds, longer than in the search; then nothing anew."""
     found = nas.confirm(
         small, top=1, seeds=2, baselines=["reference"], equal="params", target_accuracy=0.01, progress=False
     )
