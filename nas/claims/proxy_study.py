@@ -50,7 +50,7 @@ class ProxyScore:
     rho: Interval | None  # Spearman's
     regrets: tuple[Regret | None, ...]  # of looking at its best 1, 3, ... alone, as the study's `top` has them
     difference: Interval | None  # of tau, less that of the search's own proxy, on the same resamples; None = is that
-    as_good: bool | None  # whether the interval of the difference reaches 0; None = not known
+    as_good: bool | None  # whether that reaches 0, and tau the interval of the search's own; None = not known
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,12 @@ def scores_of(trained: Sequence[Trained], own: Proxy, judge: Judge) -> tuple[Pro
     long = trained[0].measured
     home = next(each for each in trained if own in each.series.serves)
     reference = Ranking.of(home.measured, own.epochs - 1, long)
+    least = judge.agreement(reference).tau
     return tuple(
         score
         for each in trained
         if each.measured is not long or len(long.accuracy) > 1
-        for score in _series_scores(each, long, reference, (home.series.name, own.epochs), judge)
+        for score in _series_scores(each, long, reference, (home.series.name, own.epochs), least, judge)
     )
 
 
@@ -160,7 +161,12 @@ def _cost(score: ProxyScore) -> float:
 
 
 def _series_scores(
-    trained: Trained, long: Measured, reference: Ranking, own: tuple[str, int], judge: Judge
+    trained: Trained,
+    long: Measured,
+    reference: Ranking,
+    own: tuple[str, int],
+    own_tau: Interval | None,
+    judge: Judge,
 ) -> Iterator[ProxyScore]:
     series, measured = trained.series, trained.measured
     asked = {proxy.epochs for proxy in series.serves}
@@ -187,8 +193,15 @@ def _series_scores(
             rho=agreement.rho,
             regrets=agreement.regrets,
             difference=difference,
-            as_good=None if difference is None else difference.high >= 0,
+            as_good=_as_good(agreement.tau, difference, own_tau),
         )
+
+
+def _as_good(tau: Interval | None, difference: Interval | None, own: Interval | None) -> bool | None:
+    """Whether a proxy is not told apart from the search's own, nor below all that its own may be."""
+    if tau is None or difference is None or own is None:
+        return None
+    return difference.high >= 0 and tau.value >= own.low
 
 
 def _mean(accuracy: Any) -> Any:

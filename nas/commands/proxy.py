@@ -228,9 +228,10 @@ def _verdict(study: ProxyStudy) -> str | None:
         return "too few architectures were trained both ways to say anything"
     if found is None or found.difference is None or not found.device_hours or not own.device_hours:
         return "no cheaper proxy is as good as the search's own" if len(study.asked) > 1 else None
+    epochs = f"{found.epochs} epoch{'s' if found.epochs > 1 else ''}"
     cost, d = times(found.device_hours / own.device_hours), found.difference
-    data = f"{found.image_size} px, {found.images:,} images{_grey(found.channels, study)}"
+    data = f"{found.image_size} px, {found.images:,}{_grey(found.channels, study)} images"
     return (
-        f"cheapest as good within its interval: {found.epochs} epochs, {data}, at {cost} the cost; "
+        f"cheapest as good within its interval: {epochs}, {data}, at {cost} the cost; "
         f"its tau differs by {d.value:+.2f} ({d.low:+.2f} to {d.high:+.2f}; more architectures narrow that)"
     )

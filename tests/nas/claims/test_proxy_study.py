@@ -10,7 +10,8 @@ from scipy import stats
 import nas
 from nas.claims.proxy_plan import Grid, planned, proxies, recipe_of
 from nas.claims.proxy_scores import Judge, Measured
-from nas.claims.proxy_study import Trained, cheapest_as_good, scores_of
+from nas.claims.proxy_study import Trained, _as_good, cheapest_as_good, scores_of
+from nas.claims.rank_agreement import Interval
 from search_space.spaces import backbone_of
 
 COUNT, JUDGE = 12, Judge(draws=300)
@@ -85,3 +86,13 @@ def test_nothing_is_said_of_a_proxy_at_which_all_failed():
     assert all(score.as_good is None for score in scores), "there is nothing to compare with"
     assert cheapest_as_good(scores, own) is None
     json.dumps([score.accuracy for score in scores], allow_nan=False)
+
+
+def test_few_architectures_do_not_make_noise_as_good():
+    """A wide interval of the difference is not enough: tau has to be one that the search's own proxy may have."""
+    tau, own = Interval(0.1, -0.5, 0.7), Interval(0.6, 0.3, 0.9)
+    wide = Interval(-0.5, -1.1, 0.1)
+    assert _as_good(tau, wide, own) is False
+    assert _as_good(Interval(0.4, -0.2, 0.8), wide, own) is True
+    assert _as_good(Interval(0.4, -0.2, 0.8), Interval(-0.2, -0.3, -0.1), own) is False
+    assert _as_good(tau, None, own) is None
