@@ -17,9 +17,8 @@ from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are imported when used: workers import this file and use none
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
-from scipy.optimize import minimize
 
 from nas.algorithms.features import Codes, Features
 
@@ -139,7 +138,9 @@ def fit(features: Features, codes: Codes, targets: Floats, iterations: int = 40)
         return -value + 0.5 * float(off @ off), -gradient + off / loose
 
     bounds = [(c - 4 * s, c + 4 * s) for c, s in zip(centre, loose, strict=True)]
-    found = minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations})
+    found = scipy.optimize.minimize(
+        loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations}
+    )
     return Hyperparameters(found.x[:n], found.x[n:])
 
 
@@ -156,10 +157,10 @@ def _evidence(kernel: _Kernel, h: Hyperparameters, y: Floats) -> tuple[float, Fl
     scale, noise = _pair_scale(h), float(np.exp(h.others[4]))
     covariance = _CONSTANT + linear + scale * pairs + inside + residual
     covariance[np.diag_indices_from(covariance)] += noise + _JITTER
-    factor = cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
-    alpha = cho_solve(factor, y, check_finite=False)
+    factor = scipy.linalg.cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
+    alpha = scipy.linalg.cho_solve(factor, y, check_finite=False)
     value = -0.5 * float(y @ alpha) - float(np.log(np.diag(factor[0])).sum())
-    q = np.outer(alpha, alpha) - cho_solve(factor, np.eye(len(y)), check_finite=False)
+    q = np.outer(alpha, alpha) - scipy.linalg.cho_solve(factor, np.eye(len(y)), check_finite=False)
     weights, squares = _column_weights(features, h)
     phi, d = kernel.a.linear, features.decision_columns
     by_column = (phi * (q @ phi)).sum(axis=0)
@@ -207,8 +208,8 @@ class Posterior:
         self.inputs = _Inputs(self.features, codes)
         covariance = _Kernel(self.features, self.inputs, self.inputs).value(self.h)
         covariance[np.diag_indices_from(covariance)] += float(np.exp(self.h.others[4])) + _JITTER
-        self.factor = cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
-        self.alpha = cho_solve(self.factor, self.y, check_finite=False)
+        self.factor = scipy.linalg.cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
+        self.alpha = scipy.linalg.cho_solve(self.factor, self.y, check_finite=False)
 
     @property
     def noise(self) -> float:
@@ -220,6 +221,6 @@ class Posterior:
         inputs = _Inputs(self.features, codes)
         cross = _Kernel(self.features, self.inputs, inputs).value(self.h)
         mean = cross.T @ self.alpha
-        half = solve_triangular(self.factor[0], cross, lower=True, check_finite=False)
+        half = scipy.linalg.solve_triangular(self.factor[0], cross, lower=True, check_finite=False)
         variance = _diagonal(self.features, inputs, self.h) - (half**2).sum(axis=0)
         return mean * self.spread + self.mean, np.sqrt(np.maximum(variance, 1e-12)) * self.spread

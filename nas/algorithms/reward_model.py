@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Codes, Features
@@ -283,7 +283,7 @@ class RewardModel:
         spread = np.hypot(std, self.quality.noise)
         z = (mean - looked) / spread
         density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-        return np.asarray((mean - likely) * ndtr(z) + std**2 / spread * density)
+        return np.asarray((mean - likely) * scipy.special.ndtr(z) + std**2 / spread * density)
 
 
 def _subset(rank: Floats) -> NDArray[np.int64]:
