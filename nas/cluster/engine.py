@@ -54,6 +54,7 @@ class Engine:
     max_hours: float | None = None  # no candidate is started later
     address: str | None = None  # of the cluster; None = this machine
     judge: Judge | None = None  # stops single trials
+    proven: bool = False  # whether a trial has finished: then nodes that all are at fault for now are waited for
 
 
 def run(
@@ -82,7 +83,7 @@ def run(
     nodes = None
     if engine.address is not None:
         job = replace(job, many_hosts=True)
-        nodes = Nodes(engine.share, engine.workers, job, on_message)
+        nodes = Nodes(engine.share, engine.workers, job, on_message, proven=engine.proven)
     with stop_signals() as caught:
         searcher = LedgerSearcher(candidates, job.time_limit_s, lambda: bool(caught), late, on_event, nodes)
         try:

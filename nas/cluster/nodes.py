@@ -53,12 +53,15 @@ class Nodes:
         limit: trials at once, all nodes together; None = as many as fit.
         job: what a node must be able to do.
         say: is told in one line of each node that is set aside, or used again.
+        proven: whether nodes have run trials of this search before: then it is never hopeless.
     """
 
-    def __init__(self, share: Share, limit: int | None, job: Job, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, share: Share, limit: int | None, job: Job, say: Callable[[str], None], *, proven: bool = False
+    ) -> None:
         self.share, self.limit, self.job, self.say = share, limit, job, say
         self.nodes: dict[str, Node] = {}
-        self.was_ready = False  # whether any node ever was
+        self.was_ready = proven  # whether any node ever was
         self._idle_since: float | None = time.monotonic()
         self._next_look = 0.0
         self._wanted = installed.installed(job.packages)
@@ -161,11 +164,6 @@ class Nodes:
             self.say(f"node {node.host} is set aside and tried again in {pause_s:g} s: {reason[:_LONGEST]}")
         node.faults += 1
         node.ready, node.reason, node.again_at = False, reason, time.monotonic() + pause_s
-
-    def forget_checks(self) -> None:
-        """Take that Ray was started again: tasks of before are lost."""
-        for node in self.nodes.values():
-            node.check, node.busy = None, 0
 
     # ---- who runs where
 

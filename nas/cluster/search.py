@@ -48,11 +48,11 @@ def run(
         ended. RayFailed if Ray fails again and again.
     """
     deadline = time.monotonic() + engine.max_hours * 3600 if engine.max_hours else math.inf
-    failures = 0
+    failures, proven = 0, engine.proven
 
     def finish(trial_id: int, outcome: Trial) -> Trial | None:
-        nonlocal failures
-        failures = 0
+        nonlocal failures, proven
+        failures, proven = 0, True
         return candidates.finish(trial_id, outcome)
 
     answers: dict[str, Callable[..., Any]] = {
@@ -71,7 +71,7 @@ def run(
                 if not ray.running:
                     ray.start()
                 hours = None if math.isinf(left_s) else left_s / 3600
-                there = replace(engine, judge=None, max_hours=hours)
+                there = replace(engine, judge=None, max_hours=hours, proven=proven)
                 ray.call("nas.cluster.search:run_there", job, there, engine.judge is not None, answers=answers)
                 return
             except (RayFailed, NoRay) as failed:
