@@ -13,20 +13,22 @@ _ROOM = "make room, or choose another place"
 _MAY = "choose a place that this user may use, or change its permissions"
 _IN_THE_WAY = "a file stands where a folder should: move it, or choose another place"
 
-# What to do, by the number of the error. First those of which the machine is to blame, or this user's rights on it.
-_OF_MACHINE = {
+# What to do, by the number of the error. First those of a disk, then others of the machine, or of rights on it.
+_OF_DISK = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
     errno.EROFS: "choose a place that can be written to",
+    errno.EIO: "the disk or network drive fails",
+    errno.ESTALE: "the network drive was mounted anew: start again",
+}
+_OF_MACHINE = _OF_DISK | {
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
     errno.EACCES: _MAY,
     errno.EPERM: _MAY,
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENFILE: "the whole machine has too many files open",
     errno.ENOMEM: "run less at once, or give it more memory",
     errno.EAGAIN: "raise the limit on processes (ulimit -u), or run less at once",
-    errno.EIO: "the disk or network drive fails",
-    errno.ESTALE: "the network drive was mounted anew: start again",
 }
 _REMEDIES = _OF_MACHINE | {
     errno.ENOENT: "check the path, and where links on it lead",
@@ -67,9 +69,9 @@ def line(error: BaseException, where: str | None = None) -> str | None:
     return next((_line(each, where) for each in _behind(error) if _number(each) in _OF_MACHINE), None)
 
 
-def is_of_machine(error: BaseException) -> bool:
-    """Whether this machine, or this user's rights on it, do not suffice: no candidate can be blamed for that."""
-    return any(_number(each) in _OF_MACHINE for each in _behind(error))
+def is_of_disk(error: BaseException) -> bool:
+    """Whether a disk is full, fails or cannot be written to: no candidate can be blamed for that."""
+    return any(_number(each) in _OF_DISK for each in _behind(error))
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import pickle
 import queue
-import signal
 import sys
 import tempfile
 import threading
@@ -21,6 +20,7 @@ from ray import cloudpickle
 from nas.cluster.connection import connect, disconnect
 from nas.cluster.protocol import OUTPUT, Ask, Setup
 from nas.cluster.scratch import remove
+from nas.signals import STOPS, handled
 from search_space.lookup import describe
 
 
@@ -35,10 +35,11 @@ def serve(descriptor: int) -> None:
     setup: Setup = pickle.loads(connection.recv_bytes())
     threading.Thread(target=_listen, args=(connection, inbox, setup), daemon=True).start()
     _become(setup)
-    _answer(connection, lambda: connect(setup.address, setup.folder / "ray"))  # Ray opens its own to everybody
-    while True:
-        message = inbox.get()
-        _answer(connection, lambda: _called(message, connection, inbox))  # noqa: B023
+    with handled(dict.fromkeys(STOPS, _later)):
+        _answer(connection, lambda: connect(setup.address, setup.folder / "ray"))  # Ray opens its own to everybody
+        while True:
+            message = inbox.get()
+            _answer(connection, lambda: _called(message, connection, inbox))  # noqa: B023
 
 
 def print_to(ask: Ask, path: str) -> None:
@@ -54,8 +55,6 @@ def _become(setup: Setup) -> None:
     if setup.main is not None:
         sys.modules["__main__"].__file__ = setup.main
     tempfile.tempdir = str(setup.folder)  # what Ray, and whoever else here, makes of temporary files goes with it
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _later)
 
 
 def _later(signum: int, frame: Any) -> None:

@@ -71,9 +71,9 @@ def run(
         candidates: hands out candidates, takes answers.
         on_event: called in this process as trials start, finish an epoch, and end.
         on_message: told in one line what becomes of a cluster's nodes.
-    Raises: Stopped on SIGINT or SIGTERM, after running trials were given back. PluginError, at once, if a worker cannot
-        import what the job needs. What `candidates`, `on_event` or the engine's judge raises, after running trials have
-        ended. RayFailed if Ray fails.
+    Raises: Stopped on a signal that asks to, after running trials were given back. PluginError, at once, if a worker
+        cannot import what the job needs. What `candidates`, `on_event` or the engine's judge raises, after running
+        trials have ended. RayFailed if Ray fails.
     """
     deadline = time.monotonic() + engine.max_hours * 3600 if engine.max_hours else math.inf
 

@@ -58,7 +58,7 @@ class RayProcess:
         if self.address is not None:
             check_reachable(self.address)
         with contextlib.ExitStack() as stack:
-            place = stack.enter_context(scratch())
+            place = stack.enter_context(scratch(sockets=self.address is None))
             process, self._connection = stack.enter_context(_started(self.address, place))
             self.resources = self._begun(process, place.folder / OUTPUT)
             self._process, self._running = process, stack.pop_all()

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,7 +16,10 @@ from pathlib import Path
 _PREFIX = "nas-ray-"
 _LOCK = "lock"
 _REMOVE_S = 5.0  # for processes that still write into the folder to end
-_LONGEST = 40  # of the path of a temporary folder: in it Ray makes sockets, whose paths may have 107 characters
+# Ray makes sockets in it, whose paths the system limits; this is the longest one.
+_SOCKET = f"/{_PREFIX}12345678/ray/session_2026-12-31_23-59-59_123456_4194304/sockets/plasma_store"
+_MOST = 103 if sys.platform == "darwin" else 107  # bytes
+_LONGEST = _MOST - len(_SOCKET)  # of the path of the folder that it is made in
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,14 @@ class Scratch:
 
 
 @contextlib.contextmanager
-def scratch() -> Iterator[Scratch]:
-    """Make a folder that only this user can enter, and remove it at the end."""
-    root = _root()
+def scratch(*, sockets: bool = True) -> Iterator[Scratch]:
+    """Make a folder that only this user can enter, and remove it at the end.
+
+    Args:
+        sockets: whether Ray makes its own in it.
+    Raises: ValueError, or what the system raises, where none can be made.
+    """
+    root = _root(sockets=sockets)
     sweep(root)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
     lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
@@ -63,7 +72,14 @@ def sweep(root: Path) -> None:
                 os.close(lock)
 
 
-def _root() -> Path:
+def _root(*, sockets: bool) -> Path:
     """The folder of temporary files, or /tmp where its path is too long for Ray's sockets."""
     usual = tempfile.gettempdir()
-    return Path(usual if len(usual) <= _LONGEST or not os.access("/tmp", os.W_OK) else "/tmp")
+    if not sockets or len(os.fsencode(usual)) <= _LONGEST:
+        return Path(usual)
+    if os.access("/tmp", os.W_OK):
+        return Path("/tmp")
+    raise ValueError(
+        f"{usual}: too long a path for Ray's sockets, and /tmp cannot be written to; "
+        f"set TMPDIR to a folder with a path of at most {_LONGEST} bytes"
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,10 +20,12 @@ from nas.cluster.protocol import Ask, NoRay, RayFailed
 from nas.cluster.searcher import Candidates, Event
 from nas.cluster.worker import Job
 from nas.runs.trial import Trial
+from nas.signals import STOPS, handled
 from nas.trials.task import Candidate
 
 _RESTARTS = 20  # in a row of which no trial finished
 _LONGEST_PAUSE_S = 60.0
+_STOP_S = 10.0  # for Ray to end a search in good order; Slurm kills after 30 s, systemd after 90 s
 
 
 def run(
@@ -43,9 +44,9 @@ def run(
         candidates: hands out candidates, takes answers; in this process.
         on_event: called in this process as trials start, finish an epoch, and end.
         on_message: told in one line that Ray failed, and what becomes of a cluster's nodes.
-    Raises: Stopped on SIGINT or SIGTERM, after running trials were given back. PluginError, at once, if a worker cannot
-        import what the job needs. What `candidates`, `on_event` or the engine's judge raises, after running trials have
-        ended. RayFailed if Ray fails again and again.
+    Raises: Stopped on a signal that asks to, after running trials were given back. PluginError, at once, if a worker
+        cannot import what the job needs. What `candidates`, `on_event` or the engine's judge raises, after running
+        trials have ended. RayFailed if Ray fails again and again.
     """
     deadline = time.monotonic() + engine.max_hours * 3600 if engine.max_hours else math.inf
     failures, proven = 0, engine.proven
@@ -70,10 +71,11 @@ def run(
             try:
                 if not ray.running:
                     ray.start()
-                hours = None if math.isinf(left_s) else left_s / 3600
-                there = replace(engine, judge=None, max_hours=hours, proven=proven)
-                ray.call("nas.cluster.search:run_there", job, there, engine.judge is not None, answers=answers)
-                return
+                if not caught:
+                    hours = None if math.isinf(left_s) else left_s / 3600
+                    there = replace(engine, judge=None, max_hours=hours, proven=proven)
+                    ray.call("nas.cluster.search:run_there", job, there, engine.judge is not None, answers=answers)
+                    return
             except (RayFailed, NoRay) as failed:
                 ray.close()
                 candidates.stop()
@@ -140,11 +142,13 @@ def _pause(seconds: float, caught: list[int]) -> None:
 
 @contextlib.contextmanager
 def _signals_to(ray: RayProcess) -> Iterator[list[int]]:
-    """Pass SIGINT and SIGTERM on to Ray's process, which ends the search in good order; give those caught so far."""
+    """Pass on what asks to stop to Ray's process, which ends the search in good order; give what was caught so far.
+
+    Where it does not, for Ray may have been asked to stop, too, it is ended: what ran is given back all the same.
+    """
     caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
+    late = threading.Timer(_STOP_S, ray.kill)
+    late.daemon = True
 
     def pass_on(signum: int, frame: Any) -> None:
         caught.append(signum)
@@ -153,10 +157,10 @@ def _signals_to(ray: RayProcess) -> Iterator[list[int]]:
             os._exit(128 + signum)
         if len(caught) == 1:
             ray.signal(signum)
+            late.start()
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with handled(dict.fromkeys(STOPS, pass_on)):
+        try:
+            yield caught
+        finally:
+            late.cancel()

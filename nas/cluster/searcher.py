@@ -179,7 +179,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         began, kills = self.began.get(trial_id), self.kills.get(trial_id, ())
         node = self.places.get(trial_id)
         candidate = self._leave(trial_id)
-        if candidate is None:
+        if candidate is None or self.signalled():  # what asks a search to stop may have been sent to all its processes
             return
         ran_s = 0.0 if began is None else time.monotonic() - began
         hard = hard_limit_s(self.time_limit_s)

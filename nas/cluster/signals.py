@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from typing import Any
+
+from nas.signals import STOPS, handled
 
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Turn SIGINT and SIGTERM into the one signal on which Ray Tune ends in good order; give those caught so far."""
+    """Turn what asks to stop into the one signal on which Ray Tune ends in good order; give those caught so far."""
     caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
 
     def pass_on(signum: int, frame: Any) -> None:
         caught.append(signum)
@@ -25,10 +23,5 @@ def stop_signals() -> Iterator[list[int]]:
         signal.raise_signal(signal.SIGUSR1)
 
     # Tune takes SIGUSR1 over while it runs; before and after, it must not end the process.
-    before = {signal.SIGUSR1: signal.signal(signal.SIGUSR1, lambda signum, frame: None)}
-    before |= {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled({signal.SIGUSR1: lambda signum, frame: None, **dict.fromkeys(STOPS, pass_on)}):
         yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

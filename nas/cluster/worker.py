@@ -9,6 +9,7 @@ from typing import Any
 
 from ray import cloudpickle, tune
 
+from nas import faults
 from nas.memory_kills import memory_kills
 from nas.trials.answer import Unwanted, answer, hard_limit_s, killed_after, so_far
 from nas.trials.readiness import fault_of_host, load, suspect
@@ -53,8 +54,7 @@ def run_candidate(config: Mapping[str, Any], job: Job) -> None:
             candidate = config["candidate"]
             architecture = Architecture.from_json(candidate["architecture"])
         except Exception as error:  # none of a candidate's doing: what the search names is not to be had here
-            where = "" if job.many_hosts else f" (on {socket.gethostname()})"
-            tell(unable=f"{describe(error)}{where}", done=True)
+            tell(unable=_with_host(describe(error), job), done=True)
             return
 
         def report(fields: Mapping[str, Any]) -> bool:
@@ -70,9 +70,17 @@ def run_candidate(config: Mapping[str, Any], job: Job) -> None:
             trial = answer(architecture, candidate["seed"], task, evaluate, report)
         except Unwanted:  # end the thread as Ray would: whoever returns reports once more, and nobody takes it any more
             raise SystemExit(0) from None
+        except Exception as error:  # a full disk, for example
+            tell(unable=_with_host(faults.line(error) or describe(error), job), done=True)
+            return
         if job.many_hosts and suspect(trial, job.fingerprint):
             fault = fault_of_host(job.task, job.plugins, job.evaluator, job.fingerprint)
             if fault is not None:
                 tell(unable=f"{fault} (a trial there: {trial.error})", done=True)
                 return
     tell(trial.reward, answer=trial, done=True)
+
+
+def _with_host(fault: str, job: Job) -> str:
+    """Say where a fault is, unless the search says it."""
+    return fault if job.many_hosts else f"{fault} (on {socket.gethostname()})"

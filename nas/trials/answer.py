@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from nas import faults
 from nas.measure import find_measurers
 from nas.plugins import PluginError
 from nas.runs.answered import shown, trial_of
@@ -57,11 +58,12 @@ class Unwanted(BaseException):
 
 
 def answer(architecture: Architecture, seed: int, task: Any, evaluate: Evaluator, report: Report) -> Trial:
-    """Evaluate a candidate; every exception is an answer, too, `sys.exit` among them.
+    """Evaluate a candidate; every exception is an answer, too, `sys.exit` among them, but that of a disk that is full.
 
     Args:
         task: what the evaluator needs beside the candidate.
     Returns: the trial, as far as this process knows it; its curve has the rewards that were reported.
+    Raises: what `nas.faults.is_of_disk`: the candidate is not to blame for it.
     """
     started, clock = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()
     rewards: dict[int, float | None] = {}  # after how many epochs
@@ -78,6 +80,8 @@ def answer(architecture: Architecture, seed: int, task: Any, evaluate: Evaluator
     except (KeyboardInterrupt, Unwanted):
         raise
     except BaseException as error:  # else a candidate that calls sys.exit would end without an answer
+        if faults.is_of_disk(error):
+            raise
         logger.error("candidate %s\n%s", architecture.arch_id, _cut("".join(traceback.format_exception(error))))
         status = "oom" if _is_out_of_memory(error) else "failed"
         trial = Trial(architecture, status, error=_describe(error))

@@ -162,7 +162,7 @@ time.sleep(1000)
 
 def test_the_next_one_removes_what_processes_left_that_were_all_killed(tmp_path, monkeypatch):
     """But not what is in use."""
-    monkeypatch.setattr("nas.cluster.scratch._root", lambda: tmp_path)
+    monkeypatch.setattr("nas.cluster.scratch._root", lambda *, sockets: tmp_path)
     with scratch() as used:
         left = tmp_path / "nas-ray-left"
         left.mkdir()

@@ -125,3 +125,12 @@ def test_what_ends_with_the_search_is_no_answer_but_what_the_judge_stopped_is(en
     one.reasons["b"] = "hopeless"
     one.on_trial_complete("b", {"epoch": 1, "partial": PARTIAL})
     assert ledger.answers == [(1, "pruned", "hopeless")]
+
+
+def test_what_dies_after_a_signal_to_stop_is_no_death_of_a_candidate():
+    """The signal may have been sent to all processes of the search; the candidate is given back."""
+    ledger, one = searcher(signalled=False)
+    one.suggest("a")
+    one.signalled = lambda: True
+    Callbacks(one).on_trial_error(1, [], RayTrial())
+    assert (ledger.answers, one.live) == ([], {})

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from nas.runs.folder import PROPOSALS, TRIALS, locked
 from nas.runs.log import read_lines
+from search_space.architecture import Architecture
 
 EVALUATORS = Path(__file__).parent / "evaluators"
 sys.path.insert(0, str(EVALUATORS))
@@ -100,17 +102,55 @@ def test_a_driver_killed_again_and_again_answers_every_candidate_once(tmp_path):
     assert {kind(r["arch_id"]) for r in read_lines(tmp_path / "run" / TRIALS)} == set(EXPECTED), "every kind took part"
 
 
+def descendants(pid):
+    """A process, and all that it started, in whatever group or session."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += descendants(int(child))
+    return found
+
+
+def command_line(pid):
+    """What a process was started as; empty once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def to_group(search):
+    return [-search]  # as a terminal and `timeout` do
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_stop_in_good_order_and_the_same_command_goes_on(tmp_path, number):
-    """Ctrl-C and SIGTERM end the search with a line that says so; running it again finishes it, quietly in a pipe."""
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("number", "whom"), [(signal.SIGINT, to_group), (signal.SIGTERM, descendants)])
+def test_signals_stop_in_good_order_and_the_same_command_goes_on(tmp_path, number, whom):
+    """Ctrl-C and SIGTERM end the search with a line that says so; running it again finishes it, quietly in a pipe.
+
+    So they do where the whole process group is told, and where each process is, Ray's too, as systemd and Slurm do:
+    what dies of that is no death of a candidate. Nothing of Ray is left then.
+    """
     process = start(tmp_path, 8)
     wait_for(lambda: len(read_lines(tmp_path / "run" / TRIALS)) >= 1)
-    process.send_signal(number)
+    of_ray = {pid: command_line(pid) for pid in descendants(process.pid)[1:]}
+    (place,) = {part for line in of_ray.values() for part in re.findall(r"/[^ ]*/nas-ray-[^/ ]*", line)}
+    assert Path(place).exists()
+    for pid in whom(process.pid):
+        os.kill(pid, number)
     output = finish(process, 60)
     assert process.returncode == 128 + number, output
     assert "The same command goes on from there" in output
-    assert read_lines(tmp_path / "run" / PROPOSALS)[-1]["event"] == "stopped"
+    events = read_lines(tmp_path / "run" / PROPOSALS)
+    assert events[-1]["event"] == "stopped"
+    assert any(event.get("trial_ids") for event in events), "nothing ran"
+    what = {
+        e["trial_id"]: kind(Architecture.from_dict(e["architecture"]).arch_id) for e in events if "architecture" in e
+    }
+    assert {what[e["trial_id"]] for e in events if e["event"] in ("died", "lost")} <= {"segfault"}, events
+    wait_for(lambda: not any(line and command_line(pid) == line for pid, line in of_ray.items()), 10)
+    assert not Path(place).exists()
     process = start(tmp_path, 8)
     output = finish(process)
     assert process.returncode == 0, output

@@ -1,0 +1,90 @@
+"""What the search does while Ray fails and is started again; Ray's process is one that fails when the tests want it."""
+
+import signal
+
+import pytest
+
+from nas.cluster.connection import Share
+from nas.cluster.engine import Engine, Stopped
+from nas.cluster.nodes import Node, Nodes
+from nas.cluster.protocol import RayFailed
+from nas.cluster.search import run
+from nas.cluster.worker import Job
+
+JOB = Job(b"", (), "module:function", epochs=1, time_limit_s=None, reports=False)
+ENGINE = Engine(Share(1, 0))
+
+
+class Candidates:
+    done = False
+
+    def next_candidate(self):
+        return None
+
+    def finish(self, trial_id, outcome):
+        return outcome
+
+    def died(self, *about, **more):
+        return None
+
+    def stop(self):
+        pass
+
+
+class RayProcess:
+    """Does, call by call, what it was made with."""
+
+    def __init__(self, *acts, on_start=lambda: None):
+        self.acts, self.on_start = list(acts), on_start
+        self.running, self.engines = True, []
+
+    def start(self):
+        self.on_start()
+        self.running = True
+
+    def close(self):
+        self.running = False
+
+    def signal(self, number):
+        assert self.running
+
+    def call(self, function, job, engine, judged, *, answers):
+        self.engines.append(engine)
+        self.acts.pop(0)(answers)
+
+
+def fail(answers):
+    raise RayFailed("as it was told")
+
+
+def finish_and_fail(answers):
+    answers["finish"](0, "an answer")
+    raise RayFailed("as it was told")
+
+
+def end(answers):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr("nas.cluster.search._pause", lambda seconds, caught: None)
+
+
+def test_a_cluster_on_which_trials_finished_is_not_given_up():
+    """Nodes that are all at fault end a search, but not one of which trials have finished, also before Ray failed."""
+    ray = RayProcess(fail, finish_and_fail, end)
+    run(ray, Candidates(), JOB, ENGINE)
+    assert [engine.proven for engine in ray.engines] == [False, False, True]
+    for engine in ray.engines:
+        nodes = Nodes(ENGINE.share, None, JOB, print, proven=engine.proven)
+        nodes.nodes["a"] = Node("a", "host", 1, faults=2, reason="no data")
+        assert (nodes.hopeless() is None) == engine.proven
+
+
+def test_a_signal_that_comes_while_ray_is_started_again_is_not_lost():
+    """Nothing is run any more."""
+    ray = RayProcess(fail, on_start=lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(Stopped, match="signal 15"):
+        run(ray, Candidates(), JOB, ENGINE)
+    assert len(ray.engines) == 1
