@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
+from nas import faults
 from nas.cluster.connection import Share, slots
 from nas.cluster.nodes import Nodes, on_node
 from nas.cluster.protocol import RayFailed
@@ -71,9 +73,9 @@ def run(
         candidates: hands out candidates, takes answers.
         on_event: called in this process as trials start, finish an epoch, and end.
         on_message: told in one line what becomes of a cluster's nodes.
-    Raises: Stopped on a signal that asks to, after running trials were given back. PluginError, at once, if a worker
-        cannot import what the job needs. What `candidates`, `on_event` or the engine's judge raises, after running
-        trials have ended. RayFailed if Ray fails.
+    Raises: Stopped on a signal that asks to, after running trials were given back. ValueError, at once, if workers can
+        evaluate nothing, or the disk is full on which Ray writes here. What `candidates`, `on_event` or the engine's
+        judge raises, after running trials have ended. RayFailed if Ray fails.
     """
     deadline = time.monotonic() + engine.max_hours * 3600 if engine.max_hours else math.inf
 
@@ -93,6 +95,8 @@ def run(
                 raise searcher.fault from None
             if caught:
                 raise Stopped(caught[0]) from None
+            if faults.is_of_disk(error):  # that of this machine: to start Ray again would not help
+                raise ValueError(faults.line(error)) from None
             # Ray raises here for some losses of nodes and workers; the ledger knows what was running.
             raise RayFailed(describe(error)) from None
         finally:
@@ -113,7 +117,7 @@ def _fit(searcher: LedgerSearcher, job: Job, engine: Engine) -> None:
         at_once = slots(engine.share, engine.workers, ray.cluster_resources(), elastic=False)
     else:
         resources = partial(on_node, engine.share)
-    storage = tempfile.mkdtemp(prefix="nas-ray-")  # nothing in it is needed again
+    storage = Path(tempfile.mkdtemp(prefix="nas-ray-"))  # nothing in it is needed again
     try:
         tune.Tuner(
             tune.with_resources(tune.with_parameters(run_candidate, job=job), resources),
@@ -127,7 +131,7 @@ def _fit(searcher: LedgerSearcher, job: Job, engine: Engine) -> None:
             ),
             run_config=tune.RunConfig(
                 name="search",
-                storage_path=storage,
+                storage_path=str(storage),
                 verbose=0,
                 progress_reporter=tune.CLIReporter(),  # says nothing; the one for notebooks would clear their output
                 stop=Stopper(searcher),

@@ -15,9 +15,11 @@ from pathlib import Path
 
 _PREFIX = "nas-ray-"
 _LOCK = "lock"
+_TMPDIR = "TMPDIR to a folder that can be written to"
 _REMOVE_S = 5.0  # for processes that still write into the folder to end
 # Ray makes sockets in it, whose paths the system limits; this is the longest one.
 _SOCKET = f"/{_PREFIX}12345678/ray/session_2026-12-31_23-59-59_123456_4194304/sockets/plasma_store"
+_ROOM_MB = 10  # what Ray writes at its start; with less it says nothing and waits
 _MOST = 103 if sys.platform == "darwin" else 107  # bytes
 _LONGEST = _MOST - len(_SOCKET)  # of the path of the folder that it is made in
 
@@ -36,10 +38,11 @@ def scratch(*, sockets: bool = True) -> Iterator[Scratch]:
 
     Args:
         sockets: whether Ray makes its own in it.
-    Raises: ValueError, or what the system raises, where none can be made.
+    Raises: ValueError where there is no place for one, or what the system raises.
     """
     root = _root(sockets=sockets)
     sweep(root)
+    _check_room(root)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
     lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     try:
@@ -74,12 +77,21 @@ def sweep(root: Path) -> None:
 
 def _root(*, sockets: bool) -> Path:
     """The folder of temporary files, or /tmp where its path is too long for Ray's sockets."""
-    usual = tempfile.gettempdir()
+    try:
+        usual = tempfile.gettempdir()
+    except FileNotFoundError as error:  # "No usable temporary directory found in [...]"
+        raise ValueError(f"{error.strerror}: make room in one of them, or set {_TMPDIR}") from error
     if not sockets or len(os.fsencode(usual)) <= _LONGEST:
         return Path(usual)
     if os.access("/tmp", os.W_OK):
         return Path("/tmp")
     raise ValueError(
         f"{usual}: too long a path for Ray's sockets, and /tmp cannot be written to; "
-        f"set TMPDIR to a folder with a path of at most {_LONGEST} bytes"
+        f"set {_TMPDIR}, with a path of at most {_LONGEST} bytes"
     )
+
+
+def _check_room(root: Path) -> None:
+    free_mb = shutil.disk_usage(root).free / 2**20
+    if free_mb < _ROOM_MB:
+        raise ValueError(f"{root} has {free_mb:.1f} MB free, Ray needs {_ROOM_MB}: make room, or set {_TMPDIR}")

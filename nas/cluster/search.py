@@ -44,9 +44,9 @@ def run(
         candidates: hands out candidates, takes answers; in this process.
         on_event: called in this process as trials start, finish an epoch, and end.
         on_message: told in one line that Ray failed, and what becomes of a cluster's nodes.
-    Raises: Stopped on a signal that asks to, after running trials were given back. PluginError, at once, if a worker
-        cannot import what the job needs. What `candidates`, `on_event` or the engine's judge raises, after running
-        trials have ended. RayFailed if Ray fails again and again.
+    Raises: Stopped on a signal that asks to, after running trials were given back. ValueError, at once, if workers can
+        evaluate nothing, or the disk is full on which Ray writes here. What `candidates`, `on_event` or the engine's
+        judge raises, after running trials have ended. RayFailed if Ray fails again and again.
     """
     deadline = time.monotonic() + engine.max_hours * 3600 if engine.max_hours else math.inf
     failures, proven = 0, engine.proven
