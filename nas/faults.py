@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from search_space.lookup import message_of
+
 _ROOM = "make room, or choose another place"
 _MAY = "choose a place that this user may use, or change its permissions"
 _IN_THE_WAY = "a file stands where a folder should: move it, or choose another place"
@@ -88,7 +90,7 @@ def _number(error: BaseException) -> int | None:
     """The system's number for an error, also where a library has but the words."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
-    text = str(error)
+    text = message_of(error)
     if _SHORT_WRITE.search(text):
         return errno.ENOSPC
     return next((number for saying, number in _SAYINGS.items() if saying in text), None)
@@ -97,7 +99,7 @@ def _number(error: BaseException) -> int | None:
 def _line(error: BaseException, where: str | None) -> str:
     number, where = _number(error), where or file_of(error)
     own = error.errno if isinstance(error, OSError) else None
-    words = os.strerror(own) if own else " ".join(str(error).split())[:300] or type(error).__name__
+    words = os.strerror(own) if own else " ".join(message_of(error).split())[:300] or type(error).__name__
     return (f"{where}: " if where else "") + words + (f"; {_REMEDIES[number]}" if number in _REMEDIES else "")
 
 

@@ -19,12 +19,14 @@ export RAY_AUTH_TOKEN
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 on() { srun --overlap --nodes=1 --ntasks=1 --nodelist="$1" "${@:2}"; }
 
-# A machine may have several addresses: NAS_HEAD_ADDRESS is the one by which the others reach it.
+# A machine may have several addresses: NAS_HEAD_ADDRESS is the one by which the others reach it. Ray would count all CPUs
+# of a machine, of which this job may have fewer.
 head=${NAS_HEAD_ADDRESS:-$(on "${nodes[0]}" hostname -I | awk '{print $1}')}
-on "${nodes[0]}" ray start --head --node-ip-address="$head" --port="$port" --include-dashboard=false --block &
+on "${nodes[0]}" ray start --head --node-ip-address="$head" --port="$port" --num-cpus="$SLURM_CPUS_PER_TASK" \
+  --include-dashboard=false --block &
 on "${nodes[0]}" python "$here/await_nodes.py" "$head:$port" 1
 for node in "${nodes[@]:1}"; do
-  on "$node" ray start --address="$head:$port" --block &
+  on "$node" ray start --address="$head:$port" --num-cpus="$SLURM_CPUS_PER_TASK" --block &
 done
 on "${nodes[0]}" python "$here/await_nodes.py" "$head:$port" "${#nodes[@]}"
 

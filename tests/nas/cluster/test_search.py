@@ -46,7 +46,10 @@ class RayProcess:
         self.running = False
 
     def signal(self, number):
-        assert self.running
+        pass
+
+    def kill(self):
+        pass
 
     def call(self, function, job, engine, judged, *, answers):
         self.engines.append(engine)

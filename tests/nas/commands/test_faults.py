@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from nas.cli import main
+from nas.runs.log import read_lines
 
 ROOT = Path(__file__).parents[3]
 ARCH = "r1_k3_s1_e1_i8_o8_c1,r1_k3_s2_e2_i8_o16_se0.25"
@@ -246,3 +247,55 @@ def test_a_training_goes_on_after_a_full_disk(folder):
     assert ".pt.part: No space left on device; make room" in full.stderr.splitlines()[-1], full.stderr
     again = nas(folder, f"unshare --mount sh -c '{setup.format(training).replace('SIZE', '9m')}'")
     assert "after 3 epochs" in again.stderr, again.stderr
+
+
+@pytest.mark.parametrize(
+    ("setup", "said"),
+    [
+        ("mount -t tmpfs -o size=100k none /mnt && export TMPDIR=/mnt &&", "/mnt has 0.1 MB free, Ray needs 10: make"),
+        (
+            "mount --bind /tmp /tmp && mount -o remount,ro,bind /tmp && export TMPDIR=/dev/shm/LONG &&",
+            "too long a path",
+        ),
+    ],
+    ids=["full", "too long"],
+)
+def test_a_folder_for_temporary_files_that_ray_cannot_use_is_one_line(folder, setup, said):
+    """Ray itself would say nothing and wait, or abort; the line names the folder and says what to set."""
+    long = Path("/dev/shm") / f"{os.getpid()}-too-long-a-path-for-sockets"
+    long.mkdir()
+    try:
+        setup = setup.replace("LONG", long.name)
+        check(outcomes(folder, setup, ["search search.yaml --out never/run"]), said)
+    finally:
+        long.rmdir()
+    assert not (folder / "never").exists()
+
+
+def test_a_search_whose_disk_fills_up_loses_nothing(folder):
+    """It ends with a line that names the log; every line of the logs is whole, and the same command goes on."""
+    (folder / "kept").mkdir(exist_ok=True)
+    (folder / "tiny.yaml").write_text(
+        (folder / "search.yaml").read_text().replace("search: {", 'search: {evaluator: "tiny:evaluate", ')
+    )
+    (folder / "tiny.py").write_text(
+        'def evaluate(architecture, seed, task, report):\n    return {"status": "ok", "accuracy": 0.5, "reward": 0.5}\n'
+    )
+    search = f"PYTHONPATH={ROOT}:. {sys.executable} -m nas.cli search tiny.yaml --trials 30 --out place/new"
+    again = f"; mount -o remount,size=9m place; {search}" * bool(os.environ.get("NAS_TEST_FAULTS"))  # another start
+    script = f"mount -t tmpfs -o size=32k none place && {{ {search}; echo $?{again}; cp -r place/new kept/; }}"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script], cwd=folder, capture_output=True, text=True, check=False
+    )
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no disk can be made here: {done.stderr.strip()}")
+    assert done.stdout.split()[0] == "2", done.stderr
+    said = next(line for line in done.stderr.splitlines() if line.startswith("nas: "))
+    assert said.startswith("nas: place/new/"), done.stderr
+    assert ".jsonl: No space left on device; make room" in said
+    trials = read_lines(folder / "kept" / "new" / "trials.jsonl")
+    assert 0 < len(trials) < 30 or again
+    events = read_lines(folder / "kept" / "new" / "proposals.jsonl")
+    assert {trial["trial_id"] for trial in trials} <= {e["trial_id"] for e in events if e["event"] == "started"}
+    if again:
+        assert sorted(trial["trial_id"] for trial in trials) == list(range(30)), done.stderr

@@ -1,5 +1,6 @@
 """What an evaluator answers is checked where it is made: nothing gets in that readers of the log stumble over."""
 
+import errno
 import json
 import logging
 import math
@@ -141,6 +142,16 @@ def test_whatever_is_raised_is_an_answer(error, said, caplog):
     assert trial.error.startswith(f"{said} (at answer.py:")
     trial.to_json().encode("utf-8")
     assert len(caplog.text) < 50_000
+
+
+def test_a_full_disk_is_no_answer_of_a_candidate():
+    """It is the machine's fault: whoever runs the candidate hears of it, and nothing is written about the candidate."""
+
+    def evaluate(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", "/scratch/features")
+
+    with pytest.raises(OSError, match="/scratch/features"):
+        answer(B0, 0, None, evaluate, lambda fields: True)
 
 
 def test_an_error_that_is_answered_is_one_line():
