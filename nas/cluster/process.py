@@ -25,6 +25,7 @@ from typing import Any
 from nas.cluster.protocol import OUTPUT, NoRay, RayFailed, Setup
 from nas.cluster.reach import check_reachable, refusal
 from nas.cluster.scratch import Scratch, scratch
+from nas.trials.installed import shadowed
 from search_space.lookup import describe
 
 Answers = Mapping[str, Callable[..., Any]]
@@ -55,6 +56,7 @@ class RayProcess:
 
     def start(self) -> None:
         """Start Ray, or connect to the cluster. Raises: NoRay, a ValueError, if it cannot be had."""
+        _check_workers_find_us()
         if self.address is not None:
             check_reachable(self.address)
         with contextlib.ExitStack() as stack:
@@ -136,6 +138,15 @@ def _end(process: subprocess.Popen[bytes]) -> str:
     status = process.returncode
     how = f"by {signal.Signals(-status).name}" if status is not None and status < 0 else f"with status {status}"
     return f"its process ended {how}; ray.log may say why"
+
+
+def _check_workers_find_us() -> None:
+    """Ray's workers look for modules first in the folder that the command was started in.
+
+    Raises: NoRay if there they would find other source under one of our packages' names.
+    """
+    if other := shadowed(here := Path.cwd()):
+        raise NoRay(f"{here}, where Ray's workers look first, holds another {other}: start the command elsewhere")
 
 
 @contextlib.contextmanager

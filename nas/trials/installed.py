@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Iterable
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 TOOLKIT = ("nas", "rewards", "scaling", "search_space")
@@ -40,8 +41,21 @@ def source_digest(package: str) -> str | None:
         return None
     finally:
         sys.path.remove(here)
-    if spec is None:
-        return None
+    return None if spec is None else _digest(package, spec)
+
+
+def shadowed(folder: Path) -> str | None:
+    """Say of which of our packages a folder, where others look first, holds other source; None if of none."""
+    for package in TOOLKIT:
+        ours, theirs = importlib.util.find_spec(package), PathFinder.find_spec(package, [str(folder)])
+        if ours is None or theirs is None or theirs.origin in (None, ours.origin):  # no origin: a folder, no package
+            continue
+        if _digest(package, theirs) != _digest(package, ours):
+            return f"{package!r} than the toolkit's, {ours.origin}"
+    return None
+
+
+def _digest(package: str, spec: ModuleSpec) -> str | None:
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
     files = [(path.relative_to(folder).as_posix(), path) for folder in folders for path in folder.rglob("*.py")]
     if not folders and spec.origin and Path(spec.origin).is_file():

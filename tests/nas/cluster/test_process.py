@@ -1,6 +1,7 @@
 """Ray's own process: who may talk to it, clusters that it cannot join, what is left when it dies."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,9 +12,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # Ray's process imports `ray_side` by name
 
+import rewards
 from nas.cluster.process import RayProcess
 from nas.cluster.protocol import NoRay, RayFailed
 from nas.cluster.scratch import scratch, sweep
+from nas.trials.installed import shadowed
 
 
 def descendants(pid):
@@ -64,6 +67,18 @@ def ray():
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def test_workers_that_would_import_another_toolkit_are_no_cluster(tmp_path, monkeypatch):
+    """Ray's workers look in the current folder first: another package of one of our names there is named."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scaling").mkdir()  # the user's data, no package
+    assert shadowed(tmp_path) is None
+    shutil.copytree(Path(rewards.__file__).parent, tmp_path / "rewards")  # the same toolkit, from where it was cloned
+    assert shadowed(tmp_path) is None
+    (tmp_path / "rewards/mine.py").write_text("")
+    with pytest.raises(NoRay, match=r"holds another 'rewards' than the toolkit's, .*__init__.py: start the command"):
+        RayProcess(None).start()
 
 
 @linux
@@ -145,6 +160,7 @@ def test_nothing_is_left_of_one_whose_owner_was_killed():
     code = """
 import sys, time
 sys.path.insert(0, {here!r})
+import rewards
 from nas.cluster.process import RayProcess
 process = RayProcess(None)
 process.start()
