@@ -60,6 +60,7 @@ from search_space.spaces import SPACES, backbone_of
 
 CLASSES = 10
 PLAIN_STEPS = 30
+PAIRS_OF_ONE_BLOCK = 30  # at most
 LOAD = {"cpu": 3, "cuda": 1}  # processes that compete in the condition `loaded`
 TRAINING = TrainSettings()
 TIMING = StepTimeSettings()
@@ -189,7 +190,7 @@ def one_block(candidate: Architecture, reference: Architecture, chosen: Set, dev
         block_s(step, batch, clock, TIMING.warmup + 6)  # as many more as ours takes to look at the parts and the memory
     logs: list[float] = []
     low, high = -math.inf, math.inf
-    while len(logs) < TIMING.max_pairs and (len(logs) < TIMING.min_pairs or high - low > 2 * TIMING.interval):
+    while len(logs) < PAIRS_OF_ONE_BLOCK and (len(logs) < TIMING.min_pairs or high - low > 2 * TIMING.interval):
         turns = {which: min(block_s(steps[which], batch, clock, TIMING.turn)) for which in order(len(logs))}
         logs.append(math.log(turns[0] / turns[1]))
         centre, low, high = pseudo_median(logs, TIMING.confidence)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from nas.comparable import may_change
+
 
 @dataclass(frozen=True)
 class StepTimeSettings:
@@ -18,17 +20,14 @@ class StepTimeSettings:
     batch_size: int | None = None  # images per step; None = the training's batch
     image_size: int | None = None  # pixels; None = the training's image size
     warmup: int = 3  # steps of each network that come before anything is timed
-    min_pairs: int = 10
-    max_pairs: int = 30
-    block_pairs: int = (
-        4  # pairs of a block; its networks, optimisers and batches lie elsewhere in memory than the last's
-    )
+    # How many pairs are taken says how sure S is, not what it is.
+    min_pairs: int = may_change(10)
+    max_pairs: int = may_change(24)
+    block_pairs: int = 4  # of which all lies at the same places in memory
     turn: int = 3  # steps in a row of one network, of which the fastest counts
-    interval: float = (
-        0.01  # stop when the ratio's confidence interval is surely no wider than the ratio +- this share of it
-    )
+    interval: float = may_change(0.01)  # stop when the confidence interval is surely within the ratio's +- this share
     confidence: float = 0.95  # of that interval
-    retakes: int = 10  # disturbed pairs (foreign process, throttled clock) that are taken again; later ones are kept
+    retakes: int = may_change(10)  # of pairs that a foreign process or a throttled clock disturbed; later ones count
     clock: Literal["auto", "wall", "cpu"] = "auto"  # auto: CPU time of the thread on a CPU with one thread, else wall
     lock: bool = True  # have the device to itself while timing; others pause between two training steps
 
