@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property, lru_cache
 from typing import Any
@@ -195,6 +195,31 @@ class Architecture:
         return cls.from_dict(record)
 
 
+def from_canonical(texts: Iterable[str]) -> Iterator[Architecture]:
+    """Read what `Architecture.to_json` gave, of many architectures: they share most of their stages.
+
+    Raises: ValueError as `Architecture.from_json` does.
+    """
+    known: dict[str, Stage] = {}
+    arounds: dict[tuple[str, str], dict[str, Any]] = {}
+    for text in texts:
+        before, _, rest = text.partition(_BEFORE_STAGES)
+        stages, _, after = rest.rpartition("}]")
+        around = arounds.get((before, after))
+        parts = stages.split("},{")
+        if around is None or not known.keys() >= set(parts):
+            architecture = Architecture.from_json(text)
+            if all(stage.options is NO_OPTIONS for stage in architecture.stages) and text == architecture.to_json():
+                known.update(zip(parts, architecture.stages, strict=True))
+                arounds[before, after] = {k: v for k, v in vars(architecture).items() if k != "stages"}
+            yield architecture
+            continue
+        architecture = object.__new__(Architecture)
+        vars(architecture).update(around, stages=tuple([known[part] for part in parts]))
+        yield architecture
+
+
+_BEFORE_STAGES = '"stages":[{'
 _USUAL = frozenset(STAGE_FIELDS)
 
 

@@ -46,8 +46,10 @@ class Outlook:
 
         It stays `pruned`, so that it is in no ranking. Where too few trials finished to say, it is unchanged, too.
         """
-        epoch = len(trial.curve)
-        if trial.status != "pruned" or not epoch or (reward := _number(trial.curve[-1], "reward")) is None:
+        if trial.status != "pruned" or not trial.curve:  # a curve of a long log is read when it is looked into
+            return trial
+        epoch, reward = len(trial.curve), _number(trial.curve[-1], "reward")
+        if reward is None:
             return trial
         if epoch not in self._ways:
             self._ways[epoch] = self._way(epoch)

@@ -9,15 +9,14 @@ if TYPE_CHECKING:
     from nas.analysis.certainty import estimates
     from nas.analysis.frame import (
         best,
-        hypervolume_over_time,
         load,
         load_epochs,
         load_trials,
-        pareto,
         records,
         rescore,
         save,
     )
+    from nas.analysis.front import hypervolume_over_time, pareto
 
 __all__ = [
     "best",
@@ -36,4 +35,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'nas.analysis' has no attribute {name!r}; it has: {', '.join(__all__)}")
-    return getattr(import_module("nas.analysis." + ("certainty" if name == "estimates" else "frame")), name)
+    return getattr(import_module(f"nas.analysis.{_ELSEWHERE.get(name, 'frame')}"), name)
+
+
+_ELSEWHERE = {"estimates": "certainty", "hypervolume_over_time": "front", "pareto": "front"}

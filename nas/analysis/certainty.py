@@ -24,10 +24,12 @@ _LARGEST = 10**7  # images of a minival
 
 
 def scored(frame: pd.DataFrame) -> NDArray[np.bool_]:
-    """Say which rows count in a ranking."""
-    return np.array(
-        [counts(status, reward) for status, reward in zip(frame["status"], frame["reward"], strict=True)], bool
-    )
+    """Say which rows count in a ranking, as `nas.runs.ranking.counts` does of each."""
+    status, reward = frame["status"], frame["reward"]
+    if reward.dtype == object:  # of a table of one's own
+        return np.array([counts(*each) for each in zip(status, reward, strict=True)], bool)
+    known = status.isin([each for each in status.unique() if counts(each, 0.0)])
+    return np.asarray(known.to_numpy(bool) & np.isfinite(reward.to_numpy(float)))
 
 
 def fields_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -129,35 +131,48 @@ def estimates(frame: pd.DataFrame) -> pd.DataFrame:
     # What the images leave open is known, what seeds do was measured a few times.
     freedom = float(degrees) if degrees > 0 else np.inf
     apart = told_apart(found["reward"], found["reward_se"], of_repetitions=np.sqrt(of_seeds), freedom=freedom)
-    found["told_apart"] = pd.Series([_word(each) for each in apart], found.index, dtype=object)
+    found["told_apart"] = pd.Series(_words(apart), found.index, dtype=object)
     found.index = pd.Index(arch_ids[found.index], name="arch_id")
     return found.sort_values("reward", ascending=False, kind="stable").reset_index()
 
 
-def with_told_apart(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """Mark rows of a table: whether each trial's architecture is told apart from the best of the whole table."""
+def with_told_apart(rows: pd.DataFrame, frame: pd.DataFrame, found: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Mark rows of a table: whether each trial's architecture is told apart from the best of the whole table.
+
+    Args:
+        found: the table's estimates, where they were made already.
+    """
     if rows.empty or not {"arch_id", "reward", "status"} <= set(frame.columns):
         return rows  # nothing to be told apart, or a table of one's own
-    found = estimates(frame)
+    found = estimates(frame) if found is None else found
     known = found[found["arch_id"].isin(rows["arch_id"])].set_index("arch_id")["told_apart"]
     return rows.assign(told_apart=pd.Series([known.get(each) for each in rows["arch_id"]], rows.index, dtype=object))
 
 
-def _word(apart: float) -> bool | None:
-    return None if math.isnan(apart) else bool(apart)
+def _words(apart: NDArray[np.float64]) -> NDArray[np.object_]:
+    words = (apart > 0).astype(object)
+    words[np.isnan(apart)] = None
+    return words
 
 
 # ---- what is said of it
 
 
-def verdict(frame: pd.DataFrame, name: str, settings: Mapping[str, Any], confidence: float) -> str | None:
+def verdict(
+    frame: pd.DataFrame,
+    name: str,
+    settings: Mapping[str, Any],
+    confidence: float,
+    found: pd.DataFrame | None = None,
+) -> str | None:
     """Say in a line what a run does not tell apart, and how many minival images would; None where that is not known.
 
     Args:
         name, settings: of the reward.
         confidence: of the intervals of S.
+        found: the table's estimates, where they were made already.
     """
-    found = estimates(frame)
+    found = estimates(frame) if found is None else found
     if len(found) < 2 or math.isnan(found["accuracy_se"].iloc[0]):
         return None
     best = frame[scored(frame)].drop_duplicates("arch_id").set_index("arch_id").loc[found["arch_id"].head(2)]

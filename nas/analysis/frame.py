@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from nas.analysis.certainty import fields_of, reward_errors, scored, with_errors, with_told_apart
 from nas.measure.settings import StepTimeSettings
-from nas.runs.columns import objective
 from nas.runs.folder import CONFIG, config_if_run, parts_of, read_config, read_trials, trial_log
 from nas.runs.log import read_lines
 from nas.runs.row import row_of, stages_of
@@ -23,7 +21,6 @@ from nas.runs.trial import NUMBERS, Trial, is_metric
 from nas.trials.scoring import score
 from nas.whole_files import write_whole
 from rewards import reward_settings
-from rewards.pareto import dominated, hypervolume, pareto_front
 from search_space.architecture import STAGE_FIELDS, Architecture
 from search_space.lookup import describe
 from search_space.ops import option_names
@@ -31,8 +28,8 @@ from search_space.space import SearchSpace
 
 logger = logging.getLogger(__name__)
 
-OBJECTIVES = ("accuracy", "s_normalised", "params")  # of a Pareto front: what the paper's reward weighs
 _FIELDS = [f.name for f in fields(Trial) if f.name not in ("curve", "metrics")]  # columns of a table without rows
+_NUMERIC = ("accuracy", "s_normalised", "params", "reward", "reward_se")
 
 
 def load(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
@@ -48,6 +45,26 @@ def load(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     if isinstance(run, str | Path):
         return _load_one(Path(run))
     return pd.concat([_load_one(Path(one)) for one in run], ignore_index=True)
+
+
+def load_numbers(run: str | Path) -> pd.DataFrame:
+    """Read what rewards and rankings are made of: the table of `load`, of a large log without words and decisions.
+
+    `completed` gives rows of it the other columns. Raises ValueError as `load` does.
+    """
+    return _load_one(Path(run), _is_ranked_by)
+
+
+def _is_ranked_by(name: str) -> bool:
+    return name in NUMBERS or name in ("status", "trial_id", "arch_id", "error") or is_metric(name)
+
+
+def completed(rows: pd.DataFrame, run: str | Path) -> pd.DataFrame:
+    """Give rows of the table of `load_numbers` with all columns that `load` has; theirs stay as they are."""
+    if "architecture" in rows.columns:
+        return rows
+    everything = _load_one(Path(run), rows=[*rows.index])
+    return everything.assign(**{str(name): rows[name] for name in rows.columns})
 
 
 def load_trials(run: str | Path) -> list[Trial]:
@@ -87,12 +104,14 @@ def _large_epochs(run: Path) -> pd.DataFrame | None:
         return None
 
 
-def best(frame: pd.DataFrame, n: int = 10) -> pd.DataFrame:
+def best(frame: pd.DataFrame, n: int = 10, found: pd.DataFrame | None = None) -> pd.DataFrame:
     """Give the `n` rows of highest reward among trials that were answered ok, best first.
 
+    Args:
+        found: the table's estimates, where they were made already.
     Returns: the rows, with `told_apart`: whether each is worse than the best for sure, see `estimates`.
     """
-    return with_told_apart(frame[scored(frame)].nlargest(n, "reward"), frame)
+    return with_told_apart(frame[scored(frame)].nlargest(n, "reward"), frame, found)
 
 
 def rescore(
@@ -145,78 +164,6 @@ def _score(fields: Mapping[str, Any], name: str, settings: Mapping[str, Any]) ->
         return error
 
 
-def pareto(frame: pd.DataFrame, columns: Sequence[str] = OBJECTIVES) -> pd.DataFrame:
-    """Give the rows that no other row beats in every column, by the first column from best to worst.
-
-    Args:
-        columns: numeric columns, metrics among them; `-` before a name means less is better, `+` more. Without a sign
-            it is as COLUMNS of nas/runs/columns.py says.
-    Returns: the rows, with `told_apart`: whether each is worse than the trial of highest reward for sure.
-    Raises: ValueError for a column that the table has not, or one of which no direction is known.
-    """
-    ok, names, maximise = _measured(frame, columns)
-    front = ok.iloc[list(pareto_front(ok[list(names)].to_numpy(dtype=float), maximise))]
-    return with_told_apart(front.sort_values(names[0], ascending=not maximise[0]), frame)
-
-
-def hypervolume_over_time(
-    frame: pd.DataFrame, columns: Sequence[str] = OBJECTIVES, reference: Sequence[float] | None = None
-) -> pd.DataFrame:
-    """Give how the front grew: one row per trial that was answered ok, in the order of the log.
-
-    Args:
-        columns: as `pareto` has them.
-        reference: a value per column that counts as worthless; default: the worst of the table in each, so that it
-            depends on the run. Runs are compared with the same reference.
-    Returns: `trials` (finished so far, of any status), `trial_id`, `hours` since the first trial began (NaN where the
-        log has no times), `device_hours` spent so far, `front` (trials on it), `hypervolume` (in the product of the
-        columns' units) and `share` of the last row's.
-    Raises: ValueError for a column that the table has not, or a reference of another length or not finite.
-    """
-    ok, names, maximise = _measured(frame, columns)
-    points = ok[list(names)].to_numpy(dtype=float)
-    if reference is None:
-        reference = [float("nan")] * len(names) if not len(points) else _worst(points, maximise)
-    elif len(reference) != len(names) or not all(map(math.isfinite, reference)):
-        raise ValueError(f"reference must be a number for each of {', '.join(names)}, got {list(reference)}")
-    front, volume, rows = points[:0], 0.0, []
-    for start in range(0, len(points), 256):
-        some = points[start : start + 256]  # most of a long run's are beaten by what came before
-        for point, beaten in zip(some, dominated(some, front, maximise), strict=True):
-            if not beaten:
-                candidate = np.concatenate([front, point[None]])
-                kept = pareto_front(candidate, maximise)
-                if kept[-1] == len(front):  # the new one is on it
-                    front, volume = candidate[kept], hypervolume(candidate[kept], reference, maximise)
-            rows.append((len(front), volume))
-    return _progress(frame, ok).assign(
-        front=[size for size, _ in rows],
-        hypervolume=[volume for _, volume in rows],
-        share=[each / volume if volume else math.nan for _, each in rows],
-    )
-
-
-def _worst(points: NDArray[np.float64], maximise: Sequence[bool]) -> list[float]:
-    return list(np.where(maximise, points.min(axis=0), points.max(axis=0)).tolist())
-
-
-def _progress(frame: pd.DataFrame, ok: pd.DataFrame) -> pd.DataFrame:
-    """What was spent until each of the rows `ok` of the table was there."""
-    known = frame.reindex(columns=["started_at", "ended_at", "device_s"])
-    begun, ended = (pd.to_datetime(known[name], utc=True, format="ISO8601") for name in ("started_at", "ended_at"))
-    hours = (ended - begun.min()).dt.total_seconds() / 3600
-    device = known["device_s"].cumsum().ffill() / 3600
-    spent = frame.assign(trials=np.arange(1, len(frame) + 1), hours=hours, device_hours=device)
-    return spent.loc[ok.index, ["trials", "trial_id", "hours", "device_hours"]]
-
-
-def _measured(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...], tuple[bool, ...]]:
-    """Rows answered ok in which every column was measured, the columns' names, and whether more of each is better."""
-    numeric = [str(c) for c in frame.columns if pd.api.types.is_numeric_dtype(frame[c])]
-    names, maximise = zip(*(objective(column, numeric) for column in columns), strict=True)
-    return frame[frame["status"] == "ok"].dropna(subset=list(names)), names, maximise
-
-
 def save(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a table as CSV, parquet or JSON lines, by the file's ending. Raises ValueError for another ending."""
     path = Path(path)
@@ -247,7 +194,10 @@ def decision_columns(frame: pd.DataFrame) -> list[str]:
     return [str(column) for column in frame.columns if pd.Series([column]).str.fullmatch(rf"stage\d+_({fields})")[0]]
 
 
-def _load_one(run: Path) -> pd.DataFrame:
+def _load_one(
+    run: Path, wanted: Callable[[str], bool] = lambda name: True, rows: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """Read a run. Of a large log alone: of its columns those `wanted`; of its rows those at some places, as logged."""
     log = trial_log(run)
     config = read_config(log.parent) if (log.parent / CONFIG).exists() else {}
     space = SearchSpace.from_dict(config["space"]) if config else None
@@ -259,18 +209,20 @@ def _load_one(run: Path) -> pd.DataFrame:
         curves = (record.get("curve") for record in lines)
     else:
         from nas.analysis.table import trial_table
-        from nas.runs.part import trials
+        from nas.runs.rebuilt import trials
 
-        frame = trial_table(parts, space)
+        frame = trial_table(parts, space, wanted=wanted, rows=rows)
         curves = (trial.curve for trial in trials(log, parts))
     if frame.empty:
-        return pd.DataFrame(columns=_FIELDS).astype(dict.fromkeys((*OBJECTIVES, "reward", "reward_se"), "float64"))
+        return pd.DataFrame(columns=_FIELDS).astype(dict.fromkeys(_NUMERIC, "float64"))
     frame = _numbers_alone(frame, log)
-    lacking = [name for name in _FIELDS if name not in frame.columns]  # columns that are younger than the log
+    # Columns that are younger than the log.
+    lacking = [name for name in _FIELDS if name not in frame.columns and (parts is None or wanted(name))]
     frame = frame.reindex(columns=[*frame.columns, *lacking])
     objects = [name for name in frame.columns if frame[name].dtype == object and frame[name].isna().any()]
     numeric = [name for name in objects if all(value is None or _is_number(value) for value in frame[name])]
-    return with_errors(frame.astype(dict.fromkeys(numeric, "float64")), config, curves)
+    frame = frame.astype(dict.fromkeys(numeric, "float64"))
+    return frame if rows is not None else with_errors(frame, config, curves)
 
 
 def _row(record: dict[str, Any], space: SearchSpace | None) -> dict[str, Any]:

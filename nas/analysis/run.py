@@ -98,9 +98,9 @@ class Run:
         Raises: ValueError for an unknown reward or setting, or one that can score no trial. Of single trials that it
             cannot score, there is a warning.
         """
-        from nas.analysis.frame import best
+        from nas.analysis.frame import best, completed
 
-        return best(self.rescored(reward=reward, settings=settings), n)
+        return completed(best(self.numbers(reward=reward, settings=settings), n), self.folder)
 
     def rescored(self, *, reward: str | None = None, settings: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Give one row a trial as `dataframe` does, with the rewards, and the warning, that `best` has.
@@ -108,12 +108,15 @@ class Run:
         Args:
             reward, settings: as `best` has them.
         """
-        from nas.analysis.frame import not_scored
+        return self._scored_anew(self.dataframe(), reward, settings)
 
-        frame = self._rescored(reward, settings)
-        if said := not_scored(frame):
-            logger.warning("%s", said)
-        return frame
+    def numbers(self, *, reward: str | None = None, settings: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Give what `rescored` does; of a long log without words and decisions, which take longest to read.
+
+        Args:
+            reward, settings: as `best` has them.
+        """
+        return self._scored_anew(self._numbers(), reward, settings)
 
     def estimates(self, *, reward: str | None = None, settings: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Give one row an architecture, the mean of its trials with standard errors; see `nas.analysis.estimates`.
@@ -123,7 +126,7 @@ class Run:
         """
         from nas.analysis.certainty import estimates
 
-        return estimates(self._rescored(reward, settings))
+        return estimates(self._rescored(self._numbers(), reward, settings))
 
     def verdict(self, *, reward: str | None = None, settings: Mapping[str, Any] | None = None) -> str | None:
         """Say in a line how many trials are not told apart from the winner; None where no errors are known.
@@ -133,7 +136,8 @@ class Run:
         """
         from nas.analysis.certainty import confidence_of, verdict
 
-        return verdict(self._rescored(reward, settings), *self.reward(reward, settings), confidence_of(self.config))
+        table = self._rescored(self._numbers(), reward, settings)
+        return verdict(table, *self.reward(reward, settings), confidence_of(self.config))
 
     def reward(
         self, reward: str | None = None, settings: Mapping[str, Any] | None = None
@@ -143,11 +147,23 @@ class Run:
         name = own.pop("name")
         return reward or name, (own if reward in (None, name) else {}) | dict(settings or {})
 
-    def _rescored(self, reward: str | None, settings: Mapping[str, Any] | None) -> pd.DataFrame:
+    def _numbers(self) -> pd.DataFrame:
+        from nas.analysis.frame import load_numbers
+
+        return load_numbers(self.folder)
+
+    def _scored_anew(self, frame: pd.DataFrame, reward: str | None, settings: Mapping[str, Any] | None) -> pd.DataFrame:
+        from nas.analysis.frame import not_scored
+
+        again = self._rescored(frame, reward, settings)
+        if said := not_scored(again):
+            logger.warning("%s", said)
+        return again
+
+    def _rescored(self, frame: pd.DataFrame, reward: str | None, settings: Mapping[str, Any] | None) -> pd.DataFrame:
         from nas.analysis.certainty import confidence_of
         from nas.analysis.frame import rescore
 
-        frame = self.dataframe()
         if not (reward or settings):
             return frame
         return rescore(frame, *self.reward(reward, settings), confidence=confidence_of(self.config))
@@ -165,9 +181,12 @@ class Run:
         Args:
             columns: default: what the search was after, or, where that was one reward, what the paper's weighs.
         """
-        from nas.analysis.frame import OBJECTIVES, pareto
+        from nas.analysis.frame import completed
+        from nas.analysis.front import OBJECTIVES, pareto
 
-        return pareto(self.dataframe(), columns or self.objectives() or OBJECTIVES)
+        columns, numbers = columns or self.objectives() or OBJECTIVES, self._numbers()
+        table = numbers if all(name.lstrip("+-") in numbers.columns for name in columns) else self.dataframe()
+        return completed(pareto(table, columns), self.folder)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the run up as one HTML file, `report.html` in its folder unless told otherwise; see `nas.write_report`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,20 +16,30 @@ from search_space.space import SearchSpace
 _AT_ONCE = 24  # columns read together: few enough to hold little, enough to open files seldom
 
 
-def trial_table(parts: Sequence[Part], space: SearchSpace | None) -> pd.DataFrame:
+def trial_table(
+    parts: Sequence[Part],
+    space: SearchSpace | None,
+    *,
+    wanted: Callable[[str], bool] = lambda name: True,
+    rows: Sequence[int] | None = None,
+) -> pd.DataFrame:
     """Give one row a trial, as `pd.DataFrame` gives it of the lines' rows.
 
     Args:
         space: whose decisions are wanted; None = every field of every stage.
+        wanted: says of a column's name whether it is read.
+        rows: places of the trials that are wanted, the index of the table then; None = all.
     """
     lengths = [part.rows for part in parts]
-    names = _table_columns(parts, space)
-    return pd.DataFrame(
+    names = {name: null for name, null in _table_columns(parts, space).items() if wanted(name[1:])}
+    places = None if rows is None else np.sort(np.asarray(rows, dtype=np.int64))
+    table = pd.DataFrame(
         {
-            name[1:]: _series([_with_nulls(column) for column in columns] if null else columns, lengths)
+            name[1:]: _series([_with_nulls(column) for column in columns] if null else columns, lengths, places)
             for name, null, columns in _columns(parts, names)
         }
     )
+    return table if places is None else table.set_axis(pd.Index(places)).loc[list(rows or ())]
 
 
 def epoch_table(parts: Sequence[Part]) -> pd.DataFrame:
@@ -78,32 +88,50 @@ def _with_nulls(column: Column | None) -> Column | None:
     return Column(column.values.fill_null(b"null") if column.kind == "binary" else column.values)
 
 
-def _series(columns: Sequence[Column | None], lengths: Sequence[int]) -> Any:
-    """Put parts of a column together, of the type that pandas finds for its values."""
+def _series(columns: Sequence[Column | None], lengths: Sequence[int], places: Any = None) -> Any:
+    """Put parts of a column together, of the type that pandas finds for its values; at some places, or all.
+
+    Args:
+        places: ascending int64 array, or None.
+    """
     kinds = {"null" if column is None else column.kind for column in columns}
     full = all(column is not None and not column.values.null_count for column in columns)
+    if not (kinds <= {"int64", "double", "null"} or kinds <= {"string", "null"} or kinds <= {"bool", "null"}):
+        whole = _of_any_kind(columns, lengths)
+        return whole if places is None else whole.iloc[places].reset_index(drop=True)
+    if places is not None:
+        columns, lengths = _taken(columns, lengths, places)
     if kinds == {"int64"} and full:
         return np.concatenate([column.values.to_numpy() for column in columns if column is not None])
-    if kinds == {"bool"} and full:
-        return np.concatenate([column.values.to_numpy(zero_copy_only=False) for column in columns if column])
     if kinds == {"null"}:
-        said = all(column is not None and not column.absent for column in columns)
+        said = places is None and all(column is not None and not column.absent for column in columns)
         return np.full(sum(lengths), None, dtype=object) if said else _floats(columns, lengths)
     if kinds <= {"int64", "double", "null"}:
         return _floats(columns, lengths)
+    if kinds <= {"bool", "null"}:
+        return _bools(columns, lengths, full=full)
     text = pd.DataFrame([{"text": "a"}])["text"].dtype
-    if kinds <= {"string", "null"} and isinstance(text, pd.StringDtype):
-        chunks = [
-            pa.nulls(n, pa.string()) if column is None else column.values.cast(pa.string())
-            for column, n in zip(columns, lengths, strict=True)
-        ]
-        return text.__from_arrow__(pa.chunked_array(chunks, pa.string()))  # type: ignore[attr-defined]
-    values = [
-        value
+    if not isinstance(text, pd.StringDtype):
+        return _of_any_kind(columns, lengths)
+    chunks = [
+        pa.nulls(n, pa.string()) if column is None else column.values.cast(pa.string())
         for column, n in zip(columns, lengths, strict=True)
-        for value in ([MISSING] * n if column is None else decoded(column))
     ]
-    return pd.DataFrame([{} if value is MISSING else {"value": value} for value in values])["value"]
+    return text.__from_arrow__(pa.chunked_array(chunks, pa.string()))  # type: ignore[attr-defined]
+
+
+def _taken(
+    columns: Sequence[Column | None], lengths: Sequence[int], places: Any
+) -> tuple[list[Column | None], list[int]]:
+    """Give the values at some places alone."""
+    ends = np.cumsum(lengths)
+    cuts = np.searchsorted(places, [0, *ends])
+    inside = [places[a:b] - (end - n) for a, b, end, n in zip(cuts, cuts[1:], ends, lengths, strict=False)]
+    some = [
+        None if column is None else Column(column.values.take(pa.array(at)), column.absent)
+        for column, at in zip(columns, inside, strict=True)
+    ]
+    return some, [len(at) for at in inside]
 
 
 def _floats(columns: Sequence[Column | None], lengths: Sequence[int]) -> Any:
@@ -113,3 +141,22 @@ def _floats(columns: Sequence[Column | None], lengths: Sequence[int]) -> Any:
             values[start : start + n] = column.values.to_numpy(zero_copy_only=False)
         start += n
     return values
+
+
+def _bools(columns: Sequence[Column | None], lengths: Sequence[int], *, full: bool) -> Any:
+    if full:
+        return np.concatenate([column.values.to_numpy(zero_copy_only=False) for column in columns if column])
+    values: list[Any] = []
+    for column, n in zip(columns, lengths, strict=True):
+        absent = np.nan if column is None or column.absent else None
+        values += [absent] * n if column is None else [absent if v is None else v for v in column.values.to_pylist()]
+    return np.array(values, dtype=object)
+
+
+def _of_any_kind(columns: Sequence[Column | None], lengths: Sequence[int]) -> pd.Series[Any]:
+    values = [
+        value
+        for column, n in zip(columns, lengths, strict=True)
+        for value in ([MISSING] * n if column is None else decoded(column))
+    ]
+    return pd.DataFrame([{} if value is MISSING else {"value": value} for value in values])["value"]

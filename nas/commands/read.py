@@ -163,22 +163,24 @@ def trials(run: Path, *, form: str, sort: str, descending: bool, limit: int | No
 def best(run: Path, *, form: str, n: int, reward: str | None, settings: Mapping[str, float]) -> int:
     """Show the best trials and the winner stage by stage; with another reward if one is given."""
     from nas.analysis import best as best_of
-    from nas.analysis import records
+    from nas.analysis import estimates, records
     from nas.analysis.certainty import confidence_of, verdict
+    from nas.analysis.frame import completed
     from nas.analysis.run import Run
 
     opened = Run(run)
-    scored = opened.rescored(reward=reward, settings=settings)  # once, for all that is shown
+    scored = opened.numbers(reward=reward, settings=settings)  # once, for all that is shown
     if not (reward or settings) and (objectives := opened.objectives()):
         return front(opened, scored, objectives, form=form, n=n)
-    rows = records(best_of(scored, n))
+    found = estimates(scored) if len(scored) else None
+    rows = records(completed(best_of(scored, n, found), run))
     if form == "table" and not rows and (trials := opened.trials):
         console().print(why_none(trials), soft_wrap=True)
         return 0
     show_trials(rows, form, winner=rows[0]["trial_id"] if rows else None)
-    if form == "table" and rows:
-        _show_repeated(scored)
-        if said := verdict(scored, *opened.reward(reward, settings), confidence_of(opened.config)):
+    if form == "table" and found is not None and rows:
+        _show_repeated(found)
+        if said := verdict(scored, *opened.reward(reward, settings), confidence_of(opened.config), found):
             console().print(said, soft_wrap=not console().is_terminal)
         row, chosen = rows[0], read_trial(run, rows[0]["trial_id"])
         shown = replace(chosen, reward=row["reward"], accuracy_se=row["accuracy_se"], reward_se=row["reward_se"])
@@ -189,10 +191,9 @@ def best(run: Path, *, form: str, n: int, reward: str | None, settings: Mapping[
 def front(run: Run, table: pd.DataFrame, objectives: Sequence[str], *, form: str, n: int) -> int:
     """Show what came out of a search of several objectives: its front, not one winner."""
     from nas.analysis import best as best_of
-    from nas.analysis import pareto as front_of
     from nas.analysis import records
 
-    rows = records(front_of(table, objectives))
+    rows = records(run.pareto(objectives))
     if form == "table" and not rows:
         console().print(why_none(run.trials), soft_wrap=True)
         return 0
@@ -210,11 +211,10 @@ def front(run: Run, table: pd.DataFrame, objectives: Sequence[str], *, form: str
     return 0
 
 
-def _show_repeated(table: pd.DataFrame) -> None:
-    """Show the means of architectures that were trained with several seeds, if there are any."""
-    from nas.analysis import estimates, records
+def _show_repeated(found: pd.DataFrame) -> None:
+    """Show the estimates of architectures that were trained with several seeds, if there are any."""
+    from nas.analysis import records
 
-    found = estimates(table)
     if repeated := records(found[found["trials"] > 1]):
         columns = (Column("arch_id", "arch_id"), Column("trials", "seeds"), *trial_columns(("reward", "accuracy")))
         show(repeated, "table", columns, title="trained with several seeds, their means")

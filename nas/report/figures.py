@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.analysis.frame import hypervolume_over_time
+from nas.analysis.front import hypervolume_over_time
 from nas.analysis.plots import FIRST, HEIGHT, INK, LINE, MUTED, SCALE, SECOND, WIDTH, figure, styled
 from nas.runs.columns import column
 from nas.runs.text import short

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.analysis.certainty import confidence_of, estimates, fields_of, scored, verdict
-from nas.analysis.frame import OBJECTIVES, best, load, load_epochs, load_trials, pareto
+from nas.analysis.frame import best, load, load_epochs, load_trials
+from nas.analysis.front import OBJECTIVES, pareto
 from nas.claims.explain import Explanation, explain_trials
 from nas.runs.folder import read_config, read_run
 from nas.runs.objectives import objective_columns

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from nas.runs.encoding import Column
+from nas.runs.encoding import Column, encoded
 
 
 def whole_file(path: Path) -> Any:
@@ -22,8 +22,9 @@ def whole_file(path: Path) -> Any:
         return None
 
 
-def arrow_bytes(columns: Mapping[str, Column], about: Mapping[str, Any]) -> bytes:
-    """Columns as an Arrow file."""
+def arrow_bytes(given: Mapping[str, Column | Sequence[Any]], about: Mapping[str, Any]) -> bytes:
+    """Columns, or the values of some, as an Arrow file."""
+    columns = {name: encoded(values) for name, values in given.items()}
     fields = [
         pa.field(name, column.values.type, metadata={"absent": "1" if column.absent else ""})
         for name, column in columns.items()

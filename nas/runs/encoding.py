@@ -27,8 +27,13 @@ class Column(NamedTuple):
 _TYPES = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
 
 
-def encoded(values: Sequence[Any]) -> Column:
-    """Put values of JSON, MISSING among them, into a column."""
+def encoded(values: Column | Sequence[Any]) -> Column:
+    """Put values of JSON, MISSING among them, into a column, unless they are one.
+
+    To do so pyarrow imports pandas, where that is installed: who only reads a few values does without.
+    """
+    if isinstance(values, Column):
+        return values
     kinds = set(map(type, values))
     absent = type(MISSING) in kinds
     plain = kinds - {type(MISSING), NoneType}
@@ -44,14 +49,26 @@ def encoded(values: Sequence[Any]) -> Column:
 
 def decoded(column: Column) -> list[Any]:
     """Give the values of a column, as they were."""
-    values = column.values.to_pylist()
+    values = _plain(column.values)
     if column.kind == "binary":
         return [MISSING if value is None else json.loads(value) for value in values]
     return [MISSING if value is None else value for value in values] if column.absent else values
 
 
-def joined(columns: Sequence[Column | None], lengths: Sequence[int]) -> Column:
-    """Put parts of a column behind each other.
+def _plain(array: Any) -> list[Any]:
+    """Give an array's values; a word that many have is one object, which is quicker to make and takes less."""
+    if array.null_count == 0 and array.type in (_TYPES[int], _TYPES[float]):
+        return list(array.to_numpy().tolist())
+    if array.type == _TYPES[str]:
+        words = array.dictionary_encode()
+        if 4 * len(words.dictionary) < len(array):
+            known = [*words.dictionary.to_pylist(), None]
+            return [known[at] for at in words.indices.fill_null(len(known) - 1).to_numpy().tolist()]
+    return list(array.to_pylist())
+
+
+def joined(columns: Sequence[Column | None], lengths: Sequence[int]) -> Column | list[Any]:
+    """Put parts of a column behind each other; where they are of several kinds, their values.
 
     Args:
         columns: None = no line of this part has it.
@@ -62,13 +79,13 @@ def joined(columns: Sequence[Column | None], lengths: Sequence[int]) -> Column:
     if alike and len(known) == len(columns):
         return Column(pa.concat_arrays([column.values for column in known]), known[0].absent)
     pairs = zip(columns, lengths, strict=True)
-    return encoded([v for column, n in pairs for v in (decoded(column) if column is not None else [MISSING] * n)])
+    return [v for column, n in pairs for v in (decoded(column) if column is not None else [MISSING] * n)]
 
 
-def columns_of(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Column], dict[str, int]]:
-    """Turn rows into columns, in the order in which their names first come.
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Sequence[Any]], dict[str, int]]:
+    """Turn rows into columns, in the order in which their names first come; MISSING stands where a row has none.
 
-    Returns: the columns, and the row in which each comes first.
+    Returns: the values, and the row in which each column comes first.
     """
     first: dict[str, int] = {}
     last, alike = tuple(rows[0]) if rows else (), True
@@ -79,6 +96,5 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Column], di
             for name in names:
                 first.setdefault(name, number)
     if alike and rows:  # as nearly all are
-        by_name = zip(first, zip(*(row.values() for row in rows), strict=True), strict=True)
-        return {name: encoded(values) for name, values in by_name}, first
-    return {name: encoded([row.get(name, MISSING) for row in rows]) for name in first}, first
+        return dict(zip(first, zip(*(row.values() for row in rows), strict=True), strict=True)), first
+    return {name: [row.get(name, MISSING) for row in rows] for name in first}, first

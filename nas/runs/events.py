@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from nas.runs.log import lines
+from nas.runs.log import lines, parsed
 
 
 def events(path: Path, answered: Container[int]) -> Iterator[Mapping[str, Any]]:
@@ -30,3 +31,53 @@ def events(path: Path, answered: Container[int]) -> Iterator[Mapping[str, Any]]:
 
 # As `nas.search.ledger` writes them. Whatever is written otherwise is parsed.
 _BEGIN = re.compile(rb'\{"event":"(proposed|started|died|lost)","trial_id":(\d+),')
+
+
+class Asked(NamedTuple):
+    """How far proposing has come."""
+
+    candidates: int  # proposed so far, which are numbered from 0
+    exhausted: bool  # whether the space had no further architecture when last asked
+
+
+def asked(path: Path) -> Asked:
+    """Say how many candidates were proposed. It stands at the end of the log: the rest of a long one is not read.
+
+    Raises: ValueError with the line's number if a line after the last proposal is not a JSON object.
+    """
+    if not path.exists():
+        return Asked(0, False)
+    with path.open("rb") as file:
+        size, reach = file.seek(0, os.SEEK_END), _REACH
+        while True:
+            start = file.seek(max(0, size - reach))
+            found = _asked_in(file.read(size - start), whole=start == 0)
+            if found is not None:
+                return found
+            if start == 0:
+                break
+            reach *= 16
+    found = Asked(0, False)
+    for event in events(path, ()):  # says what is wrong with a line, and goes without one that is torn
+        if event["event"] in ("proposed", "exhausted"):
+            found = Asked(event.get("trial_id", found.candidates - 1) + 1, event["event"] == "exhausted")
+    return found
+
+
+_REACH = 1 << 16
+
+
+def _asked_in(tail: bytes, *, whole: bool) -> Asked | None:
+    """The last proposal in the end of a log; None if it is not in it, or a line behind it is no event."""
+    texts = tail[: tail.rfind(b"\n") + 1].split(b"\n")
+    exhausted = False
+    for text in reversed(texts if whole else texts[1:]):
+        if not text.strip():
+            continue
+        event = parsed(text)
+        if event is None or "event" not in event:
+            return None
+        exhausted = exhausted or event["event"] == "exhausted"
+        if event["event"] == "proposed":
+            return Asked(event["trial_id"] + 1, exhausted)
+    return None

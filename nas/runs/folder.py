@@ -149,7 +149,7 @@ def each_trial(run: Path) -> Iterator[Trial]:
     config_if_run(log.parent)
     if (parts := parts_of(log)) is None:
         return iter([Trial.from_dict(record) for record in read_lines(log)])
-    from nas.runs.part import trials
+    from nas.runs.rebuilt import trials
 
     return trials(log, parts)
 

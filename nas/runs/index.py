@@ -4,6 +4,10 @@ A long log takes seconds to parse, its columns a fraction of one. The columns ar
 of lines, whose SHA-256 stands in it: a part counts only while the log has these very bytes, and the part itself is
 whole. What no part covers is read from the lines. Parts are written under another name and renamed, so that two readers
 or a `kill -9` leave whole ones; where nothing can be written there are none.
+
+To digest a log of some hundred megabytes takes a large part of a second. So what was found to fit is noted, with what
+the system says of the files (inode, size, times to the nanosecond, that of the last change to the inode among them,
+which nobody can set back), and counts as long as it says the same, as git does with its index.
 """
 
 from __future__ import annotations
@@ -14,19 +18,21 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from nas.runs.arrow import arrow_bytes, whole_file
 from nas.runs.log import LARGE, Line, lines
-from nas.runs.part import Part, Unfit, made, options_of, together
+from nas.runs.making import made, options_of, together
+from nas.runs.part import Part, Unfit
 from nas.whole_files import write_whole
 
 FOLDER = ".index"
-_VERSION = 1  # of what a part holds
+_VERSION = 2  # of what a part holds
 _BLOCK = 32 << 20  # bytes of lines in a part, about
+_RESTING_S = 600  # since the last line: then those at the end are kept, too, which would be with the next ones
 
 
 def parts(log: Path) -> list[Part] | None:
@@ -34,13 +40,17 @@ def parts(log: Path) -> list[Part] | None:
 
     Raises: ValueError as `nas.runs.log.read_lines` does.
     """
-    found = list(_covering(log))
+    states = _states(log)
+    noted = _noted(log)
+    found = list(_covering(log, _unchanged(log, states, noted)))
     try:
         for block in _blocks(log, found):
             part = made(log, block, found)
-            found.append(_kept(log, part, found) if part.end - part.start >= LARGE else part)
+            worth = part.end - part.start >= LARGE or time.time() - log.stat().st_mtime > _RESTING_S
+            found.append(_kept(log, part, found) if worth else part)
     except Unfit:
         return None
+    _note(log, {name: states[name] for name in _names(log, found) if name in states}, noted)
     return found or None
 
 
@@ -60,8 +70,12 @@ def _blocks(log: Path, found: Sequence[Part]) -> Iterator[list[Line]]:
 # ---- on disk
 
 
-def _covering(log: Path) -> Iterator[Part]:
-    """Give the parts on disk that fit together and are of the log as it is."""
+def _covering(log: Path, unchanged: Container[str]) -> Iterator[Part]:
+    """Give the parts on disk that fit together and are of the log as it is.
+
+    Args:
+        unchanged: names of the parts of which that is known.
+    """
     folder = log.parent / FOLDER
     by_start: dict[int, list[tuple[int, Path]]] = {}
     for path in folder.glob(f"{log.name}-*.arrow") if folder.is_dir() else ():
@@ -69,7 +83,8 @@ def _covering(log: Path) -> Iterator[Part]:
             by_start.setdefault(int(match[1]), []).append((int(match[2]), path))
     end = 0
     while end in by_start:
-        found = (_opened(path, log, end) for _, path in sorted(by_start[end], reverse=True))
+        some = sorted(by_start[end], reverse=True)
+        found = (_opened(path, log, end, known=path.name in unchanged) for _, path in some)
         part = next((one for one in found if one is not None), None)
         if part is None:
             return
@@ -80,16 +95,16 @@ def _covering(log: Path) -> Iterator[Part]:
 _NAME = re.compile(r"(\d+)-(\d+)-[0-9a-f]{16}\.arrow")
 
 
-def _opened(path: Path, log: Path, start: int) -> Part | None:
-    """Open a part, if it is whole and the log still has its lines."""
+def _opened(path: Path, log: Path, start: int, *, known: bool = False) -> Part | None:
+    """Open a part, if it is whole and the log still has its lines, or that is known."""
     try:
-        file = whole_file(path)
+        file = pa.OSFile(str(path)) if known else whole_file(path)
         if file is None:
             return None
         about = json.loads(pa.ipc.open_file(file).schema.metadata[b"nas"])
         part = Part(**about["part"], file=file, path=path)
         alike = about["version"] == _VERSION and part.start == start and part.ops == options_of(set(part.ops))
-        return part if alike and _has_lines(log, part) else None
+        return part if alike and (known or _has_lines(log, part)) else None
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
         return None
 
@@ -116,11 +131,68 @@ def _digest(log: Path, start: int, end: int) -> str:
     return digest.hexdigest()
 
 
+# ---- what was found to fit, and has not changed since
+
+_State = Sequence[int]
+
+
+def _states(log: Path) -> dict[str, _State]:
+    """What the system says of the log and its parts, by name.
+
+    One that changed a moment ago is left out: it may change again within the same tick of the system's clock.
+    """
+    states: dict[str, _State] = {}
+    now = time.time_ns()
+    for path in (log, *(log.parent / FOLDER).glob(f"{log.name}-*.arrow")):
+        with contextlib.suppress(OSError):
+            found = path.stat()
+            if now - found.st_ctime_ns > _CALM_NS:
+                states[path.name] = [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    return states
+
+
+_CALM_NS = 2 * 10**9
+
+
+def _noted(log: Path) -> Mapping[str, _State]:
+    """What they were when they were found to fit."""
+    try:
+        record = json.loads((log.parent / FOLDER / f"{log.name}.seen").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _unchanged(log: Path, states: Mapping[str, _State], noted: Mapping[str, _State]) -> set[str]:
+    """The parts that fitted and are as they were, if the log is."""
+    alike = {name for name, state in states.items() if noted.get(name) == state}
+    return alike if log.name in alike else set()
+
+
+def _names(log: Path, found: Sequence[Part]) -> list[str]:
+    return [log.name, *(part.path.name for part in found if part.path is not None)]
+
+
+def _note(log: Path, states: Mapping[str, _State], noted: Mapping[str, _State]) -> None:
+    """Write down that these fit together."""
+    if len(states) > 1 and log.name in states and states != noted and _is_ours(log):
+        with contextlib.suppress(OSError):
+            write_whole(log.parent / FOLDER / f"{log.name}.seen", json.dumps(states).encode())
+
+
+def _is_ours(log: Path) -> bool:
+    """Whether an index may be written: who only looks at another's run leaves nothing there."""
+    return log.stat().st_uid == os.geteuid()
+
+
+# ---- written
+
+
 def _kept(log: Path, part: Part, found: list[Part]) -> Part:
     """Write a part, together with the last one if both are small; give what is to stand last."""
     folder = log.parent / FOLDER
-    if log.stat().st_uid != os.geteuid():
-        return part  # who only looks at another's run leaves nothing there
+    if not _is_ours(log):
+        return part
     if found and found[-1].path is not None and part.end - found[-1].start <= _BLOCK:
         with contextlib.suppress(Unfit):
             part = together(found[-1], part)

@@ -95,7 +95,7 @@ def has_lines(path: Path) -> bool:
 
 
 class JsonLines:
-    """Appends to a file of JSON lines; `append` returns when the line is on disk. One writer at a time."""
+    """Appends to a file of JSON lines; `append` returns when they are on disk. One writer at a time."""
 
     def __init__(self, path: Path) -> None:
         """Open for appending; a torn last line is cut off, so that the next line does not join it."""
@@ -107,16 +107,16 @@ class JsonLines:
             os.ftruncate(self._file, whole_bytes)
             os.fsync(self._file)
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Write one line and wait until it is on disk; where that fails, none of it stays.
+    def append(self, *records: Mapping[str, Any]) -> None:
+        """Write a line a record and wait until they are on disk; where that fails, none of it stays.
 
         Raises: ValueError if a number in it is not finite; OSError where it cannot be written.
         """
-        line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        text = "".join(json.dumps(each, separators=(",", ":"), allow_nan=False) + "\n" for each in records).encode()
         before = os.fstat(self._file).st_size
         try:
-            while line:  # a short write is possible on a full or a network disk
-                line = line[os.write(self._file, line) :]
+            while text:  # a short write is possible on a full or a network disk
+                text = text[os.write(self._file, text) :]
         except OSError:
             os.ftruncate(self._file, before)  # what is appended later would join half a line
             raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from nas.runs.events import events
+from nas.runs.events import asked
 from nas.runs.folder import PROPOSALS, TRIALS, is_locked, read_config, read_run
 from nas.runs.summary import summary
 from nas.runs.trial import Trial
@@ -33,12 +33,9 @@ def status(run: Path) -> Status:
     """Say how far a run is. Raises ValueError if `run` is no run folder."""
     record, config = read_run(run), read_config(run)
     known, budget = summary(run / TRIALS), config["search"]["trials"]
-    last_asked, in_flight = "", 0
-    for event in events(run / PROPOSALS, known.answered):
-        if event["event"] in ("proposed", "exhausted"):
-            last_asked = event["event"]
-            in_flight += last_asked == "proposed" and event["trial_id"] not in known.answered
-    over = not in_flight and last_asked == "exhausted"  # the space had no further architecture
+    proposed = asked(run / PROPOSALS)
+    in_flight = max(0, proposed.candidates - len(known.answered))
+    over = not in_flight and proposed.exhausted
     return Status(
         state="running" if is_locked(run) else "finished" if known.trials >= budget or over else "stopped",
         run_id=record["run_id"],

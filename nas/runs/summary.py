@@ -50,7 +50,7 @@ def read_trial(run: Path, trial_id: int) -> Trial:
     """Read one trial of a run. Raises ValueError if there is none of that number."""
     log = run if run.suffix == ".jsonl" else run / TRIALS
     if parts := parts_of(log):
-        from nas.runs.part import trial_with
+        from nas.runs.rebuilt import trial_with
 
         found = trial_with(log, parts, trial_id)
     else:
@@ -62,26 +62,25 @@ def read_trial(run: Path, trial_id: int) -> Trial:
 
 def _of_parts(log: Path, parts: Sequence[Part]) -> Summary:
     from nas.runs import part as of
-    from nas.runs.encoding import decoded
+    from nas.runs.rebuilt import trial_at
 
     answered: set[int] = set()
     statuses: Counter[str] = Counter()
     highest: tuple[float, Part, int] | None = None
     device_s = 0.0
     for part in parts:
-        columns = part.columns((of.TRIAL_ID, of.STATUS, of.SCORE, of.DEVICE_S))
-        numbers, states, scores, seconds = map(decoded, columns.values())
+        numbers, states, scores, seconds = part.values(of.TRIAL_ID, of.STATUS, of.SCORE, of.DEVICE_S)
         answered.update(numbers)
         statuses.update(states)
         device_s = sum((each or 0 for each in seconds), device_s)
         reward, place = max(((s, -row) for row, s in enumerate(scores) if s is not None), default=(None, 0))
         if reward is not None and (highest is None or reward > highest[0]):
             highest = reward, part, -place
-    [last] = map(decoded, parts[-1].columns((of.ENDED_AT,)).values())
+    [last] = parts[-1].values(of.ENDED_AT)
     return Summary(
         answered=frozenset(answered),
         statuses=statuses,
-        best=None if highest is None else of.trial_at(log, highest[1], highest[2]),
+        best=None if highest is None else trial_at(log, highest[1], highest[2]),
         device_s=device_s,
         ended_at=last[-1],
     )

@@ -28,7 +28,7 @@ STATUSES = {
     "pruned": "stopped because it could no longer win",
     "interrupted": "given up after the search itself was killed too often while it ran",
 }
-_EARLIER = {"filtered": "pruned"}  # statuses that logs of earlier versions may have -> what they are read as
+EARLIER = {"filtered": "pruned"}  # statuses that logs of earlier versions may have -> what they are read as
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Trial:
         """
         try:
             known = {name: record[name] for name in _NAMES if name in record}
-            known["status"] = _EARLIER.get(record["status"], record["status"])
+            known["status"] = EARLIER.get(record["status"], record["status"])
             known["architecture"] = Architecture.from_dict(record["architecture"])
             known["parents"] = tuple(known.get("parents") or ())
             known["curve"] = tuple(known.get("curve") or ()) if curve is None else curve

@@ -102,12 +102,11 @@ class Ledger:
         self.algorithm.space.encode(proposal.architecture)  # before it is logged: the algorithm could not be told of it
         seed = seed_of(self.seed, "trial", self._next_id, seeding=self.seeding)
         flight = _Flight(Candidate(self._next_id, proposal, seed, 0))
-        self._events.append(
-            {"event": "proposed", "trial_id": self._next_id, "seed": flight.candidate.seed} | _proposal_record(proposal)
-        )
+        proposed = {"event": "proposed", "trial_id": self._next_id, "seed": seed} | _proposal_record(proposal)
+        candidate = self._start(flight, proposed)
         self.flights[self._next_id] = flight
         self._next_id += 1
-        return self._start(flight)
+        return candidate
 
     def finish(self, trial_id: int, outcome: Trial) -> Trial | None:
         """Log what became of a candidate and tell it to the algorithm; a second answer of the same one gives None.
@@ -192,10 +191,11 @@ class Ledger:
 
     # ---- inside
 
-    def _start(self, flight: _Flight) -> Candidate:
+    def _start(self, flight: _Flight, *before: Mapping[str, Any]) -> Candidate:
+        """Log a start, and what comes before it: to wait for the disk once is enough."""
         flight.candidate = flight.candidate._replace(attempt=flight.candidate.attempt + 1)
         flight.running = True
-        self._events.append({"event": "started", "trial_id": flight.candidate.trial_id, "at": _now()})
+        self._events.append(*before, {"event": "started", "trial_id": flight.candidate.trial_id, "at": _now()})
         return flight.candidate
 
     def _comparable(self, trial: Trial) -> Trial:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
 
 from nas.algorithms.bound import CurveBound, bound, needed_accuracy
 from nas.algorithms.halving import Halving
@@ -71,7 +70,7 @@ class BoundJudge:
         )
 
     def _learn(self) -> None:
-        for trial in islice(self.trials, self.known, None):
+        for trial in self.trials[self.known :]:
             self.curves.tell(trial)
             self.best = ranked([*self.best, trial])[: self.k]
             self.known += 1

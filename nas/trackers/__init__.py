@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nas.config.check import checked
 from nas.trackers.callback import Callback
 from search_space.lookup import describe, find, with_hint
 from search_space.typed import type_hints
@@ -81,4 +80,6 @@ def _checked(name: str, kind: type[Callback], settings: Mapping[str, Any]) -> di
     if missing := [p.name for p in parameters if p.name in known and p.default is p.empty and p.name not in settings]:
         raise ValueError(f"missing key callbacks.{name}.{missing[0]}")
     hints = type_hints(kind.__init__, f"callback {name!r}")
+    from nas.config.check import checked  # here: who only prints would wait for pydantic
+
     return {key: checked(f"callbacks.{name}.{key}", hints.get(key, Any), value) for key, value in settings.items()}

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from nas.analysis import load, load_epochs
+from nas.analysis.frame import completed, load_numbers
 from nas.config.search import parse
 from nas.runs import folder, index
 from nas.runs.folder import read_trials
@@ -67,6 +68,14 @@ def records(draw):
     ):
         record.pop(name)
     return record
+
+
+def plain(frame):
+    """Rows with what is not known as None, and the types of the rest."""
+    return [
+        {name: None if value is None or value != value else (type(value), value) for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
 
 
 def written(path, lines):
@@ -126,8 +135,13 @@ def test_columns_give_what_lines_give(tmp_path_factory, large, lines, steps, bla
         large(0)
         found = load(log), load_epochs(log), read_trials(log), summary(log)
         again = load(log)
+        places = [*range(len(again))][::-2]
+        numbers = load_numbers(log)
+        some = completed(numbers.loc[places], log)
         large(1 << 30)
         same(found[0], load(log))
+        same(numbers, load(log)[[*numbers.columns]])
+        assert plain(some) == plain(load(log)[[*some.columns]].loc[places])
         same(again, found[0])
         same(found[1], load_epochs(log))
         assert found[2] == read_trials(log)
@@ -156,9 +170,14 @@ def test_what_is_no_whole_part_is_not_read(logged, how, kind):
     same(load_epochs(run), epochs)
 
 
-def test_the_lines_overrule_the_columns(logged):
-    """Whoever corrects a line by hand, even to one as long, reads what he wrote."""
+@pytest.mark.parametrize("calm", [False, True])
+def test_the_lines_overrule_the_columns(logged, monkeypatch, calm):
+    """Whoever corrects a line by hand, even to one as long, reads what he wrote, also if it was read a moment ago."""
     run, (table, _) = logged
+    if calm:
+        monkeypatch.setattr(index, "_CALM_NS", 0)
+        same(load(run), table)
+    assert (run / ".index" / "trials.jsonl.seen").exists() == calm
     log = run / "trials.jsonl"
     times, text = log.stat(), log.read_text()
     assert text.count('"wall_s":3.0') == 10
@@ -169,6 +188,32 @@ def test_the_lines_overrule_the_columns(logged):
     same(load(run), table.head(5))
     log.unlink()
     log.write_text(text)
+    same(load(run), table)
+
+
+@pytest.mark.parametrize("kind", ["arrow", "seen"])
+def test_what_was_seen_to_fit_is_looked_at_again_once_it_changed(logged, monkeypatch, kind):
+    """A part that was damaged after it had been read, or a note that was, costs time, never a number."""
+    run, (table, _) = logged
+    monkeypatch.setattr(index, "_CALM_NS", 0)
+    same(load(run), table)
+    for path in (run / ".index").glob(f"*.{kind}"):
+        times, content = path.stat(), path.read_bytes()
+        path.write_bytes(content[:40] + bytes(len(content) - 40))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    same(load(run), table)
+
+
+def test_a_log_that_was_not_touched_is_not_read_again(logged, monkeypatch):
+    """A log of gigabytes is not digested each time that somebody asks how far the search is."""
+    run, (table, _) = logged
+    monkeypatch.setattr(index, "_CALM_NS", 0)
+    same(load(run), table)
+
+    def digested(*arguments):
+        raise AssertionError("the log was read")
+
+    monkeypatch.setattr(index, "_digest", digested)
     same(load(run), table)
 
 

@@ -250,6 +250,33 @@ def test_the_search_of_an_exhausted_space_is_finished(run):
     again.close()
 
 
+@pytest.mark.parametrize("reach", [1, 100, 1 << 20])
+def test_status_counts_what_is_in_flight(tmp_path, run, monkeypatch, reach):
+    """However long ago its proposal was logged, and whatever was logged since, a candidate is awaited."""
+    monkeypatch.setattr("nas.runs.events._REACH", reach)
+    space = parse(read_config(run)).space
+    ledger = Ledger(run, ALGORITHMS["random"](space, 1), run_id="r", seed=0, trials=99, max_attempts=9)
+    assert status(run).in_flight == 0
+    numbers = [ledger.next_candidate().trial_id for _ in range(3)]
+    assert status(run).in_flight == 3
+    ledger.finish(numbers[0], answer(numbers[0]))
+    for _ in range(5):
+        ledger.died(numbers[1], "killed")
+        ledger.next_candidate()
+    ledger.stop()
+    with (run / PROPOSALS).open("a") as file:
+        file.write('{"event":"propo')  # torn
+    assert status(run).in_flight == 2
+    ledger.close()
+    with (run / PROPOSALS).open("a") as file:
+        file.write("\n")
+    assert status(run).in_flight == 2
+    with (run / PROPOSALS).open("a") as file:
+        file.write('{"event":"stopped","trial_ids":[]}\n')
+    with pytest.raises(ValueError, match=r"proposals.jsonl: line \d+ is not a JSON object"):
+        status(run)
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_trial_has_what_its_proposal_said(tmp_path, restarted):
     """Notes and parents go to the log with the answer, also when another driver proposed: algorithms learn of them."""
