@@ -13,6 +13,7 @@ import torch
 from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError, get_context
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
+from nas import faults
 from nas.cluster.interface import HINT, name_interface
 from nas.cluster.protocol import Ask
 from nas.training.device import limit_threads
@@ -30,24 +31,30 @@ def run_workers(ask: Ask, work: Work, count: int, use_gpu: bool, threads: int, r
         use_gpu: one GPU a worker, else one CPU.
         threads: CPU threads of each worker.
         restarts: how often at most they are started anew.
-    Raises: ValueError if there is no room for so many workers. RuntimeError, with a line of why, if the last start
-        failed too.
+    Raises: ValueError if there is no room for so many workers, or none on a disk that one writes to. RuntimeError, with
+        a line of why, if the last start failed too.
     """
     kind = "GPU" if use_gpu else "CPU"
     there = ray.cluster_resources().get(kind, 0)
     if there < count:
         raise ValueError(f"{count} workers need {count} {kind}s, but Ray has {there:g}")
     with tempfile.TemporaryDirectory(prefix="nas-train-") as scratch:  # our checkpoints do not go through Ray
-        trainer = TorchTrainer(
-            functools.partial(_worker, work, threads),
-            torch_config=_TorchConfig(),
-            scaling_config=ScalingConfig(num_workers=count, use_gpu=use_gpu),
-            run_config=RunConfig(storage_path=scratch, failure_config=FailureConfig(max_failures=restarts)),
-        )
-        try:
-            return trainer.fit().return_value
-        except TrainingFailedError as error:
-            raise RuntimeError(_reason(error)) from None
+        for restart in range(restarts + 1):
+            trainer = TorchTrainer(
+                functools.partial(_worker, work, threads),
+                torch_config=_TorchConfig(),
+                scaling_config=ScalingConfig(num_workers=count, use_gpu=use_gpu),
+                run_config=RunConfig(storage_path=scratch, failure_config=FailureConfig(max_failures=0)),
+            )
+            try:
+                return trainer.fit().return_value
+            except TrainingFailedError as error:
+                rank, first = _first(error)
+                if fault := _disk_fault(first):  # Ray, if it were to start them anew, would do so for nothing
+                    raise ValueError(fault) from None
+                if restart == restarts:
+                    raise RuntimeError(_reason(rank, first)) from None
+    raise AssertionError("there is at least one start")
 
 
 class _TorchConfig(TorchConfig):  # type: ignore[misc]
@@ -69,15 +76,32 @@ def _worker(work: Work, threads: int) -> Any:
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     limit_threads(threads)
     context = get_context()
-    return work(Workers(context.get_world_rank(), context.get_world_size()), get_device())
+    try:
+        return work(Workers(context.get_world_rank(), context.get_world_size()), get_device())
+    except Exception as error:
+        if faults.is_of_disk(error):  # whose file is known here alone
+            raise OSError(f"{_DISK}{faults.line(error)}") from None
+        raise
 
 
-def _reason(error: TrainingFailedError) -> str:
-    """The last line of the first worker's error: of the candidate or of Ray, without the traceback."""
-    failures = getattr(error, "worker_failures", None) or {0: error}
-    rank, first = min(failures.items())
-    line = (str(first).strip().splitlines() or [type(first).__name__])[-1]
-    unreached = any(sign in str(first) for sign in _UNREACHED)
+_DISK = "of the disk: "
+
+
+def _disk_fault(error: BaseException) -> str:
+    """The line that a worker said of its disk; empty if that is not why it failed."""
+    return next((line.partition(_DISK)[2] for line in str(error).splitlines() if _DISK in line), "")
+
+
+def _first(error: TrainingFailedError) -> tuple[int, BaseException]:
+    """The worker of lowest number that failed, and its error."""
+    failures: dict[int, BaseException] = getattr(error, "worker_failures", None) or {0: error}
+    return min(failures.items())
+
+
+def _reason(rank: int, error: BaseException) -> str:
+    """The last line of a worker's error: of the candidate or of Ray, without the traceback."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    unreached = any(sign in str(error) for sign in _UNREACHED)
     return f"worker {rank}: {line}" + (f". Workers may not reach each other: {HINT}" if unreached else "")
 
 
