@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.analysis.run import Run
 from nas.architectures import Found, What, find, winner
 from nas.config.search import Config, parse
 from nas.families.equal import EQUAL, Equal, Quantity, Unit, equal_to, unit
@@ -205,7 +206,9 @@ def _random(
     missed = sum(not each.is_reached for each in drawn)
     if missed:
         say(f"{folder.name}: {missed} of {len(drawn)} are not within {drawn[0].tolerance:.0%} of equal")
-    run = run_listed([each.architecture for each in drawn], config, folder=folder, **vars(trainings))
+    run = _finished(folder, drawn) or run_listed(
+        [each.architecture for each in drawn], config, folder=folder, **vars(trainings)
+    )
     if run.ended is not None and run.ended.signum is not None:
         raise Signalled(run.ended.signum)
     scored = ranked(run.trials)
@@ -217,3 +220,9 @@ def _random(
     # Of an even number the better of the two in the middle: no winner is to gain by it.
     chosen = {"median": scored[(len(scored) - 1) // 2], "best": scored[0]}
     return [Baseline(f"{folder.name}-{name}", by_id[trial.arch_id], trial) for name, trial in chosen.items()]
+
+
+def _finished(folder: Path, drawn: list[Equal]) -> Run | None:
+    """Give the run of the random ones where all of them are answered: no search is begun for nothing."""
+    answered = {trial.arch_id for trial in read_trials(folder)}
+    return Run(folder) if answered == {each.architecture.arch_id for each in drawn} else None
