@@ -194,5 +194,6 @@ def environment(address: str | None) -> dict[str, str]:
     for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
         usual.pop(name, None)
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    # By this Ray binds to 127.0.0.1 alone, on every system.
-    return usual | token | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    # By the first Ray binds to 127.0.0.1 alone, on every system; by the second it starts no process for each CPU ahead,
+    # which Tune's trials, with resources of their own, could not use.
+    return usual | token | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_prestart_worker_first_driver": "0"}
