@@ -1,9 +1,29 @@
 """Settings of every test. On a machine that came with a GPU and little else, packages of tests may be missing."""
 
+import signal
+
 try:
     from hypothesis import settings
 except ImportError:
     settings = None
+
+# Files that take longest, most by starting Ray, begin first: begun last, one worker would wait long for the other.
+LONG = (
+    "tests/cluster/",
+    "tests/nas/search/test_kill.py",
+    "tests/nas/full_training/test_workers.py",
+    "tests/nas/claims/test_confirm.py",
+    "tests/test_readme.py",
+    "tests/nas/commands/test_faults.py",
+    "tests/nas/test_search.py",
+    "tests/test_plugins.py",
+    "tests/test_public_calls.py",
+    "tests/nas/cluster/",
+    "tests/nas/search/",
+    "tests/nas/claims/",
+    "tests/nas/full_training/",
+    "tests/test_",
+)
 
 if settings is not None:
     settings.register_profile("project", deadline=None)  # a busy machine is no failure
@@ -16,6 +36,17 @@ def pytest_addoption(parser, pluginmanager):
         parser.addini("timeout", "read by pytest-timeout, which is not here: tests run without a limit")
 
 
+def pytest_collection_modifyitems(items):
+    """Have what takes long begin first."""
+
+    def place(item):
+        return next((number for number, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
+
+    items.sort(key=place)
+
+
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it runs in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # our commands heed that, and tests ask them to stop
     if not config.pluginmanager.hasplugin("timeout"):
         config.addinivalue_line("markers", "timeout(seconds): read by pytest-timeout, which is not here")

@@ -266,10 +266,10 @@ def test_a_folder_for_temporary_files_that_ray_cannot_use_is_one_line(folder, se
     long.mkdir()
     try:
         setup = setup.replace("LONG", long.name)
-        check(outcomes(folder, setup, ["search search.yaml --out never/run"]), said)
+        check(outcomes(folder, setup, ["search search.yaml --out unmade/run"]), said)
     finally:
         long.rmdir()
-    assert not (folder / "never").exists()
+    assert not (folder / "unmade").exists()
 
 
 def test_a_search_whose_disk_fills_up_loses_nothing(folder):
