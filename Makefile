@@ -10,7 +10,7 @@ search: $(VENV)/.installed
 	$(NAS) scale runs/digits --to m,l
 
 test: $(VENV)/.installed
-	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .

@@ -7,24 +7,6 @@ try:
 except ImportError:
     settings = None
 
-# Files that take longest, most by starting Ray, begin first: begun last, one worker would wait long for the other.
-LONG = (
-    "tests/cluster/",
-    "tests/nas/search/test_kill.py",
-    "tests/nas/full_training/test_workers.py",
-    "tests/nas/claims/test_confirm.py",
-    "tests/test_readme.py",
-    "tests/nas/commands/test_faults.py",
-    "tests/nas/test_search.py",
-    "tests/test_plugins.py",
-    "tests/test_public_calls.py",
-    "tests/nas/cluster/",
-    "tests/nas/search/",
-    "tests/nas/claims/",
-    "tests/nas/full_training/",
-    "tests/test_",
-)
-
 if settings is not None:
     settings.register_profile("project", deadline=None)  # a busy machine is no failure
     settings.load_profile("project")
@@ -34,15 +16,6 @@ def pytest_addoption(parser, pluginmanager):
     """Without pytest-timeout its setting in pyproject.toml would be an unknown one, and end everything."""
     if not pluginmanager.hasplugin("timeout"):
         parser.addini("timeout", "read by pytest-timeout, which is not here: tests run without a limit")
-
-
-def pytest_collection_modifyitems(items):
-    """Have what takes long begin first."""
-
-    def place(item):
-        return next((number for number, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
-
-    items.sort(key=place)
 
 
 def pytest_configure(config):
