@@ -26,7 +26,7 @@ from nas.runs.trial import Trial
 from nas.signals import Signalled
 from nas.trackers.callback import Callbacks, TrainingEnd, TrainingInfo
 from nas.trackers.trainings import TrainingsDisplay, TrainingsProgress
-from nas.trials.installed import TOOLKIT
+from nas.trials import installed
 from search_space import cost
 
 LOG = "ray.log"
@@ -248,9 +248,8 @@ def _macs(config: TrainConfig, prepared: Prepared) -> float:
 
 def packages_of(configs: Iterable[TrainConfig]) -> tuple[str, ...]:
     """Give the user's packages that trainings use, by plug-in or as `module:Name`."""
-    found = set()
+    plugins, named = set[str](), set[str]()
     for config in configs:
-        named = (config.training.objective, config.training.optimizer, config.data.source)
-        modules = [*config.plugins, *(name for name in named if ":" in name)]
-        found |= {name.partition(":")[0].partition(".")[0] for name in modules}
-    return tuple(sorted(found - {*TOOLKIT}))
+        plugins.update(config.plugins)
+        named |= {config.training.objective, config.training.optimizer, config.data.source}
+    return installed.packages_of(plugins, named)

@@ -12,6 +12,7 @@ from nas.report.figures import Picture, short_label
 from nas.report.markup import beside, heading, missing, paragraph, section, table, text, value
 from nas.report.markup import figures as shown
 from nas.report.reading import Reading
+from nas.report.trial_table import OUTCOME
 from nas.runs.columns import column
 from nas.runs.text import short
 from search_space.architecture import Architecture
@@ -21,17 +22,7 @@ from search_space.cost import count
 if TYPE_CHECKING:
     import pandas as pd
 
-_TRIALS = (
-    "trial_id",
-    "arch_id",
-    "reward",
-    "accuracy",
-    "s_normalised",
-    "p_normalised",
-    "step_time_ms",
-    "params",
-    "macs",
-)
+_TRIALS = ("trial_id", "arch_id", *OUTCOME)
 _LEGEND = "±: standard error; *: the winner; ≈: not told apart from the winner (95 %)."
 _MOST_OF_FRONT = 16  # rows; the table of all trials can show the others
 _STATES = {

@@ -21,16 +21,11 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20_000  # of a longer run: the front, the best, and others evenly spread
 _FRONT = "○: on the front."
+OUTCOME = ("reward", "accuracy", "s_normalised", "p_normalised", "step_time_ms", "params", "macs")  # of a trial
 _SHOWN = (
     "trial_id",
     "status",
-    "reward",
-    "accuracy",
-    "s_normalised",
-    "p_normalised",
-    "step_time_ms",
-    "params",
-    "macs",
+    *OUTCOME,
     "wall_s",
     "arch_id",
     "proposed_by",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from nas.config.search import Config
-from nas.trials.installed import TOOLKIT
+from nas.trials import installed
 from nas.trials.task import Task
 
 
@@ -34,6 +34,4 @@ def packages_of(config: Config) -> tuple[str, ...]:
     """Give the user's packages that trials of a search use, by plug-in or as `module:Name`."""
     training = config.training
     named = (config.search.evaluator, config.reward.name, training.objective, training.optimizer, config.data.source)
-    modules = [*config.plugins, *(name for name in (*named, *config.measure) if ":" in name)]
-    packages = {name.partition(":")[0].partition(".")[0] for name in modules}
-    return tuple(sorted(packages - {*TOOLKIT}))
+    return installed.packages_of(config.plugins, (*named, *config.measure))

@@ -17,6 +17,12 @@ from pathlib import Path
 TOOLKIT = ("nas", "rewards", "scaling", "search_space")
 
 
+def packages_of(plugins: Iterable[str], named: Iterable[str]) -> tuple[str, ...]:
+    """Give the user's packages that plug-ins and names are in; a name without a colon is one of ours, in no package."""
+    modules = (*plugins, *(name for name in named if ":" in name))
+    return tuple(sorted({name.partition(":")[0].partition(".")[0] for name in modules} - {*TOOLKIT}))
+
+
 def installed(packages: Iterable[str]) -> dict[str, str | None]:
     """Give the version of torch, and digests of the toolkit's source and that of `packages`; None for what is missing.
 
