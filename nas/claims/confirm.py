@@ -229,7 +229,6 @@ class _Plan:
     def _result(
         self, contender: Contender, number: int, end: TrainingEnd, seconds: Sequence[float] | None, folder: Path
     ) -> SeedResult:
-        accuracy = (end.test or {}).get("accuracy") if self.test else end.accuracy
         reached = None
         if self.target is not None:
             reached = first_epoch(whole_lines(end.folder / METRICS), self.target)
@@ -237,7 +236,7 @@ class _Plan:
             seed=self.seeds[number],
             status=end.status,
             error=end.error,
-            accuracy=accuracy if end.status == "ok" else None,
+            accuracy=end.scored(test=self.test),
             epochs_to_target=reached,
             seconds_to_target=None if reached is None or seconds is None else math.fsum(seconds[:reached]),
             folder=f"{TRAININGS}/{_name(contender, number)}",

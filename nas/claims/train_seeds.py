@@ -96,8 +96,7 @@ def train_seeds(
 
 
 def _summary(seeds: tuple[int, ...], ends: Sequence[TrainingEnd], test: bool, confidence: float) -> SeedsSummary:
-    reached = [(end.test or {}).get("accuracy") if test else end.accuracy for end in ends]
-    accuracies = tuple(a if end.status == "ok" else None for a, end in zip(reached, ends, strict=True))
+    accuracies = tuple(end.scored(test=test) for end in ends)
     values = np.array([[math.nan if a is None else a for a in accuracies if a is not None] or [math.nan]])
     means = seed_means(values, confidence=confidence)
     mean, se, low, high, sd = (

@@ -61,6 +61,11 @@ class TrainingEnd:
     best_epoch: int | None  # counted from 0
     test: Mapping[str, Any] | None  # how the weights asked for do on the test split, where any were
 
+    def scored(self, *, test: bool) -> float | None:
+        """Give the accuracy on the test split, or on minival; None where the training did not end well."""
+        accuracy: float | None = (self.test or {}).get("accuracy") if test else self.accuracy
+        return accuracy if self.status == "ok" else None
+
 
 class Callback:
     """Listens to a search or a full training: override what you need, the rest does nothing.

@@ -17,15 +17,7 @@ from nas.cluster.process import RayProcess
 from nas.cluster.protocol import NoRay, RayFailed
 from nas.cluster.scratch import scratch, sweep
 from nas.trials.installed import shadowed
-
-
-def descendants(pid):
-    """A process and all that it started, and they started."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += descendants(int(child))
-    return found
+from tests.processes import descendants
 
 
 def alive(pids):

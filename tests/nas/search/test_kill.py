@@ -15,6 +15,7 @@ import pytest
 from nas.runs.folder import PROPOSALS, TRIALS, locked
 from nas.runs.log import read_lines
 from search_space.architecture import Architecture
+from tests.processes import descendants
 
 EVALUATORS = Path(__file__).parent / "evaluators"
 sys.path.insert(0, str(EVALUATORS))
@@ -100,15 +101,6 @@ def test_a_driver_killed_again_and_again_answers_every_candidate_once(tmp_path):
     assert (tmp_path / "run" / TRIALS).read_bytes().startswith(before)
     check_answers(tmp_path, trials)
     assert {kind(r["arch_id"]) for r in read_lines(tmp_path / "run" / TRIALS)} == set(EXPECTED), "every kind took part"
-
-
-def descendants(pid):
-    """A process, and all that it started, in whatever group or session."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += descendants(int(child))
-    return found
 
 
 def command_line(pid):
