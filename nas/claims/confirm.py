@@ -18,9 +18,9 @@ from nas.claims.step_timing import Step, measure_steps, steps_of
 from nas.claims.time_to_target import epoch_seconds, first_epoch
 from nas.cluster.process import RayProcess
 from nas.config.search import Config, parse
-from nas.config.train import TrainConfig, frame_size, largest_image_size
-from nas.data.prepare import prepare
+from nas.config.train import TrainConfig
 from nas.families.equal import Quantity
+from nas.full_training.data import prepared_for
 from nas.full_training.folder import METRICS
 from nas.full_training.many import train_many
 from nas.full_training.metrics import whole_lines
@@ -201,7 +201,7 @@ class _Plan:
         self, ends: Sequence[TrainingEnd], times: Mapping[tuple[Any, Step], Trial], folder: Path
     ) -> Confirmation:
         any_training = self.training(self.who[0], 0)
-        prepared = prepare(any_training.data, largest_image_size(any_training), frame_size=frame_size(any_training))
+        prepared = prepared_for(any_training)
         epochs = any_training.training.epochs
         about = About(
             run=str(self.run),

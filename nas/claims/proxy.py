@@ -15,10 +15,11 @@ from nas.claims.proxy_scores import LEAST_ARCHITECTURES, Judge
 from nas.claims.proxy_study import ProxyStudy, Trained, cheapest_as_good, contenders, measured, scores_of
 from nas.claims.spread import Chosen, spread_of_run, spread_of_space
 from nas.config.search import Config, absolute
-from nas.config.train import TrainConfig, frame_size, largest_image_size, load_training, parse_training
+from nas.config.train import TrainConfig, load_training, parse_training
 from nas.data.prepare import Prepared, prepare
+from nas.full_training.data import check_data, prepared_for
 from nas.full_training.many import train_many
-from nas.full_training.train import check_data, check_workers
+from nas.full_training.train import check_workers
 from nas.full_training.trainings import Training
 from nas.runs.folder import holds_something, make, read_trials
 from nas.search.checks import space_for
@@ -216,8 +217,7 @@ def _prepared(series: Series) -> Prepared:
     recipe = series.recipe
     check_imports(recipe.training)
     check_workers(1, recipe)
-    size, frame = largest_image_size(recipe), frame_size(recipe)
-    prepared = prepare(recipe.data, size, progress=True, say=lambda line: None, frame_size=frame)  # is said later
+    prepared = prepared_for(recipe, progress=True, say=lambda line: None)  # is said later
     check_data(prepared, recipe, test=False)
     return prepared
 

@@ -13,10 +13,11 @@ from typing import Any
 from nas.cluster.process import RayProcess
 from nas.config.search import absolute
 from nas.config.train import TrainConfig, frame_size, largest_image_size
-from nas.data.prepare import Prepared, prepare
+from nas.data.prepare import Prepared
+from nas.full_training.data import check_data, prepared_for
 from nas.full_training.folder import Weights, check_folder, check_weights
 from nas.full_training.study import Study, TrainingEvent
-from nas.full_training.train import check_data, check_workers, listeners_of
+from nas.full_training.train import check_workers, listeners_of
 from nas.full_training.trainings import Training
 from nas.plugins import load as load_plugins
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd
@@ -106,10 +107,9 @@ def _prepared(trainings: Sequence[Training], test: bool) -> list[Prepared]:
     known: dict[Any, Prepared] = {}
     found = []
     for config in (each.config for each in trainings):
-        wanted = largest_image_size(config), frame_size(config)
-        key = (repr(config.data), *wanted)
+        key = repr(config.data), largest_image_size(config), frame_size(config)
         if key not in known:
-            known[key] = prepare(config.data, wanted[0], progress=True, frame_size=wanted[1])
+            known[key] = prepared_for(config, progress=True)
         check_data(known[key], config, test)
         found.append(known[key])
     return found

@@ -14,13 +14,11 @@ from nas.architectures import find_architecture
 from nas.config.train import (
     TrainConfig,
     clamped,
-    frame_size,
-    largest_image_size,
     load_training,
     parse_training,
     training_stages,
 )
-from nas.data.prepare import Prepared, prepare
+from nas.full_training.data import check_data, prepared_for
 from nas.full_training.folder import Weights, check_folder, check_weights
 from nas.full_training.run import train_alone
 from nas.plugins import load as load_plugins
@@ -79,7 +77,7 @@ def train(
     if text := clamped(resolved):
         logger.warning("augment.randaugment_magnitude: %s", text)
     check_workers(workers, resolved)
-    prepared = prepare(resolved.data, largest_image_size(resolved), progress=True, frame_size=frame_size(resolved))
+    prepared = prepared_for(resolved, progress=True)
     check_data(prepared, resolved, test)
     make(folder)
     with locked(folder, "training"):
@@ -121,14 +119,3 @@ def check_workers(workers: int, config: TrainConfig) -> None:
             raise ValueError(f"a batch of {stage.batch_size} cannot be shared evenly by {workers} workers")
     if workers > 1 and config.execution.time_limit_s is not None:
         raise ValueError("execution.time_limit_s is for one worker; several would not stop at the same step")
-
-
-def check_data(prepared: Prepared, config: TrainConfig, test: bool) -> None:
-    """Raise ValueError if the data have too few images for a training, or none to test on where that is asked."""
-    largest = max(stage.batch_size for stage in training_stages(config))
-    if prepared.train < largest:
-        raise ValueError(f"a batch of {largest} is more than the {prepared.train} training images")
-    if prepared.minival < 1:
-        raise ValueError("data.minival leaves no image to measure accuracy on; give a larger one")
-    if test and prepared.test < 1:
-        raise ValueError("--test needs a test split, and the data has none")
