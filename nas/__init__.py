@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from nas.report import watch_report, write_report
     from nas.runs.columns import COLUMNS, Column
     from nas.runs.trial import Trial
+    from nas.schema import config_schema
     from nas.search.evaluation import evaluate
     from nas.search.plan import describe
     from nas.search.run import run_search
@@ -54,6 +55,7 @@ _WHERE = {
     "baselines": "nas.claims.baselines",
     "compare_algorithms": "nas.replay.compare",
     "compare_distributions": "nas.claims.distribution",
+    "config_schema": "nas.schema",
     "confirm": "nas.claims.confirm",
     "describe": "nas.search.plan",
     "describe_space": "search_space.description",
@@ -88,6 +90,7 @@ __all__ = [
     "baselines",
     "compare_algorithms",
     "compare_distributions",
+    "config_schema",
     "confirm",
     "describe",
     "describe_space",

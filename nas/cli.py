@@ -52,6 +52,7 @@ COMMANDS = {
     "export": ("export",),
     "space": ("space",),
     "data": ("data",),
+    "schema": ("schema",),
 }
 
 

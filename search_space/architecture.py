@@ -128,13 +128,13 @@ class Architecture:
     Raises: ValueError if a field is of the wrong type or out of range.
     """
 
-    stem_channels: int
-    stages: tuple[Stage, ...]
-    head_channels: int
-    stem_stride: int = 2
-    image_size: int | None = None
-    train_image_size: int | None = None
-    dropout: float = 0.2
+    stem_channels: int  # output channels
+    stages: tuple[Stage, ...]  # in order
+    head_channels: int  # output channels
+    stem_stride: int = 2  # 1 or 2
+    image_size: int | None = None  # pixels
+    train_image_size: int | None = None  # pixels
+    dropout: float = 0.2  # [0, 0.99]
 
     def __post_init__(self) -> None:
         for name in ("stem_channels", "head_channels", "stem_stride"):

@@ -110,13 +110,13 @@ def _distinct(name: str, choices: tuple[Any, ...]) -> tuple[Any, ...]:
 class Constraints:
     """Bounds an architecture must keep, inclusive; None = no bound. MACs are counted at `image_size`."""
 
-    params_min: int | None = None
-    params_max: int | None = None
-    macs_min: int | None = None
-    macs_max: int | None = None
-    image_size: int = 224
-    num_classes: int = 1000
-    in_channels: int = 3
+    params_min: int | None = None  # parameters
+    params_max: int | None = None  # parameters
+    macs_min: int | None = None  # multiply-accumulates of one image
+    macs_max: int | None = None  # multiply-accumulates of one image
+    image_size: int = 224  # pixels that MACs are counted at; a search fills in its own
+    num_classes: int = 1000  # that the classifier is counted for; a search fills in its data's, where it knows them
+    in_channels: int = 3  # that the stem is counted for; likewise
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):

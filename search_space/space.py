@@ -31,14 +31,14 @@ class SearchSpace:
     Source: EfficientNetV2 (arXiv:2104.00298), section 3.2, the stage-factorised space; any field may be a decision.
     """
 
-    stem_channels: int
-    stages: tuple[StageChoices, ...]
-    head_channels: int
-    stem_stride: int = 2
-    image_size: int | None = None
-    train_image_size: int | None = None
-    dropout: float = 0.2
-    constraints: Constraints = field(default_factory=Constraints)
+    stem_channels: int  # output channels of the first, 3x3 convolution
+    stages: tuple[StageChoices, ...]  # one mapping a stage
+    head_channels: int  # output channels of the last, 1x1 convolution, before pooling
+    stem_stride: int = 2  # 1 or 2
+    image_size: int | None = None  # pixels that candidates are meant to be used at; a hint
+    train_image_size: int | None = None  # pixels that they are meant to be trained at; a hint
+    dropout: float = 0.2  # before the classifier, [0, 0.99]
+    constraints: Constraints = field(default_factory=Constraints)  # bounds of params and MACs
     # What a ready-made space names as its natural reference; no part of the space's text, nor of what makes two equal.
     reference: Architecture | None = field(default=None, compare=False)
 

@@ -74,6 +74,11 @@ def checked(path: str, kind: Any, value: Any) -> Any:
         raise ValueError(f"{path}: {first['msg'][0].lower()}{first['msg'][1:]}, got {value!r}") from None
 
 
+def type_schema(kind: Any) -> dict[str, Any]:
+    """Give the JSON schema of the values that `checked` takes for a type."""
+    return {key: value for key, value in TypeAdapter(kind).json_schema().items() if key != "title"}
+
+
 def at_least(low: int, name: str, value: Any) -> int:
     """Check a whole number that may not be below `low`."""
     number: int = checked(name, int, value)

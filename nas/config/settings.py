@@ -28,7 +28,7 @@ class SearchSettings:
 
     trials: int = 100  # finished trials of any status at which the search ends
     workers: int | None = None  # trials at once; None = as many as the resources hold
-    cpus_per_trial: float = 1.0
+    cpus_per_trial: float = 1.0  # CPUs that a trial holds, and threads that it computes with
     gpus_per_trial: float = 0.0  # fractions pack several trials on one GPU
     max_hours: float | None = None  # no candidate is started later; running ones finish
     time_limit_s: float | None = None  # of one trial, timing included; then status `timeout`
@@ -36,9 +36,9 @@ class SearchSettings:
     # Stop trials early. asha: the worse two thirds at 1/9 and at 1/3 of the epochs. bound: those that even with an
     # optimistic accuracy would not be among the best `prune_top` (weighted_product alone); never in the second half.
     prune: Literal["none", "asha", "bound"] = "none"
-    prune_top: int = 10
+    prune_top: int = 10  # of `bound`: how many of the best it aims at
     prune_confidence: float = (
-        0.95  # of trainings that end below all bounds; 0.99 asks for 99 finished ones, 0.95 for 19
+        0.95  # of `bound`: share of trainings that end below all bounds; 0.99 asks for 99 finished ones, 0.95 for 19
     )
     fresh_process: bool | None = None  # a new process per trial; None = on GPUs only
     evaluator: str = EVALUATOR  # module:function that turns a candidate into a trial's fields

@@ -123,7 +123,7 @@ class AugmentSettings:
     Raises: ValueError if a value is outside what its comment allows.
     """
 
-    crop: Literal["none", "pad", "resized"] = "none"
+    crop: Literal["none", "pad", "resized"] = "none"  # pad: shifted by some pixels; resized: a part, drawn and enlarged
     crop_padding: int = 4  # pad: pixels on each side of a 32-pixel image; grows with the image
     crop_scale: tuple[float, float] = (0.08, 1.0)  # resized: share of the area kept
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)  # resized: width over height
@@ -132,8 +132,8 @@ class AugmentSettings:
     randaugment_magnitude: float = 0.0  # 10 = AutoAugment's full range; up to 30, but increasing ends at 10
     randaugment_policy: Literal["increasing", "official"] = "increasing"  # timm's, or the paper's: nas/data/policies.py
     erasing: float = 0.0  # share of the images of which a rectangle becomes noise
-    mixup_alpha: float = 0.0
-    cutmix_alpha: float = 0.0
+    mixup_alpha: float = 0.0  # of the beta distribution that says how much of another image is blended in
+    cutmix_alpha: float = 0.0  # of the one that says how large a rectangle of another image is pasted
 
     def __post_init__(self) -> None:
         _one_of("crop", self.crop, CROPS)

@@ -21,9 +21,9 @@ class StepTimeSettings:
     image_size: int | None = None  # pixels; None = the training's image size
     warmup: int = 3  # steps of each network that come before anything is timed
     # How many pairs are taken says how sure S is, not what it is.
-    min_pairs: int = may_change(10)
-    max_pairs: int = may_change(24)
-    block_pairs: int = 4  # of which all lies at the same places in memory
+    min_pairs: int = may_change(10)  # pairs at least
+    max_pairs: int = may_change(24)  # pairs at most, however wide the interval is
+    block_pairs: int = 4  # pairs in a block, of which all lies at the same places in memory
     turn: int = 3  # steps in a row of one network, of which the fastest counts
     interval: float = may_change(0.01)  # stop when the confidence interval is surely within the ratio's +- this share
     confidence: float = 0.95  # of that interval

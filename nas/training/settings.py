@@ -51,10 +51,10 @@ class LrFactors:
     Raises: ValueError that names a field out of range and what is allowed.
     """
 
-    stem: float = 1.0
-    stages: float = 1.0
+    stem: float = 1.0  # the first convolution
+    stages: float = 1.0  # the blocks
     head: float = 1.0  # the last convolution, before pooling
-    classifier: float = 1.0
+    classifier: float = 1.0  # the linear layer
     norms_and_biases: float = 1.0  # what does not decay, wherever it is
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class TrainSettings:
     Raises: ValueError that names a field out of range and what is allowed.
     """
 
-    epochs: int = 10
+    epochs: int = 10  # passes over the training images
     batch_size: int = 128  # images per update; the size of the batches that `train` is given
     objective: str = "classification"  # what is minimised and measured: a key of OBJECTIVES, or module:Name
     optimizer: str = "sgd"  # sgd (Nesterov), rmsprop (the paper's), adamw: a key of OPTIMIZERS, or module:function
@@ -82,8 +82,8 @@ class TrainSettings:
     learning_rate: float = 0.2  # peak, per 256 images: the rate used is learning_rate * batch_size / 256
     warmup_epochs: float = 1.0  # linear, from 0; at most half of the training
     schedule: Literal["cosine", "exponential", "constant"] = "cosine"  # exponential: x0.97 every 2.4 epochs, in steps
-    label_smoothing: float = 0.1
-    lr_factors: LrFactors = LR_FACTORS
+    label_smoothing: float = 0.1  # share of a label's weight that is spread over all classes
+    lr_factors: LrFactors = LR_FACTORS  # of the learning rate, by part of the network
     weight_decay: float = 1e-5  # L2 (AdamW: decoupled); never on norms and biases
     ema_decay: float | None = None  # of weights and batch norm statistics; the first updates average less
     clip_norm: float | None = None  # largest total norm of the gradients
@@ -124,7 +124,7 @@ class ExecutionSettings:
     """
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 autocast where a GPU has it, else fp32
-    channels_last: bool = True
+    channels_last: bool = True  # memory format of images and weights; false: contiguous
     micro_batch: int | None = None  # at most so many images per forward; None = batch_size, halved if memory runs out
     time_limit_s: float | None = may_change(None)  # decides who may finish, but changes no number
     cuda_graph: Literal["auto", "on", "off"] = may_change("auto")  # auto: where the step can be captured, else eager
@@ -203,13 +203,13 @@ class ProgressiveSettings:
     Source: EfficientNetV2, section 4, algorithm 1.
     """
 
-    stages: int = 4
+    stages: int = 4  # parts of the training, equally long
     image_size: tuple[int, int] = (128, 300)  # pixels
-    randaugment_magnitude: tuple[float, float] = (5.0, 15.0)
-    mixup_alpha: tuple[float, float] = (0.0, 0.0)
-    cutmix_alpha: tuple[float, float] = (0.0, 0.0)
-    dropout: tuple[float, float] = (0.1, 0.3)
-    drop_path: tuple[float, float] = (0.2, 0.2)
+    randaugment_magnitude: tuple[float, float] = (5.0, 15.0)  # see augment.randaugment_magnitude
+    mixup_alpha: tuple[float, float] = (0.0, 0.0)  # see augment.mixup_alpha
+    cutmix_alpha: tuple[float, float] = (0.0, 0.0)  # see augment.cutmix_alpha
+    dropout: tuple[float, float] = (0.1, 0.3)  # before the classifier
+    drop_path: tuple[float, float] = (0.2, 0.2)  # of the last block
     batch_growth: float = 1.0  # how many times the batch may grow while images are small; 1 = the same batch throughout
 
     def __post_init__(self) -> None:
