@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nas.algorithms.outlook import Outlook
+from nas.runs.ranking import is_scored
+from nas.runs.repeats import is_repeat, mean_of
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.lookup import with_hint
@@ -64,6 +66,7 @@ class Algorithm(ABC):
         self.pending: dict[str, Proposal] = {}  # by arch_id, in the order asked
         self.seen: set[str] = set()
         self.told = 0
+        self.trained: dict[str, list[Trial]] = {}  # scored trials of each architecture, by arch_id
         self.outlook = Outlook()
 
     def ask(self) -> Proposal:
@@ -95,7 +98,7 @@ class Algorithm(ABC):
         self.seen.add(proposal.architecture.arch_id)
 
     def tell(self, trial: Trial) -> None:
-        """Learn from a finished trial of any status, asked here or not (a log replayed, an earlier search).
+        """Learn from a finished trial of any status, asked here or not (a log replayed, an earlier search, a repeat).
 
         Raises: ValueError naming the first field that is not a choice of the space; `compatible` asks beforehand.
         """
@@ -104,7 +107,13 @@ class Algorithm(ABC):
         self.seen.add(trial.arch_id)
         self.told += 1
         self.outlook.tell(trial)
-        self._learn(self.outlook.completed(trial))
+        earlier = self.trained.get(trial.arch_id)
+        if is_scored(trial):
+            self.trained[trial.arch_id] = [*(earlier or ()), trial]
+        if earlier is None or not is_repeat(trial):
+            self._learn(self.outlook.completed(trial))
+        elif is_scored(trial):  # a repeat without a result says nothing new
+            self._learn_again(trial, mean_of(self.trained[trial.arch_id]))
 
     @abstractmethod
     def _propose(self, rng: np.random.Generator) -> Proposal:
@@ -117,6 +126,15 @@ class Algorithm(ABC):
         One that was stopped early (`pruned`) has the reward and accuracy that it would have come to, where that is
         known; `worth` gives what counts of either kind.
         """
+
+    def _learn_again(self, trial: Trial, mean: Trial) -> None:
+        """Take in another training, under another seed, of an architecture that has a scored trial already.
+
+        Args:
+            trial: of this training, scored.
+            mean: of all of them, with the standard error that this has; it takes the place of what was learned.
+        """
+        self._learn(mean)
 
     def _unseen(self, rng: np.random.Generator) -> Proposal:
         for _ in range(_TRIES):

@@ -69,3 +69,8 @@ class Evolution(Algorithm):
         if worth(trial) is not None:
             self.scored += 1
             self.population.append(trial)
+
+    def _learn_again(self, trial: Trial, mean: Trial) -> None:
+        for place, one in enumerate(self.population):
+            if one.arch_id == mean.arch_id:  # as old as it was; one that has died stays dead
+                self.population[place] = mean

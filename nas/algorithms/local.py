@@ -41,6 +41,7 @@ class LocalSearch(Algorithm):
     def __init__(self, space: SearchSpace, seed: int = 0, **settings: Any) -> None:
         super().__init__(space, seed, **settings)
         self.scored = 0
+        self.scored_trials: dict[str, Trial] = {}  # by arch_id
         self.best: Trial | None = None
         self.centre: Trial | None = None
         self.ring: dict[str, Architecture] = {}  # neighbours of the centre
@@ -65,9 +66,17 @@ class LocalSearch(Algorithm):
         if reward is None:
             return
         self.scored += 1
+        self.scored_trials[trial.arch_id] = trial
         if self.best is None or reward > (self.best.reward or 0.0):
             self.best = trial
         restarted = finished and trial.arch_id not in self.ring
         if self.centre is None or reward > (self.centre.reward or 0.0) or restarted:
             self.centre = trial
             self.ring = {a.arch_id: a for a in self.space.neighbours(trial.architecture)}
+
+    def _learn_again(self, trial: Trial, mean: Trial) -> None:
+        """A centre that was lucky keeps its place until something beats what it is worth."""
+        self.scored_trials[mean.arch_id] = mean
+        self.best = max(self.scored_trials.values(), key=lambda one: one.reward or 0.0)
+        if self.centre is not None and self.centre.arch_id == mean.arch_id:
+            self.centre = mean

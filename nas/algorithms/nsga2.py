@@ -90,6 +90,15 @@ class NSGA2(Algorithm):
             kept = sorted(np.lexsort((-crowding, rank))[:size])
             self.trials, self.points = [self.trials[i] for i in kept], [self.points[i] for i in kept]
 
+    def _learn_again(self, trial: Trial, mean: Trial) -> None:
+        at = next((i for i, one in enumerate(self.trials) if one.arch_id == mean.arch_id), None)
+        if at is None:  # it was trimmed away, by what may have been bad luck
+            self._learn(mean)
+            return
+        point = [_value(mean, *read) for read in self.objectives.values()]
+        if all(map(math.isfinite, point)):
+            self.trials[at], self.points[at], self.ranking = mean, point, None
+
     def _warn(self, lacking: set[str]) -> None:
         """Note what a finished trial lacks; say it as soon as no trial has it, for the search learns nothing then."""
         self.missing &= lacking

@@ -78,6 +78,9 @@ class Predictor(Algorithm):
         self.scored += math.isfinite(self.observations[-1].reward)
         self.model = None
 
+    def _learn_again(self, trial: Trial, mean: Trial) -> None:
+        self._learn(trial)  # one more noisy observation of the same point: that is what the process makes means of
+
     def _propose(self, rng: np.random.Generator) -> Proposal:
         asked = self.told + len(self.pending)
         # With many in flight a few results are enough to begin: more random proposals would be made without any.

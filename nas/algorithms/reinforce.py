@@ -158,6 +158,12 @@ class PolicyGradient(Algorithm):
             self._update(list(self.recent))
             self.waiting = 0
 
+    def _learn_again(self, trial: Trial, mean: Trial) -> None:
+        code = self.space.encode(mean.architecture)
+        for place, sample in enumerate(self.recent):
+            if (sample.code == code).all():
+                self.recent[place] = sample._replace(reward=float(mean.reward or 0.0))
+
     @abstractmethod
     def _advantages(self, rewards: Floats) -> Floats:
         """What each of the rewards (N,) in memory counts for; the last `waiting` of them are new."""

@@ -83,6 +83,7 @@ class Targets:
         if self.unit is not None:
             self.reward = np.exp(self.reward / self.unit)
             self.likely_reward = np.exp(self.likely_reward / self.unit)
+        self.looked = self._looked(observations)
         self.slope, self.shift = self._fit_params()
         # None: no accuracies, so the reward is learned as a whole.
         self.exponents: tuple[float, float] | None = None
@@ -96,6 +97,17 @@ class Targets:
         self.used = self.scored | self.broken | np.isfinite(self.likely)  # rows that say something of quality
         self.quality_codes: Codes = self.codes[self.used]
         self.quality = self._quality()
+
+    def _looked(self, observations: Sequence[Observation]) -> Floats:
+        """Reward by which a row is ranked, (N,): the mean over all scored trainings of its architecture."""
+        numbers: dict[bytes, int] = {}
+        number = np.array([numbers.setdefault(o.code.tobytes(), len(numbers)) for o in observations])
+        if len(numbers) == len(number):
+            return np.asarray(self.reward)
+        at, size = number[self.scored], len(numbers)
+        sums = np.bincount(at, weights=self.reward[self.scored], minlength=size)
+        means = sums / np.maximum(1, np.bincount(at, minlength=size))
+        return np.asarray(np.where(self.scored, means[number], self.reward))
 
     def _fit_params(self) -> tuple[float, float]:
         """Told params as a line over counted ones: another classifier moves it, a reference network scales it."""
@@ -165,7 +177,7 @@ class Targets:
 
     def ranks(self) -> Floats:
         """Reward of each row of `quality`, broken and stopped ones last."""
-        return np.asarray(np.where(self.scored, self.reward, 0.0)[self.used])
+        return np.asarray(np.where(self.scored, self.looked, 0.0)[self.used])
 
 
 class Fitted(NamedTuple):
@@ -267,10 +279,10 @@ class RewardModel:
 
     @cached_property
     def _looked_best(self) -> tuple[float, float]:
-        """Log reward of the trial that looks best: as observed, and as the model has it."""
+        """Log reward of the architecture that looks best: as observed, at the mean, and as the model has it."""
         t = self.targets
-        at = int(np.argmax(np.where(t.scored, t.reward, 0.0)))
-        return math.log(t.reward[at]), float(self.predict(t.codes[at : at + 1])[0][0])
+        at = int(np.argmax(np.where(t.scored, t.looked, 0.0)))
+        return math.log(t.looked[at]), float(self.predict(t.codes[at : at + 1])[0][0])
 
     def gain(self, codes: Codes) -> Floats:
         """Expected gain in the true log reward of the trial that looks best, if these were observed, each (N,).

@@ -59,8 +59,12 @@ class TPE(Algorithm):
             name: optuna.distributions.CategoricalDistribution(list(range(lengths[name]))) for name in sorted(lengths)
         }
         self.sampler = _sampler(optuna, self.distributions)
-        with _quiet(optuna):
-            self.study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+        self.worths: dict[str, tuple[Architecture, float]] = {}  # by arch_id, in the order told
+        self.study = self._new_study()
+
+    def _new_study(self) -> Any:
+        with _quiet(self.optuna):
+            return self.optuna.create_study(direction="maximize", sampler=self.optuna.samplers.RandomSampler(seed=0))
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
         states = self.optuna.trial.TrialState
@@ -96,9 +100,20 @@ class TPE(Algorithm):
     def _learn(self, trial: Trial) -> None:
         reward = worth(trial)
         if reward is not None:
-            with _quiet(self.optuna):
-                done = self.optuna.trial.TrialState.COMPLETE
-                self.study.add_trial(self._record(trial.architecture, done, reward))
+            self.worths[trial.arch_id] = trial.architecture, reward
+            self._add(trial.architecture, reward)
+
+    def _learn_again(self, trial: Trial, mean: Trial) -> None:
+        """Optuna's trials cannot be changed: all are told to a new study, in the same order."""
+        self.worths[mean.arch_id] = mean.architecture, float(mean.reward or 0.0)
+        self.study = self._new_study()
+        for architecture, reward in self.worths.values():
+            self._add(architecture, reward)
+
+    def _add(self, architecture: Architecture, reward: float) -> None:
+        with _quiet(self.optuna):
+            done = self.optuna.trial.TrialState.COMPLETE
+            self.study.add_trial(self._record(architecture, done, reward))
 
     def _record(self, architecture: Architecture, state: Any, value: float | None = None) -> Any:
         choices = self.space.encode(architecture).tolist()

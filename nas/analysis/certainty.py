@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nas.measure.settings import StepTimeSettings
 from nas.runs.ranking import counts
+from nas.runs.repeats import posterior
 from nas.runs.text import short
 from nas.runs.trial import is_metric
 from nas.training.settings import TrainSettings
@@ -110,8 +111,9 @@ def estimates(frame: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         frame: trials that can be compared: of one run, or of runs and `nas.evaluate` with other seeds.
-    Returns: `arch_id`, `trials` (scored, with distinct seeds), `accuracy`, `accuracy_se`, `reward`, `reward_se`, and
-        `told_apart`: True = worse than the first for sure, False = not told apart from it, None = not known.
+    Returns: `arch_id`, `trials` (scored, with distinct seeds), `accuracy`, `accuracy_se`, `reward`, `reward_se`,
+        `told_apart`: True = worse than the first for sure, False = not told apart from it, None = not known. Where any
+        was trained several times they stand by `posterior_mean`, with `posterior_sd`; see nas/runs/repeats.py.
     """
     names = ["arch_id", "seed", "accuracy", "accuracy_se", "reward", "reward_se"]
     trials = frame.reindex(columns=names)[scored(frame)]
@@ -132,8 +134,27 @@ def estimates(frame: pd.DataFrame) -> pd.DataFrame:
     freedom = float(degrees) if degrees > 0 else np.inf
     apart = told_apart(found["reward"], found["reward_se"], of_repetitions=np.sqrt(of_seeds), freedom=freedom)
     found["told_apart"] = pd.Series(_words(apart), found.index, dtype=object)
+    by = "reward"
+    if degrees > 0:
+        known = posterior(trials["arch_id"].tolist(), trials["reward"].to_numpy(), trials["reward_se"].to_numpy())
+        order, by = [int(each) for each in known.architectures], "posterior_mean"
+        found.loc[order, "posterior_mean"], found.loc[order, "posterior_sd"] = known.mean, known.std
     found.index = pd.Index(arch_ids[found.index], name="arch_id")
-    return found.sort_values("reward", ascending=False, kind="stable").reset_index()
+    return found.sort_values(by, ascending=False, kind="stable").reset_index()
+
+
+def winner(frame: pd.DataFrame, found: pd.DataFrame | None = None) -> int | None:
+    """Give the number of the best trial, see nas/runs/ranking.py; None if none is scored.
+
+    Args:
+        found: the table's estimates, where they were made already.
+    """
+    known = frame[scored(frame)]
+    if len(known) and known["arch_id"].duplicated().any():
+        found = estimates(frame) if found is None else found
+        known = known[known["arch_id"] == found["arch_id"].iloc[0]]
+    best = known.nlargest(1, "reward")["trial_id"].tolist()
+    return int(best[0]) if best else None
 
 
 def with_told_apart(rows: pd.DataFrame, frame: pd.DataFrame, found: pd.DataFrame | None = None) -> pd.DataFrame:

@@ -60,7 +60,7 @@ class Run:
 
     @property
     def best_trial(self) -> Trial:
-        """The scored trial of highest reward. Raises ValueError if none is scored yet."""
+        """The best scored trial, see nas/runs/ranking.py. Raises ValueError if none is scored yet."""
         best = summary(self.folder / TRIALS).best
         if best is None:
             raise ValueError(f"{self.folder}: {ranking.why_none(self.trials)}")

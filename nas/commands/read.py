@@ -14,6 +14,7 @@ from nas.commands.trial_table import show_trials, show_winner, trial_columns
 from nas.runs.folder import each_trial, read_config
 from nas.runs.objectives import Front, objectives_of
 from nas.runs.ranking import why_none
+from nas.runs.status import Status
 from nas.runs.status import status as status_of
 from nas.runs.summary import read_trial
 from nas.runs.text import duration, fixed
@@ -119,6 +120,7 @@ def status(run: Path, form: str) -> int:
         "best_reward_se": found.best.reward_se if found.best else None,
         "best_trial": found.best.trial_id if found.best else None,
         **_front_row(run),
+        **_of_repeats(found),
         "device_h": found.device_h,
         "last_trial_s_ago": found.last_trial_s_ago,
     }
@@ -139,6 +141,19 @@ def _front_row(run: Path) -> dict[str, str]:
     for trial in each_trial(run):
         found.count(trial)
     return {"front": found.look() or "-"}
+
+
+def _of_repeats(found: Status) -> dict[str, Any]:
+    """What is shown of the best beside its trial, where architectures were trained several times."""
+    if found.estimate is None or found.best_seen is None:
+        return {}
+    return {
+        "posterior_mean": found.estimate.mean,
+        "posterior_sd": found.estimate.std,
+        "trainings": found.estimate.trainings,
+        "best_seen_reward": found.best_seen.reward,
+        "best_seen_trial": found.best_seen.trial_id,
+    }
 
 
 def trials(run: Path, *, form: str, sort: str, descending: bool, limit: int | None, out: Path | None) -> int:
@@ -164,7 +179,7 @@ def best(run: Path, *, form: str, n: int, reward: str | None, settings: Mapping[
     """Show the best trials and the winner stage by stage; with another reward if one is given."""
     from nas.analysis import best as best_of
     from nas.analysis import estimates, records
-    from nas.analysis.certainty import confidence_of, verdict
+    from nas.analysis.certainty import confidence_of, verdict, winner
     from nas.analysis.frame import completed
     from nas.analysis.run import Run
 
@@ -177,14 +192,15 @@ def best(run: Path, *, form: str, n: int, reward: str | None, settings: Mapping[
     if form == "table" and not rows and (trials := opened.trials):
         console().print(why_none(trials), soft_wrap=True)
         return 0
-    show_trials(rows, form, winner=rows[0]["trial_id"] if rows else None)
-    if form == "table" and found is not None and rows:
-        _show_repeated(found)
+    chosen = winner(scored, found)
+    show_trials(rows, form, winner=chosen)
+    if form == "table" and found is not None and chosen is not None:
+        _show_repeated(found, scored)
         if said := verdict(scored, *opened.reward(reward, settings), confidence_of(opened.config), found):
             console().print(said, soft_wrap=not console().is_terminal)
-        row, chosen = rows[0], read_trial(run, rows[0]["trial_id"])
-        shown = replace(chosen, reward=row["reward"], accuracy_se=row["accuracy_se"], reward_se=row["reward_se"])
-        show_winner(shown, run)
+        row = records(scored[scored["trial_id"] == chosen])[-1]
+        new = {name: row[name] for name in ("reward", "accuracy_se", "reward_se")}
+        show_winner(replace(read_trial(run, chosen), **new), run)
     return 0
 
 
@@ -211,24 +227,29 @@ def front(run: Run, table: pd.DataFrame, objectives: Sequence[str], *, form: str
     return 0
 
 
-def _show_repeated(found: pd.DataFrame) -> None:
-    """Show the estimates of architectures that were trained with several seeds, if there are any."""
+def _show_repeated(found: pd.DataFrame, table: pd.DataFrame) -> None:
+    """Show the means of architectures that were trained with several seeds, if there are any, and what is best."""
     from nas.analysis import records
+    from nas.analysis.certainty import scored
 
     if repeated := records(found[found["trials"] > 1]):
+        posterior = Column("posterior_mean", "posterior", fixed(4), "posterior_sd")
         columns = (Column("arch_id", "arch_id"), Column("trials", "seeds"), *trial_columns(("reward", "accuracy")))
-        show(repeated, "table", columns, title="trained with several seeds, their means")
+        show(repeated, "table", (*columns, posterior), title="trained with several seeds, their means")
+        first, seen = found.iloc[0], table[scored(table)].nlargest(1, "reward").iloc[0]
+        said = f"best: {first['arch_id']}, posterior mean {first['posterior_mean']:.4f} "
+        said += f"± {first['posterior_sd']:.4f} after {first['trials']} trainings; "
+        console().print(f"{said}best seen: trial {seen['trial_id']}, {seen['reward']:.4f}", soft_wrap=True)
 
 
 def pareto(run: Path, form: str, columns: Sequence[str]) -> int:
     """Show the Pareto front over the columns named."""
     from nas.analysis import records
+    from nas.analysis.certainty import winner
     from nas.analysis.run import Run
 
     opened = Run(run)
-    first = records(opened.best(1))
-    winner = first[0]["trial_id"] if first else None
-    show_trials(records(opened.pareto(columns)), form, objectives=columns, winner=winner)
+    show_trials(records(opened.pareto(columns)), form, objectives=columns, winner=winner(opened.dataframe()))
     return 0
 
 

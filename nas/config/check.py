@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import pydantic
 from pydantic import TypeAdapter
@@ -61,8 +61,12 @@ def section(name: str, settings: type[Settings], given: Any) -> Settings:
 
 
 def _setting(path: str, kind: Any, value: Any) -> Any:
-    is_settings = isinstance(kind, type) and dataclasses.is_dataclass(kind)
-    return section(path, kind, value) if is_settings else checked(path, kind, value)
+    of_settings = [
+        each for each in (kind, *get_args(kind)) if isinstance(each, type) and dataclasses.is_dataclass(each)
+    ]
+    if not of_settings or (value is None and kind is not of_settings[0]):  # `Settings | None` may be None
+        return checked(path, kind, value)
+    return section(path, of_settings[0], value)
 
 
 def checked(path: str, kind: Any, value: Any) -> Any:

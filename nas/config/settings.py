@@ -23,6 +23,24 @@ EVALUATOR = "nas.trials.evaluate:evaluate"
 
 
 @dataclass(frozen=True)
+class RepeatSettings:
+    """Trainings of a search that go to architectures it has trained already, under another seed."""
+
+    top: int = 8  # architectures, the best so far, that are trained again where that may change which is best
+    seeds: int = 2  # trainings of each, the first counted in: top * (seeds - 1) trials of the search are repeats
+
+    def __post_init__(self) -> None:
+        for name, least in (("top", 2), ("seeds", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be >= {least}, got {getattr(self, name)!r}")
+
+    @property
+    def trials(self) -> int:
+        """Trials of the search that are repeats."""
+        return self.top * (self.seeds - 1)
+
+
+@dataclass(frozen=True)
 class SearchSettings:
     """How trials are run. Changing any of these but the evaluator leaves finished trials comparable."""
 
@@ -40,6 +58,7 @@ class SearchSettings:
     prune_confidence: float = (
         0.95  # of `bound`: share of trainings that end below all bounds; 0.99 asks for 99 finished ones, 0.95 for 19
     )
+    repeats: RepeatSettings | None = None  # train the best again under other seeds, as part of `trials`; None = never
     fresh_process: bool | None = None  # a new process per trial; None = on GPUs only
     evaluator: str = EVALUATOR  # module:function that turns a candidate into a trial's fields
 
@@ -58,6 +77,9 @@ class SearchSettings:
                 raise ValueError(f"{name} must be above 0, got {value!r}")
         if self.cpus_per_trial == 0 and self.gpus_per_trial == 0:
             raise ValueError("cpus_per_trial and gpus_per_trial cannot both be 0")
+        if self.repeats is not None and 2 * self.repeats.trials > self.trials:
+            part = f"{self.repeats.trials} of {self.trials}"
+            raise ValueError(f"repeats: top * (seeds - 1) must be at most half of the trials, got {part}")
         module, colon, function = self.evaluator.partition(":")
         if not (module and colon and function):
             raise ValueError(f"evaluator must be module:function, got {self.evaluator!r}")

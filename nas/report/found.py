@@ -188,10 +188,17 @@ def certainty(reading: Reading) -> str:
         return ""
     said = _errors(reading) if reading.searched_front else reading.verdict
     repeated = reading.estimates[reading.estimates["trials"] > 1].head(20)
-    names = ("arch_id", "trials", "reward", "accuracy")
-    rows = [[value(name, row[name], row.get(f"{name}_se")) for name in names] for _, row in repeated.iterrows()]
+    names = {
+        "arch_id": "",
+        "trials": "",
+        "reward": "reward_se",
+        "accuracy": "accuracy_se",
+        "posterior_mean": "posterior_sd",
+    }
+    rows = [[value(name, row[name], row.get(error)) for name, error in names.items()] for _, row in repeated.iterrows()]
+    heads = ["architecture", "trials", "reward", "accuracy", "posterior mean of reward"]
     means = table(
-        ["architecture", "trials", "reward", "accuracy"], rows, caption="Trained with several seeds, their means"
+        heads, rows, caption="Trained with several seeds, their means; the best is that of highest posterior mean"
     )
     drawn = shown([None if reading.searched_front else figures.progress(reading.frame), _curves(reading)])
     sentence = f"{said[0].upper()}{said[1:]}." if said else "The standard errors of this run are not known."

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.analysis.certainty import confidence_of, estimates, fields_of, scored, verdict
+from nas.analysis.certainty import confidence_of, estimates, fields_of, scored, verdict, with_told_apart
+from nas.analysis.certainty import winner as best_trial
 from nas.analysis.frame import best, load, load_epochs, load_trials
 from nas.analysis.front import OBJECTIVES, pareto
 from nas.claims.explain import Explanation, explain_trials
@@ -67,7 +68,10 @@ class Reading:
     @cached_property
     def winner(self) -> pd.Series[Any] | None:
         """The best trial; None where none was scored, or the search had several objectives."""
-        return None if self.searched_front or self.ranked.empty else self.ranked.iloc[0]
+        number = None if self.searched_front else best_trial(self.frame)
+        if number is None:
+            return None
+        return with_told_apart(self.frame[self.frame["trial_id"] == number], self.frame).iloc[-1]
 
     @cached_property
     def why_none(self) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from nas.runs.repeats import posterior_of
 from nas.runs.trial import Trial
 
 
@@ -30,8 +31,20 @@ def ranked(trials: Iterable[Trial]) -> list[Trial]:
     return sorted(filter(is_scored, trials), key=lambda trial: -(trial.reward or 0.0))
 
 
-def best(trials: Sequence[Trial]) -> Trial | None:
-    """Give the scored trial of highest reward, the first of equals; None if none is scored."""
+def best(trials: Iterable[Trial]) -> Trial | None:
+    """Give the best scored trial, None if none is scored.
+
+    Where an architecture was trained several times, that is a trial of the one of highest posterior mean, see
+    nas/runs/repeats.py: of that the one of highest reward. Else it is the trial of highest reward, the first of equals.
+    """
+    scored = [trial for trial in trials if is_scored(trial)]
+    if found := posterior_of(scored):
+        scored = [trial for trial in scored if trial.arch_id == found.winner.arch_id]
+    return best_seen(scored)
+
+
+def best_seen(trials: Iterable[Trial]) -> Trial | None:
+    """Give the scored trial of highest reward, lucky or not, the first of equals; None if none is scored."""
     return max(filter(is_scored, trials), key=lambda trial: trial.reward or 0.0, default=None)
 
 

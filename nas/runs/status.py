@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nas.runs.events import asked
 from nas.runs.folder import PROPOSALS, TRIALS, is_locked, read_config, read_run
+from nas.runs.repeats import Estimate
 from nas.runs.summary import summary
 from nas.runs.trial import Trial
 
@@ -24,7 +25,9 @@ class Status:
     budget: int
     statuses: dict[str, int]  # status -> trials
     in_flight: int  # proposed, and not finished
-    best: Trial | None
+    best: Trial | None  # see nas/runs/ranking.py
+    best_seen: Trial | None  # of highest reward, lucky or not
+    estimate: Estimate | None  # of the best's architecture, where any was trained several times
     device_h: float  # device hours spent on finished trials
     last_trial_s_ago: float | None
 
@@ -45,6 +48,8 @@ def status(run: Path) -> Status:
         statuses=dict(sorted(known.statuses.items())),
         in_flight=in_flight,
         best=known.best,
+        best_seen=known.best_seen,
+        estimate=known.estimate,
         device_h=known.device_s / 3600,
         last_trial_s_ago=_age(known.ended_at),
     )

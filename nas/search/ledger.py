@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from nas.algorithms import Algorithm, Exhausted, Proposal
+from nas.config.settings import RepeatSettings
 from nas.runs.events import events
 from nas.runs.folder import PROPOSALS, TRIALS, read_trials
 from nas.runs.log import JsonLines
+from nas.runs.repeats import REPEAT
 from nas.runs.trial import Trial
+from nas.search.repeats import is_due, next_repeat
 from nas.seeds import SEEDING, seed_of
 from nas.trials.task import Candidate
 from search_space.architecture import Architecture
@@ -57,6 +61,7 @@ class Ledger:
         seeding: how; see nas/seeds.py.
         trials: finished trials, of any status, at which the search ends.
         max_attempts: deaths of a candidate's process after which its status is `failed`.
+        repeats: which of the trials train again what was trained before; None = none.
     Raises: ValueError if the logs do not fit together.
     """
 
@@ -70,9 +75,10 @@ class Ledger:
         trials: int,
         max_attempts: int,
         seeding: int = SEEDING,
+        repeats: RepeatSettings | None = None,
     ) -> None:
         self.algorithm, self.run_id, self.seed, self.seeding = algorithm, run_id, seed, seeding
-        self.budget, self.max_attempts = trials, max_attempts
+        self.budget, self.max_attempts, self.repeats = trials, max_attempts, repeats
         self.trials: list[Trial] = []
         self.flights: dict[int, _Flight] = {}
         self.exhausted = False
@@ -92,14 +98,9 @@ class Ledger:
                 return self._start(flight)
         if self.exhausted or self._next_id >= self.budget:
             return None
-        try:
-            proposal = self.algorithm.ask()
-        except Exhausted as error:
-            logger.warning("the search ends early: %s", error)
-            self.exhausted = True
-            self._events.append({"event": "exhausted", "at": _now()})
+        proposal = self._repeat() or self._new()
+        if proposal is None:
             return None
-        self.algorithm.space.encode(proposal.architecture)  # before it is logged: the algorithm could not be told of it
         seed = seed_of(self.seed, "trial", self._next_id, seeding=self.seeding)
         flight = _Flight(Candidate(self._next_id, proposal, seed, 0))
         proposed = {"event": "proposed", "trial_id": self._next_id, "seed": seed} | _proposal_record(proposal)
@@ -189,7 +190,31 @@ class Ledger:
         """Whether every candidate is answered and no more will be proposed."""
         return not self.flights and (self.exhausted or self._next_id >= self.budget)
 
+    def is_repeat(self, trial_id: int) -> bool:
+        """Whether a candidate in flight is one that was trained before: it is not stopped early."""
+        flight = self.flights.get(trial_id)
+        return flight is not None and flight.candidate.proposal.proposed_by == REPEAT
+
     # ---- inside
+
+    def _repeat(self) -> Proposal | None:
+        """Choose what is trained again now; None if it is not time for that."""
+        if self.repeats is None or not is_due(self.repeats, self._next_id, self.budget):
+            return None
+        running = Counter(flight.candidate.proposal.architecture.arch_id for flight in self.flights.values())
+        return next_repeat(self.repeats, self.trials, running)
+
+    def _new(self) -> Proposal | None:
+        """Ask the algorithm; None if it has proposed all there is."""
+        try:
+            proposal = self.algorithm.ask()
+        except Exhausted as error:
+            logger.warning("the search ends early: %s", error)
+            self.exhausted = True
+            self._events.append({"event": "exhausted", "at": _now()})
+            return None
+        self.algorithm.space.encode(proposal.architecture)  # before it is logged: the algorithm could not be told of it
+        return proposal
 
     def _start(self, flight: _Flight, *before: Mapping[str, Any]) -> Candidate:
         """Log a start, and what comes before it: to wait for the disk once is enough."""
@@ -238,7 +263,8 @@ class Ledger:
             raise ValueError(f"{TRIALS} answers a trial twice; it was written by two searches at once")
         self._next_id = 1 + max([-1, *answered, *self.flights])
         for flight in list(self.flights.values()):
-            self.algorithm.assume(flight.candidate.proposal)
+            if flight.candidate.proposal.proposed_by != REPEAT:  # which the algorithm did not ask for
+                self.algorithm.assume(flight.candidate.proposal)
         for trial_id, flight in list(self.flights.items()):
             flight.kills += flight.running
             flight.running = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nas.config.search import Config
+from nas.config.settings import SearchSettings
 from nas.data.disk import disk_use
 from nas.runs.text import short
 from search_space.cost import count, count_batch
@@ -26,9 +27,16 @@ def describe(config: Config) -> dict[str, str]:
         "a trial": epoch,
         "reward": f"{config.reward.name} {config.reward.settings or '(defaults)'}",
         "algorithm": f"{algorithm.name} {algorithm.settings or '(defaults)'}, seed {_algorithm_seed(config)}",
-        "trials": f"{settings.trials}, {settings.workers or 'as many as fit'} at once, each {' + '.join(per_trial)}",
+        "trials": f"{_trials(settings)}, {settings.workers or 'as many as fit'} at once, each {' + '.join(per_trial)}",
         "compute": _compute_line(config),
     }
+
+
+def _trials(settings: SearchSettings) -> str:
+    again = settings.repeats
+    return str(settings.trials) + (
+        f", of which the last {again.trials} train the best {again.top} again" if again else ""
+    )
 
 
 def space_lines(space: SpaceDescription) -> dict[str, str]:

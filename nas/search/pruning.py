@@ -8,6 +8,7 @@ from nas.algorithms.bound import CurveBound, bound, needed_accuracy
 from nas.algorithms.halving import Halving
 from nas.config.search import Config
 from nas.runs.ranking import ranked
+from nas.runs.repeats import is_repeat
 from nas.runs.trial import Trial
 
 NEEDED = ("s_normalised", "p_normalised", "w", "v")  # what a bound needs of every trial
@@ -16,21 +17,27 @@ NEEDED = ("s_normalised", "p_normalised", "w", "v")  # what a bound needs of eve
 Judge = Callable[[int, Trial], str | None]
 
 
-def make_judge(config: Config, trials: Sequence[Trial]) -> Judge | None:
+def make_judge(
+    config: Config, trials: Sequence[Trial], *, spared: Callable[[int], bool] = lambda number: False
+) -> Judge | None:
     """Give what says whether a trial in training is to be stopped; None if none is.
 
     Args:
         trials: finished so far; the sequence may grow.
+        spared: whether the trial of a number is not to be stopped, nor compared with: of repeats the lucky ones alone
+            would be left, and they are of the best.
     Raises: ValueError if trainings are too short, or evaluated too seldom, to save anything.
     """
     settings, training = config.search, config.training
     if settings.prune == "asha":
         halving = Halving(training.epochs, training.eval_every)
         for trial in trials:  # of before this search was stopped or killed
-            halving.tell(trial.trial_id, tuple(trial.curve))
-        return lambda number, so_far: halving.verdict(number, so_far.curve)
+            if not is_repeat(trial):
+                halving.tell(trial.trial_id, tuple(trial.curve))
+        return lambda number, so_far: None if spared(number) else halving.verdict(number, so_far.curve)
     if settings.prune == "bound":
-        return BoundJudge(trials, settings.prune_top, settings.prune_confidence)
+        judge = BoundJudge(trials, settings.prune_top, settings.prune_confidence)
+        return lambda number, so_far: None if spared(number) else judge(number, so_far)
     return None
 
 
@@ -72,5 +79,6 @@ class BoundJudge:
     def _learn(self) -> None:
         for trial in self.trials[self.known :]:
             self.curves.tell(trial)
-            self.best = ranked([*self.best, trial])[: self.k]
+            if not is_repeat(trial):  # of the k best no two are one architecture
+                self.best = ranked([*self.best, trial])[: self.k]
             self.known += 1

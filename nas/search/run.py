@@ -149,6 +149,7 @@ def _run(
             seeding=config.seeding,
             trials=settings.trials,
             max_attempts=settings.max_attempts,
+            repeats=settings.repeats,
         )
         stack.callback(ledger.close)
         if warm:
@@ -182,7 +183,7 @@ def _trials(ledger: Ledger, config: Config, fingerprint: str, ray: RayProcess, l
         fresh_process=settings.fresh_process,
         max_hours=settings.max_hours,
         address=ray.address,
-        judge=make_judge(config, ledger.trials),
+        judge=make_judge(config, ledger.trials, spared=ledger.is_repeat),
     )
     try:
         run_on_ray(ray, ledger, job, engine, on_event=_teller(listeners), on_message=listeners.on_message)

@@ -9,6 +9,7 @@ from typing import Any
 
 from nas.runs.objectives import Front, objectives_of
 from nas.runs.ranking import score
+from nas.runs.repeats import Estimate, is_repeat, posterior_of
 from nas.runs.text import duration
 from nas.runs.trial import Trial
 from nas.trackers.callback import SearchInfo, TrainingInfo
@@ -27,7 +28,9 @@ class SearchProgress:
     def __init__(self, search: SearchInfo, clock: Clock = time.monotonic) -> None:
         self.total, self.slots, self.clock = search.budget, search.workers, clock
         self.statuses: Counter[str] = Counter()
-        self.best: Trial | None = None
+        self.best: Trial | None = None  # of highest reward
+        self.scored: list[Trial] = []
+        self.estimate: Estimate | None = None  # of the best architecture, once any was trained several times
         self.front = Front(objectives) if (objectives := objectives_of(search.config)) else None
         self.running: set[int] = set()
         for trial in search.trials:
@@ -48,6 +51,10 @@ class SearchProgress:
         reward, highest = score(trial), None if self.best is None else score(self.best)
         if reward is not None and (highest is None or reward > highest):
             self.best = trial
+        if reward is not None:
+            self.scored.append(trial)
+            if self.estimate or is_repeat(trial):
+                self.estimate = found.winner if (found := posterior_of(self.scored)) else None
 
     def look(self) -> tuple[float, str]:
         """Give the trials done, and the line."""
@@ -56,7 +63,9 @@ class SearchProgress:
         if self.front is not None:  # of several objectives no trial is the best
             parts += filter(None, [self.front.look()])
         elif self.best is not None:
-            parts.append(f"best {self.best.reward:.4f} (trial {self.best.trial_id})")
+            seen = f"{self.best.reward:.4f} (trial {self.best.trial_id})"
+            mean = self.estimate and f"{self.estimate.mean:.4f} ±{self.estimate.std:.4f}, seen "
+            parts.append(f"best {mean or ''}{seen}")
         parts.append(f"busy {len(self.running)}/{self.slots}")
         new, elapsed = self.done - self.done_before, self.clock() - self.began
         if new and self.done < self.total:

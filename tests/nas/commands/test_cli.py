@@ -369,3 +369,20 @@ def test_means_over_seeds_are_shown(run, capsys):
     mean, error = first["reward"] - 0.01, (0.02**2 / 2 / 2 + 0.001**2) ** 0.5
     assert f"{mean:.4f}±{f'{error:.4f}'[1:]}" in out
     assert "other seeds" not in out
+
+
+def test_the_best_of_repeats_is_shown_beside_the_best_seen(run, capsys):
+    """What looked best and falls back when it is trained again is the best seen, and no longer the winner, anywhere."""
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    scored = sorted((line for line in lines if line["status"] == "ok"), key=lambda line: -line["reward"])
+    first, second = scored[:2]
+    again = [first | {"trial_id": 90 + n, "seed": 90 + n, "reward": first["reward"] - 0.5} for n in range(3)]
+    again.append(second | {"trial_id": 99, "seed": 99})
+    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in [*lines, *again]))
+    _, out, _ = nas(capsys, "best", run)
+    assert f"best: {second['arch_id']}, posterior mean" in out
+    assert f"best seen: trial {first['trial_id']}, {first['reward']:.4f}" in out
+    assert f"winner: trial {second['trial_id']}, {second['arch_id']}" in out
+    [row] = json.loads(nas(capsys, "status", run, "--format", "json")[1])
+    assert (row["best_trial"], row["best_seen_trial"]) == (second["trial_id"], first["trial_id"])
+    assert row["trainings"] == 2

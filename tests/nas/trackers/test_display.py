@@ -186,3 +186,16 @@ def test_the_notebook_is_not_flooded(search, monkeypatch):
     search.tell(display, 0, 12)
     assert len(drawn) == 4, "where, the bar, one failure, the end"
     assert drawn[-1].splitlines()[-1].startswith("12/12 ok 10")
+
+
+def test_the_best_of_repeats_is_a_mean(search):
+    """Once an architecture was trained again, the line has the highest posterior mean, and beside it the best seen."""
+    progress = SearchProgress(replace(search.info, trials=()))
+    for trial in search.trials:
+        progress.count(trial)
+    assert "±" not in progress.look()[1]
+    best = progress.best
+    progress.count(replace(best, trial_id=12, reward=best.reward - 0.5, proposed_by="repeat"))
+    line = progress.look()[1]
+    assert f", seen {best.reward:.4f} (trial {best.trial_id})" in line
+    assert float(line.partition("best ")[2].partition(" ±")[0]) < best.reward
