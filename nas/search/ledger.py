@@ -18,37 +18,19 @@ from typing import Any
 
 from nas.algorithms import Algorithm, Exhausted, Proposal
 from nas.config.settings import RepeatSettings
-from nas.runs.events import events
 from nas.runs.folder import PROPOSALS, TRIALS, read_trials
 from nas.runs.log import JsonLines
-from nas.runs.repeats import REPEAT
+from nas.runs.repeats import REPEAT, is_repeat
 from nas.runs.trial import Trial
+from nas.search.flight import Flight, flights_of
 from nas.search.repeats import is_due, next_repeat
 from nas.seeds import SEEDING, seed_of
 from nas.trials.task import Candidate
-from search_space.architecture import Architecture
 
 logger = logging.getLogger(__name__)
 
 _ALIKE = ("precision", "memory_format", "batch_size", "image_size", "epochs", "step_time_clock", "data_fingerprint")
 MAX_KILLS = 10  # drivers and nodes that may go while a candidate runs before it is given up as `interrupted`
-
-
-@dataclasses.dataclass
-class _Flight:
-    """A candidate without an answer yet."""
-
-    candidate: Candidate
-    deaths: int = 0  # times its own process died
-    kills: int = 0  # times the driver was killed, or its node lost, while it ran
-    running: bool = False
-    out_of_memory: bool = False  # whether its process was last ended for memory
-
-    def ended(self, *, lost: bool) -> None:
-        """Count that the process went away, or what it ran on."""
-        self.deaths += not lost
-        self.kills += lost
-        self.running = False
 
 
 class Ledger:
@@ -80,8 +62,9 @@ class Ledger:
         self.algorithm, self.run_id, self.seed, self.seeding = algorithm, run_id, seed, seeding
         self.budget, self.max_attempts, self.repeats = trials, max_attempts, repeats
         self.trials: list[Trial] = []
-        self.flights: dict[int, _Flight] = {}
-        self.exhausted = False
+        self.flights: dict[int, Flight] = {}
+        self.exhausted = False  # nothing more will be proposed
+        self._all_proposed = False  # the space has no further architecture
         self._next_id = 0
         self._trial_log, self._events = JsonLines(folder / TRIALS), JsonLines(folder / PROPOSALS)
         self._ok = False  # whether any trial is
@@ -98,11 +81,11 @@ class Ledger:
                 return self._start(flight)
         if self.exhausted or self._next_id >= self.budget:
             return None
-        proposal = self._repeat() or self._new()
+        proposal = self._repeat() or self._new() or self._last_repeat()
         if proposal is None:
             return None
         seed = seed_of(self.seed, "trial", self._next_id, seeding=self.seeding)
-        flight = _Flight(Candidate(self._next_id, proposal, seed, 0))
+        flight = Flight(Candidate(self._next_id, proposal, seed, 0))
         proposed = {"event": "proposed", "trial_id": self._next_id, "seed": seed} | _proposal_record(proposal)
         candidate = self._start(flight, proposed)
         self.flights[self._next_id] = flight
@@ -201,25 +184,44 @@ class Ledger:
         """Choose what is trained again now; None if it is not time for that."""
         if self.repeats is None or not is_due(self.repeats, self._next_id, self.budget):
             return None
+        return self._choose_again(self.repeats)
+
+    def _choose_again(self, repeats: RepeatSettings) -> Proposal | None:
         running = Counter(flight.candidate.proposal.architecture.arch_id for flight in self.flights.values())
-        return next_repeat(self.repeats, self.trials, running)
+        return next_repeat(repeats, self.trials, running)
 
     def _new(self) -> Proposal | None:
         """Ask the algorithm; None if it has proposed all there is."""
+        if self._all_proposed:
+            return None
         try:
             proposal = self.algorithm.ask()
         except Exhausted as error:
-            logger.warning("the search ends early: %s", error)
-            self.exhausted = True
-            self._events.append({"event": "exhausted", "at": _now()})
+            logger.warning("the search ends early%s: %s", ", after its repeats" if self.repeats else "", error)
+            self._all_proposed = True
             return None
         self.algorithm.space.encode(proposal.architecture)  # before it is logged: the algorithm could not be told of it
         return proposal
 
-    def _start(self, flight: _Flight, *before: Mapping[str, Any]) -> Candidate:
+    def _last_repeat(self) -> Proposal | None:
+        """Choose what is trained again when no architecture is left; None if there is nothing, or nothing yet."""
+        if self.repeats is not None and self._repeats_at_end() < self.repeats.trials:
+            if chosen := self._choose_again(self.repeats):
+                return chosen
+            if self.flights:  # whose answers may be what to choose from
+                return None
+        self.exhausted = True
+        self._events.append({"event": "exhausted", "at": _now()})
+        return None
+
+    def _repeats_at_end(self) -> int:
+        """How many candidates since the last new architecture are repeats: all of them."""
+        new = [trial.trial_id for trial in self.trials if not is_repeat(trial)]
+        return self._next_id - 1 - max([-1, *new, *(number for number in self.flights if not self.is_repeat(number))])
+
+    def _start(self, flight: Flight, *before: Mapping[str, Any]) -> Candidate:
         """Log a start, and what comes before it: to wait for the disk once is enough."""
-        flight.candidate = flight.candidate._replace(attempt=flight.candidate.attempt + 1)
-        flight.running = True
+        flight.started()
         self._events.append(*before, {"event": "started", "trial_id": flight.candidate.trial_id, "at": _now()})
         return flight.candidate
 
@@ -255,8 +257,7 @@ class Ledger:
     def _replay(self, finished: Sequence[Trial], log: Path) -> None:
         """Rebuild the state from the logs; candidates that were running when the driver died count a kill."""
         answered = {trial.trial_id for trial in finished}
-        for event in events(log, answered):
-            self._replay_event(event, answered)
+        self.flights = flights_of(log, answered)
         for trial in finished:
             self._tell(trial)
         if len(answered) < len(finished):
@@ -272,38 +273,6 @@ class Ledger:
                 self._give_up(trial_id, "interrupted", f"the search was killed {flight.kills} times while it ran")
             elif flight.deaths >= self.max_attempts:  # killed between the last death and its answer
                 self._give_up_dead(trial_id)
-
-    def _replay_event(self, event: Mapping[str, Any], answered: set[int]) -> None:
-        kind = event["event"]
-        if kind == "exhausted":
-            return
-        if kind == "stopped":
-            for trial_id in event["trial_ids"]:
-                if trial_id in self.flights:
-                    self.flights[trial_id].running = False
-            return
-        trial_id = event["trial_id"]
-        if trial_id in answered:
-            return
-        if kind == "proposed":
-            proposal = Proposal(
-                Architecture.from_dict(event["architecture"]),
-                event["proposed_by"],
-                tuple(event.get("parents") or ()),
-                event.get("proposal") or {},
-            )
-            self.flights[trial_id] = _Flight(Candidate(trial_id, proposal, event["seed"], 0))
-            return
-        flight = self.flights[trial_id]
-        if kind == "started":
-            flight.kills += flight.running  # started again without word of its end: the driver was killed
-            flight.running = True
-            flight.candidate = flight.candidate._replace(attempt=flight.candidate.attempt + 1)
-        elif kind in ("died", "lost"):
-            flight.ended(lost=kind == "lost")
-            flight.out_of_memory = event.get("out_of_memory", flight.out_of_memory)
-        else:
-            raise ValueError(f"unknown event {kind!r} in {PROPOSALS}")
 
 
 def _proposal_record(proposal: Proposal) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import pytest
 from nas.algorithms import ALGORITHMS
 from nas.config.search import parse, with_numbers
 from nas.config.settings import RepeatSettings
-from nas.runs.folder import TRIALS
+from nas.runs.events import asked
+from nas.runs.folder import PROPOSALS, TRIALS
 from nas.runs.log import read_lines
 from nas.runs.ranking import best_seen
 from nas.runs.repeats import REPEAT, is_repeat, posterior, posterior_of
@@ -85,6 +86,27 @@ def test_a_search_that_is_extended_repeats_at_its_end_again(tmp_path):
     ledger = work(open_ledger(tmp_path, trials=40), random.Random(0))
     trials = sorted(ledger.trials, key=lambda trial: trial.trial_id)
     assert [is_repeat(trial) for trial in trials[20:]] == [False] * 14 + [True] * 6
+
+
+@pytest.mark.parametrize("steps", [10**6, 14, 18, 23])
+def test_a_space_without_further_architectures_has_its_repeats(tmp_path, steps):
+    """After the last of eight architectures the best are trained again, as often as was asked; then it is finished."""
+    stage = {"op": ["mbconv"], "layers": [1, 2, 3, 4], "kernel_size": [3, 5], "expansion": [4], "channels": [16]}
+    stage |= {"stride": [1]}
+    space = parse(CONFIG | {"space": {"stem_channels": 8, "head_channels": 8, "stages": [stage]}}).space
+    assert space.size == 8
+
+    def opened():
+        algorithm = ALGORITHMS["random"](space, 3)
+        return Ledger(tmp_path, algorithm, run_id="r", seed=1, trials=99, max_attempts=2, repeats=REPEATS)
+
+    work(opened(), random.Random(0), steps=steps).close()  # killed on the way, or not
+    ledger = work(opened(), random.Random(1))
+    assert ledger.done
+    assert ledger.exhausted
+    trials = sorted(ledger.trials, key=lambda trial: trial.trial_id)
+    assert [is_repeat(trial) for trial in trials] == [False] * 8 + [True] * 6
+    assert asked(tmp_path / PROPOSALS) == (14, True), "which makes the run finished"
 
 
 def test_repeats_that_fail_do_not_come_for_ever(tmp_path):
