@@ -36,8 +36,7 @@ def make_judge(
                 halving.tell(trial.trial_id, tuple(trial.curve))
         return lambda number, so_far: None if spared(number) else halving.verdict(number, so_far.curve)
     if settings.prune == "bound":
-        judge = BoundJudge(trials, settings.prune_top, settings.prune_confidence)
-        return lambda number, so_far: None if spared(number) else judge(number, so_far)
+        return BoundJudge(trials, settings.prune_top, settings.prune_confidence, spared)
     return None
 
 
@@ -47,10 +46,11 @@ class BoundJudge:
     Args:
         trials: finished so far; the sequence may grow.
         confidence: share of the trainings that stay below all their bounds.
+        spared: whether the trial of a number is not to be stopped.
     """
 
-    def __init__(self, trials: Sequence[Trial], k: int, confidence: float) -> None:
-        self.trials, self.k = trials, k
+    def __init__(self, trials: Sequence[Trial], k: int, confidence: float, spared: Callable[[int], bool]) -> None:
+        self.trials, self.k, self.spared = trials, k, spared
         self.curves = CurveBound(confidence)
         self.known = 0
         self.best: list[Trial] = []  # the k best of those known
@@ -60,6 +60,8 @@ class BoundJudge:
 
         Raises: ValueError if it has no step time, size or exponents, without which there is no bound.
         """
+        if self.spared(number):
+            return None
         s, p, w, v = so_far.s_normalised, so_far.p_normalised, so_far.w, so_far.v
         if s is None or p is None or w is None or v is None:
             lacking = [name for name in NEEDED if getattr(so_far, name) is None]
