@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 NAS = $(VENV)/bin/nas
 
-.PHONY: search test check bench clean
+.PHONY: search test check bench compiled clean
 
-search: $(VENV)/.installed
+search: $(VENV)/.compiled
 	$(NAS) search experiments/configs/digits.yaml --out runs/digits
 	$(NAS) scale runs/digits --to m,l
 
-test: $(VENV)/.installed
+test: $(VENV)/.compiled
 	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/.installed
@@ -26,8 +26,14 @@ bench: $(VENV)/.installed
 # torch first: constraints.txt pins a version of which a CPU build may be at hand, and nothing after it replaces it.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt torch
+	$(VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+# What pip would compile, beside the checks, which leave a core idle. Packages hold files that are no Python of today.
+compiled: $(VENV)/.compiled
+$(VENV)/.compiled: $(VENV)/.installed
+	$(VENV)/bin/python -W ignore -m compileall -q $(VENV)/lib > /dev/null || true
 	touch $@
 
 clean:

@@ -108,7 +108,7 @@ class Machine:
 
     def start_head(self, cpus: int = 0) -> None:
         """Start a Ray cluster here."""
-        self._start_ray("--head", "--port=6379", "--include-dashboard=false", f"--num-cpus={cpus}")
+        self._start_ray("--head", "--port=6379", "--include-dashboard=false", "--no-monitor", f"--num-cpus={cpus}")
 
     def join(self, head: Machine, cpus: int = 1) -> None:
         """Join the Ray cluster of a head."""
@@ -116,6 +116,7 @@ class Machine:
 
     def _start_ray(self, *arguments: str) -> None:
         own = (f"--node-ip-address={self.address}", "--object-store-memory=80000000", "--disable-usage-stats")
+        own += ("--include-log-monitor=false",)  # a process less: nobody wants to see what workers print
         self.run(str(Path(sys.executable).with_name("ray")), "start", *arguments, *own, timeout=200)
 
     def stop_ray(self, *parts: str) -> None:

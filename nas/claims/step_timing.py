@@ -13,11 +13,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from nas.cluster.engine import Engine, Stopped
 from nas.cluster.process import RayProcess
+from nas.cluster.protocol import Engine, Event, Job, Stopped
 from nas.cluster.search import run as run_on_ray
-from nas.cluster.searcher import Event
-from nas.cluster.worker import Job
 from nas.config.train import TrainConfig, training_stages
 from nas.full_training.data import prepared_for
 from nas.full_training.share import share_of

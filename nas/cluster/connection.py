@@ -1,20 +1,24 @@
-"""Starting Ray or joining a cluster, and how many trials fit there at once."""
+"""Starting Ray or joining a cluster."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.node import Node
 
 from nas.cluster import ENVIRONMENT
 from nas.cluster.protocol import Ask, NoRay
 from nas.cluster.reach import no_token
 from nas.cpus import available_cpus
 from search_space.lookup import describe
+
+# By these Ray starts processes that serve its dashboard, its autoscaler, and drivers that want their workers' output:
+# each is a Python that imports Ray, in all three seconds and 250 MB, and it waits for the first. Nothing here uses any
+# of them, and to leave them out `ray.init` has no public way. Where Ray's names are others they are started.
+_UNUSED = ("start_api_server", "start_monitor", "start_log_monitor")
 
 
 def connect(address: str | None, folder: Path | None = None) -> dict[str, float]:
@@ -28,8 +32,10 @@ def connect(address: str | None, folder: Path | None = None) -> dict[str, float]
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it says of failed trials, the log says better
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     try:
-        if address is None:  # `local` never follows the traces of an earlier cluster
-            ray.init(
+        if address is None:
+            for name in _UNUSED:
+                setattr(Node, name, lambda self, **ignored: None)
+            ray.init(  # `local` never follows the traces of an earlier cluster
                 address="local",
                 num_cpus=available_cpus(),
                 include_dashboard=False,
@@ -54,31 +60,3 @@ def disconnect() -> None:
 def count_nodes(ask: Ask) -> int:
     """Say how many nodes there are."""
     return sum(bool(node["Alive"]) for node in ray.nodes())
-
-
-@dataclass(frozen=True)
-class Share:
-    """What one trial holds while it runs."""
-
-    cpus: float
-    gpus: float  # a fraction: several trials on one GPU
-
-
-def slots(share: Share, workers: int | None, resources: Mapping[str, float], *, elastic: bool) -> int:
-    """How many trials run at once.
-
-    Args:
-        workers: at most, or None.
-        resources: what `connect` gave.
-        elastic: whether nodes may still join, so that too little now is no error.
-    Raises: ValueError if not even one trial fits, or `workers` is more than fit, on a machine of our own.
-    """
-    wanted = {"CPU": share.cpus, "GPU": share.gpus}
-    fit = min(int(resources.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items() if amount)
-    if fit < 1 and not elastic:
-        have = ", ".join(f"{resources.get(name, 0):g} {name}" for name in wanted)
-        need = ", ".join(f"{amount:g} {name}" for name, amount in wanted.items() if amount)
-        raise ValueError(f"a trial needs {need}, but this machine has {have}")
-    if workers and workers > fit and not elastic:
-        raise ValueError(f"search.workers is {workers}, but only {fit} trials fit on this machine at once")
-    return workers or max(1, fit)

@@ -20,6 +20,7 @@ from ray import cloudpickle
 from nas.cluster.connection import connect, disconnect
 from nas.cluster.protocol import OUTPUT, Ask, Setup
 from nas.cluster.scratch import remove
+from nas.imports import uncollected
 from nas.signals import STOPS, handled
 from search_space.lookup import describe
 
@@ -89,7 +90,9 @@ def _called(message: tuple[str, tuple[Any, ...]], connection: Connection, inbox:
             raise AskedInVain(answer)
         return answer
 
-    return getattr(import_module(module), function)(ask, *arguments)
+    with uncollected():  # Ray Tune, for example
+        called = getattr(import_module(module), function)
+    return called(ask, *arguments)
 
 
 def _answer(connection: Connection, act: Callable[[], Any]) -> None:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,48 +15,53 @@ from typing import Any
 import ray
 from ray import tune
 
-from nas import faults
-from nas.cluster.connection import Share, slots
+from nas import faults, plugins
 from nas.cluster.nodes import Nodes, on_node
-from nas.cluster.protocol import RayFailed
+from nas.cluster.protocol import Ask, Candidates, Engine, Event, Job, RayFailed, Stopped
 from nas.cluster.scheduler import Scheduler
-from nas.cluster.searcher import (
-    Callbacks,
-    Candidates,
-    Event,
-    Judge,
-    LedgerSearcher,
-    Stopper,
-)
+from nas.cluster.searcher import Callbacks, LedgerSearcher, Stopper
+from nas.cluster.share import slots
 from nas.cluster.signals import stop_signals
-from nas.cluster.worker import Job, run_candidate
+from nas.cluster.worker import run_candidate
+from nas.runs.trial import Trial
+from nas.trials.task import Candidate
 from search_space.lookup import describe
 
 _UNLIMITED = 10**6
 
 
-class Stopped(Exception):
-    """The search was told to stop by a signal; its number is `signum`."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
-
-    def __str__(self) -> str:
-        return f"stopped by signal {self.signum}"
+def run_there(ask: Ask, job: Job, engine: Engine, judged: bool) -> None:
+    """Run the engine in Ray's process, for candidates that are in the other."""
+    plugins.load(job.plugins)  # candidates may have ops of theirs
+    judge = partial(ask, "judge") if judged else None
+    told = {"on_event": partial(ask, "event"), "on_message": partial(ask, "message")}
+    run(_Elsewhere(ask), job, replace(engine, judge=judge), **told)
 
 
-@dataclass(frozen=True)
-class Engine:
-    """How candidates are run."""
+class _Elsewhere:
+    """Candidates that another process hands out, and to which answers go."""
 
-    share: Share  # of each trial
-    workers: int | None = None  # trials at once; None = as many as fit
-    fresh_process: bool | None = None  # a new process per trial; None = on GPUs only
-    max_hours: float | None = None  # no candidate is started later
-    address: str | None = None  # of the cluster; None = this machine
-    judge: Judge | None = None  # stops single trials
-    proven: bool = False  # whether a trial has finished: then nodes that all are at fault for now are waited for
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+
+    @property
+    def done(self) -> bool:
+        return bool(self.ask("done"))
+
+    def next_candidate(self) -> Candidate | None:
+        candidate: Candidate | None = self.ask("next_candidate")
+        return candidate
+
+    def finish(self, trial_id: int, outcome: Trial) -> Trial | None:
+        trial: Trial | None = self.ask("finish", trial_id, outcome)
+        return trial
+
+    def died(self, trial_id: int, reason: str, *, timed_out: bool, lost: bool, out_of_memory: bool) -> Trial | None:
+        trial: Trial | None = self.ask("died", trial_id, reason, timed_out, lost, out_of_memory)
+        return trial
+
+    def stop(self) -> None:
+        self.ask("stop")
 
 
 def run(

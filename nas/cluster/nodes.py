@@ -16,8 +16,8 @@ from ray import cloudpickle
 from ray.tune import PlacementGroupFactory
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from nas.cluster.connection import Share
-from nas.cluster.worker import Job
+from nas.cluster.protocol import Job
+from nas.cluster.share import Share
 from nas.memory_kills import Kills, memory_kills
 from nas.trials import installed
 

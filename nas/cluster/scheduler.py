@@ -11,7 +11,8 @@ import ray
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler
 
-from nas.cluster.searcher import Judge, LedgerSearcher
+from nas.cluster.protocol import Judge
+from nas.cluster.searcher import LedgerSearcher
 from nas.trials.answer import hard_limit_s
 
 _LOOK_S = 1.0  # between two looks at all trials

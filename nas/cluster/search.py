@@ -12,16 +12,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from nas import plugins
-from nas.cluster.engine import Engine, Stopped
-from nas.cluster.engine import run as run_engine
 from nas.cluster.process import RayProcess
-from nas.cluster.protocol import Ask, NoRay, RayFailed
-from nas.cluster.searcher import Candidates, Event
-from nas.cluster.worker import Job
+from nas.cluster.protocol import Candidates, Engine, Event, Job, NoRay, RayFailed, Stopped
 from nas.runs.trial import Trial
 from nas.signals import STOPS, handled
-from nas.trials.task import Candidate
 
 _RESTARTS = 20  # in a row of which no trial finished
 _LONGEST_PAUSE_S = 60.0
@@ -74,7 +68,7 @@ def run(
                 if not caught:
                     hours = None if math.isinf(left_s) else left_s / 3600
                     there = replace(engine, judge=None, max_hours=hours, proven=proven)
-                    ray.call("nas.cluster.search:run_there", job, there, engine.judge is not None, answers=answers)
+                    ray.call("nas.cluster.engine:run_there", job, there, engine.judge is not None, answers=answers)
                     return
             except (RayFailed, NoRay) as failed:
                 ray.close()
@@ -87,40 +81,6 @@ def run(
             _pause(min(_LONGEST_PAUSE_S, 2.0 ** (failures - 1)), caught)
             if caught:
                 raise Stopped(caught[0])
-
-
-def run_there(ask: Ask, job: Job, engine: Engine, judged: bool) -> None:
-    """Run the engine in Ray's process, for candidates that are in the other."""
-    plugins.load(job.plugins)  # candidates may have ops of theirs
-    judge = partial(ask, "judge") if judged else None
-    told = {"on_event": partial(ask, "event"), "on_message": partial(ask, "message")}
-    run_engine(_Elsewhere(ask), job, replace(engine, judge=judge), **told)
-
-
-class _Elsewhere:
-    """Candidates that another process hands out, and to which answers go."""
-
-    def __init__(self, ask: Ask) -> None:
-        self.ask = ask
-
-    @property
-    def done(self) -> bool:
-        return bool(self.ask("done"))
-
-    def next_candidate(self) -> Candidate | None:
-        candidate: Candidate | None = self.ask("next_candidate")
-        return candidate
-
-    def finish(self, trial_id: int, outcome: Trial) -> Trial | None:
-        trial: Trial | None = self.ask("finish", trial_id, outcome)
-        return trial
-
-    def died(self, trial_id: int, reason: str, *, timed_out: bool, lost: bool, out_of_memory: bool) -> Trial | None:
-        trial: Trial | None = self.ask("died", trial_id, reason, timed_out, lost, out_of_memory)
-        return trial
-
-    def stop(self) -> None:
-        self.ask("stop")
 
 
 def _died(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from ray import tune
 from ray.tune.search import Searcher
 
 from nas.cluster.nodes import Nodes
+from nas.cluster.protocol import Candidates, Event
 from nas.memory_kills import Kills, any_between, memory_kills
 from nas.plugins import PluginError
 from nas.runs.trial import Trial
@@ -21,39 +22,6 @@ from nas.trials.task import Candidate
 from search_space.lookup import one_line
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened, for whoever listens."""
-
-    kind: Literal["started", "epoch", "finished", "died"]
-    candidate: Candidate
-    trial: Trial | None = None  # of `finished`; of `epoch` as far as it is known
-
-
-class Candidates(Protocol):
-    """Where candidates come from and answers go: the ledger of a search."""
-
-    @property
-    def done(self) -> bool:
-        """Whether every candidate is answered and no more will come."""
-
-    def next_candidate(self) -> Candidate | None:
-        """Give the next candidate to start; None: none now."""
-
-    def finish(self, trial_id: int, outcome: Trial) -> Trial | None:
-        """Take what became of a candidate; None if that is known already."""
-
-    def died(self, trial_id: int, reason: str, *, timed_out: bool, lost: bool, out_of_memory: bool) -> Trial | None:
-        """Take that a candidate's process (or, `lost`, what it ran on) went away; give the trial if that ends it."""
-
-    def stop(self) -> None:
-        """Take that nothing runs any more."""
-
-
-# Gives the reason to stop the candidate of a number, of which this much is known, or None.
-Judge = Callable[[int, Trial], str | None]
 
 
 class LedgerSearcher(Searcher):  # type: ignore[misc]

@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from ray import cloudpickle, tune
+from ray import tune
 
 from nas import faults
+from nas.cluster.protocol import Job
 from nas.memory_kills import memory_kills
 from nas.trials.answer import Unwanted, answer, hard_limit_s, killed_after, so_far
 from nas.trials.readiness import fault_of_host, load, suspect
 from search_space.architecture import Architecture
 from search_space.lookup import describe
-
-
-@dataclass(frozen=True)
-class Job:
-    """What all candidates of a search are evaluated with. The task is pickled: what it holds may be a plug-in's."""
-
-    task: bytes
-    plugins: tuple[str, ...]
-    evaluator: str  # module:function
-    epochs: int  # of a training; the last one is no report, for the answer follows at once
-    time_limit_s: float | None
-    reports: bool  # whether somebody wants to hear of epochs
-    packages: tuple[str, ...] = ()  # of the user's, which must be the same everywhere
-    fingerprint: str | None = None  # of the data on the driver
-    many_hosts: bool = False  # whether there are others, where a candidate may do what fails here
-
-    @classmethod
-    def of(cls, task: Any, **settings: Any) -> Job:
-        """Make a job of a task that is not pickled yet."""
-        return cls(task=cloudpickle.dumps(task), **settings)
 
 
 def run_candidate(config: Mapping[str, Any], job: Job) -> None:

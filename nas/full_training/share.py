@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nas.cluster.connection import Share, slots
+from nas.cluster.share import Share, slots
 from nas.config.train import TrainConfig
 
 

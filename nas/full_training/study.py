@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from nas.cluster.engine import Engine, Stopped
 from nas.cluster.process import RayProcess
+from nas.cluster.protocol import Engine, Event, Job, Stopped
 from nas.cluster.search import run as run_on_ray
-from nas.cluster.searcher import Event
-from nas.cluster.worker import Job
 from nas.config.train import TrainConfig, training_stages
 from nas.data.prepare import Prepared
 from nas.full_training.folder import METRICS, Weights, kept_state, read_result, tested

@@ -11,12 +11,10 @@ from typing import Any
 
 from nas.algorithms import Algorithm
 from nas.analysis.run import Ended, Run
-from nas.cluster.connection import Share, slots
-from nas.cluster.engine import Engine, Stopped
 from nas.cluster.process import RayProcess
+from nas.cluster.protocol import Engine, Event, Job, Stopped
 from nas.cluster.search import run as run_on_ray
-from nas.cluster.searcher import Event
-from nas.cluster.worker import Job
+from nas.cluster.share import Share, slots
 from nas.config.search import Config, with_numbers, with_plugins
 from nas.data.prepare import prepare
 from nas.measure.holders import described, users_of_locks

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nas.imports import uncollected
 from nas.training.settings import LR_FACTORS, LrFactors, Optimizer, TrainSettings, optimizer_of
 from search_space.lookup import find
 
@@ -52,7 +53,8 @@ def make_optimizer(network: nn.Module, settings: TrainSettings, device: torch.de
     groups = parameter_groups(network, settings.weight_decay, settings.lr_factors)
     on_gpu = device.type == "cuda"
     lr = torch.zeros((), device=device) if on_gpu else 0.0
-    optimizer = find_optimizer(settings.optimizer)(groups, lr, settings, device)
+    with uncollected():  # torch imports its compiler for the first one
+        optimizer = find_optimizer(settings.optimizer)(groups, lr, settings, device)
     if on_gpu:
         for group in optimizer.param_groups:  # each a rate of its own, for their factors may differ
             group["lr"] = torch.zeros((), device=device)

@@ -13,6 +13,7 @@ from typing import Any
 
 from nas import plugins
 from nas.data.prepare import prepare
+from nas.imports import uncollected
 from nas.runs.trial import Trial
 from nas.trials.answer import Evaluator, check_task, find_evaluator
 from nas.trials.task import Task
@@ -26,9 +27,10 @@ def load(task: bytes, names: Iterable[str], evaluator: str) -> tuple[Any, Evalua
 
     Raises: whatever is raised where something that the search names is not to be had in this process.
     """
-    plugins.load(names)
-    evaluate = find_evaluator(evaluator)
-    unpickled = pickle.loads(task)
+    with uncollected():
+        plugins.load(names)
+        evaluate = find_evaluator(evaluator)
+        unpickled = pickle.loads(task)
     check_task(unpickled)
     return unpickled, evaluate
 

@@ -60,7 +60,7 @@ def without_ray(monkeypatch):
     """
     import pickle
 
-    from nas.cluster.searcher import Event
+    from nas.cluster.protocol import Event
     from nas.trials.answer import answer, find_evaluator, so_far
 
     started = []

@@ -32,7 +32,8 @@ def test_affinity_counts():
 def test_a_search_on_one_core_runs_one_trial_at_a_time():
     """Ray, started by the search, hands out what the process may use, not what the machine has."""
     code = """
-from nas.cluster.connection import Share, connect, disconnect, slots
+from nas.cluster.connection import connect, disconnect
+from nas.cluster.share import Share, slots
 there = connect(None)
 print(there["CPU"], slots(Share(1.0, 0.0), None, there, elastic=False))
 disconnect()
@@ -44,7 +45,7 @@ disconnect()
 def test_more_trials_than_the_core_holds_are_refused():
     """Also where they were asked for by number."""
     code = """
-from nas.cluster.connection import Share, slots
+from nas.cluster.share import Share, slots
 from nas.cpus import available_cpus
 try:
     slots(Share(1.0, 0.0), 2, {"CPU": available_cpus()}, elastic=False)

@@ -93,6 +93,14 @@ def test_on_one_machine_nobody_else_can_reach_ray(ray):
     assert "RAY_AUTH_TOKEN" not in os.environ
 
 
+@linux
+def test_nothing_of_ray_is_started_that_nobody_uses(ray):
+    """No dashboard, no autoscaler and no reader of workers' logs, which take as long to start as all the rest."""
+    started = [Path(f"/proc/{pid}/cmdline").read_text() for pid in descendants(ray.call("ray_side:own_pid"))]
+    assert any("raylet" in words for words in started)
+    assert not [words for words in started if any(each in words for each in ("dashboard.py", "monitor.py"))]
+
+
 @pytest.mark.parametrize("mode", ["missing", "wrong"])
 def test_a_token_that_is_missing_or_wrong_is_said_in_one_line(ray, mode, tmp_path, monkeypatch):
     """Without waiting for Ray to give up, and without what its C++ code prints."""

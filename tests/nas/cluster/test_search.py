@@ -4,12 +4,10 @@ import signal
 
 import pytest
 
-from nas.cluster.connection import Share
-from nas.cluster.engine import Engine, Stopped
 from nas.cluster.nodes import Node, Nodes
-from nas.cluster.protocol import RayFailed
+from nas.cluster.protocol import Engine, Job, RayFailed, Stopped
 from nas.cluster.search import run
-from nas.cluster.worker import Job
+from nas.cluster.share import Share
 
 JOB = Job(b"", (), "module:function", epochs=1, time_limit_s=None, reports=False)
 ENGINE = Engine(Share(1, 0))

@@ -1,7 +1,7 @@
 """What listeners hear of a search, and which judge its configuration asks for."""
 
 from nas.algorithms import Proposal
-from nas.cluster.searcher import Event
+from nas.cluster.protocol import Event
 from nas.config.search import parse
 from nas.runs.trial import Trial
 from nas.search.pruning import make_judge

@@ -8,7 +8,8 @@ import sys
 
 from ray.cluster_utils import Cluster
 
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+head = {"num_cpus": 0, "include_dashboard": False, "no_monitor": True, "include_log_monitor": False}
+cluster = Cluster(initialize_head=True, head_node_args=head)
 print(json.dumps({"address": cluster.address}), flush=True)
 for number, line in enumerate(sys.stdin, 1):
     cluster.add_node(num_cpus=1, env_vars=json.loads(line))

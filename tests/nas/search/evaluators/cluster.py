@@ -5,7 +5,8 @@ import sys
 
 from ray.cluster_utils import Cluster
 
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+head = {"num_cpus": 0, "include_dashboard": False, "no_monitor": True, "include_log_monitor": False}
+cluster = Cluster(initialize_head=True, head_node_args=head)
 nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
 cluster.wait_for_nodes()
 print(json.dumps({"address": cluster.address}), flush=True)
