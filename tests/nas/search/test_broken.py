@@ -1,15 +1,11 @@
 """Searches whose evaluator or algorithm has a bug: the error is said where people look, and nothing goes on in vain."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from nas.cli import main
 from nas.runs.folder import TRIALS
 from nas.runs.log import read_lines
 
-EVALUATORS = Path(__file__).parent / "evaluators"
 CONFIG = """
 space: {name: small, image_size: 8}
 image_size: 8
@@ -20,10 +16,8 @@ device: cpu
 
 
 @pytest.fixture
-def search(tmp_path, monkeypatch, capsys):
+def search(tmp_path, one_ray, capsys):
     """Runs the command; gives its exit status, what it printed on both streams, and the trials."""
-    monkeypatch.syspath_prepend(EVALUATORS)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(EVALUATORS), os.environ.get("PYTHONPATH", "")]))
 
     def run(evaluator, *changes):
         config = CONFIG.replace("EVALUATOR", evaluator)

@@ -1,8 +1,5 @@
 """Trials that can no longer win are stopped, and the log says which and why."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from nas.cli import main
@@ -20,11 +17,8 @@ device: cpu
 
 
 @pytest.fixture
-def search(tmp_path, monkeypatch, capsys):
+def search(tmp_path, one_ray, capsys):
     """Runs the command on CONFIG, with texts in place of others; gives its status, what it said, and its trials."""
-    evaluators = str(Path(__file__).parent / "evaluators")
-    monkeypatch.syspath_prepend(evaluators)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([evaluators, os.environ.get("PYTHONPATH", "")]))
 
     def run(prune, *changes):
         config = CONFIG.replace("PRUNE", prune)
