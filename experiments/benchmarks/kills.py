@@ -7,7 +7,8 @@ of everything of Ray's on a node, or of its raylet alone, and a machine that van
 
     python -m experiments.benchmarks.kills --out experiments/results --account kills.jsonl      # half an hour
 
-A round is a line in the account; the same command goes on with the rounds that have none yet.
+A round is a line in the account; the same command goes on with the rounds that have none yet. `--earlier RESULT.json`
+adds those of a result that was written before, of other commits.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -279,7 +280,9 @@ times; {ended_twice} came to their end though one of the same candidate had. Of 
 alive after {grace} s, and {late_ends} evaluations came to their end more than a second after the kill.
 
 Leftovers are what lies in the temporary folder of the search's machine at the end; noise is lines of its output that
-are C++'s or a traceback's. `group` is the process group. A row's commit is what was run.
+are C++'s or a traceback's. `group` is the process group. A row's commit is what was run. Stops are how a search ended
+that was asked to by a signal to its group: the shell's status, after so many seconds; below 0: while Python or the
+command was still starting.
 """
 
 
@@ -307,17 +310,23 @@ def table(rounds: Sequence[Round], record: dict[str, Any]) -> str:
         "Kills: " + "; ".join(f"{how} {times}" for how, times in total["by_kind"].items()) + ".",
         "",
         "| search | kills | runs | trials | lost | doubled | changed | wrong | evaluations begun | ended twice "
-        "| orphans | late ends | leftovers | noise |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| orphans | late ends | leftovers | noise | stops |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for each in rounds:
         cells = (
             f"{each.number} {each.where} {each.commit}", len(each.kills), each.runs, each.trials, each.lost,
             each.doubled, each.changed, each.wrong, each.begun, each.ended_twice, each.orphans, each.late_ends,
-            len(each.leftovers), len(each.noise),
+            len(each.leftovers), len(each.noise), stops(each),
         )  # fmt: skip
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
+
+
+def stops(each: Round) -> str:
+    """Say how a search ended each time that it was asked to stop."""
+    asked = [kill for kill in each.kills if kill["how"] in ("group SIGTERM", "group SIGINT")]
+    return ", ".join(f"{kill['how'].removeprefix('group ')} {kill['status']} {kill['took_s']:g} s" for kill in asked)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -328,6 +337,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--where", nargs="+", choices=("local", "cluster"), default=["local", "cluster"], help="in turns"
     )
+    parser.add_argument("--earlier", type=Path, help="a result (JSON) whose rounds count, too")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--trials", type=int, default=16, help="of a local search; four times as many on a cluster")
     parser.add_argument("--kills", type=int, default=6, help="of each search, at most")
@@ -335,6 +345,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if reason := why_not():
         parser.error(reason)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell: searches would ignore it, too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     known = [Round(**record) for record in read_lines(args.account)]
     for number in sorted(set(range(args.rounds)) - {each.number for each in known}):
         where = args.where[number % len(args.where)]
@@ -343,15 +355,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with args.account.open("a") as file:
             file.write(json.dumps(asdict(known[-1])) + "\n")
         print(json.dumps(asdict(known[-1])), flush=True)
-    known.sort(key=lambda each: each.number)
+    earlier = json.loads(args.earlier.read_text()) if args.earlier else {"rounds": []}
+    played = [Round(**record) for record in earlier["rounds"]] + sorted(known, key=lambda each: each.number)
+    rounds = [replace(each, number=number) for number, each in enumerate(played)]
+    machine = f"{os.cpu_count()} shared cores, at a load of {os.getloadavg()[2]:.0f} at the end"
     record = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"), "device": "namespaces", "provenance": provenance(),
-        "machine": f"{os.cpu_count()} shared cores",
-        "total": summary(known), "rounds": [asdict(each) for each in known],
+        "machine": "; then ".join(filter(None, [earlier.get("machine"), machine])),
+        "total": summary(rounds), "rounds": [asdict(each) for each in rounds],
     }  # fmt: skip
     print(json.dumps(record["total"]))
     if args.out:
-        write(args.out, "kills", record, table(known, record))
+        write(args.out, "kills", record, table(rounds, record))
 
 
 if __name__ == "__main__":
