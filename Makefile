@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 NAS = $(VENV)/bin/nas
 
-.PHONY: search test check bench compiled clean
+.PHONY: search test check docs bench compiled clean
 
 search: $(VENV)/.compiled
 	$(NAS) search experiments/configs/digits.yaml --out runs/digits
@@ -16,6 +16,10 @@ check: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+# The site, into docs/_build/html; a warning is an error, and nothing is fetched.
+docs: $(VENV)/.installed
+	$(VENV)/bin/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python experiments/benchmarks/cost.py
@@ -37,4 +41,4 @@ $(VENV)/.compiled: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build docs/_build docs/_generated *.egg-info

@@ -2,11 +2,14 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from nas.cli import main
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(
@@ -46,17 +49,28 @@ device: cpu
 """
 
 
+# Commands that read, grow or export: quick enough to be run as a page has them, where what they need is there.
+QUICK_WORDS = ("status", "best", "pareto", "trials", "explain", "report", "replay", "scale", "space", "export", "train")
+LEFT_OUT = ("--watch", "--measure", "--figures", "--seeds 3", "--workers", "efficientnetv2_s ", "timm,onnx")
+
+
 @pytest.mark.timeout(400)
-def test_the_calls_from_python_work_as_written(tmp_path):
-    """Both blocks, one after the other, with a shorter configuration in place of the digits' and fewer trials."""
-    text = (ROOT / "README.md").read_text().split("## From Python")[1]
-    calls, callback = re.findall(r"```python\n(.*?)```", text, flags=re.S)[:2]
+def test_guides_work_as_written(tmp_path, monkeypatch, capsys):
+    """The calls from Python, with a shorter configuration and fewer trials; then quick commands on what they left."""
+    docs = ROOT / "docs"
+    calls, callback = re.findall(r"```python\n(.*?)```", (docs / "guides" / "python.md").read_text(), flags=re.S)[:2]
+    tables = re.findall(r"```python\n(.*?)```", (docs / "guides" / "logs.md").read_text(), flags=re.S)
+    reading = re.findall(r"```python\n(.*?)```", (docs / "start.md").read_text(), flags=re.S)
     (tmp_path / "experiments" / "configs").mkdir(parents=True)
     (tmp_path / "experiments" / "configs" / "digits.yaml").write_text(QUICK)
+    (tmp_path / "space.yaml").write_text(
+        re.findall(r"```yaml\n(.*?)```", (docs / "guides" / "space.md").read_text(), re.S)[0]
+    )
     (tmp_path / "script.py").write_text(
-        calls.replace("trials=32", "trials=9")
+        calls.replace("trials=32", "trials=10")
         + callback.replace("config,", "config, trials=2,")
-        + "assert len(run.trials) == 9"
+        + "assert len(run.trials) == 10\n"
+        + "\n".join((*reading, *tables))
     )
     environment = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "script.py"]
@@ -67,3 +81,29 @@ def test_the_calls_from_python_work_as_written(tmp_path):
     assert len(re.findall(r"^\d ok ", done.stdout, flags=re.M)) == 2
     assert (tmp_path / "exported" / "model.torchscript.pt").exists()
     assert (tmp_path / "runs" / "digits" / "report.html").exists()
+    monkeypatch.chdir(tmp_path)
+    ran = [
+        line
+        for path in sorted((*docs.glob("*.md"), *docs.glob("[a-z]*/*.md")))
+        for line in quick_commands(path)
+        if is_there(line, tmp_path)
+    ]
+    assert len(ran) > 15
+    for line in dict.fromkeys(ran):
+        assert main(shlex.split(line, comments=True)[1:]) == 0, f"{line}: {capsys.readouterr().err}"
+
+
+def quick_commands(path):
+    """The lines of a page's blocks that are commands which start no Ray and measure nothing."""
+    lines = "\n".join(re.findall(r"```sh\n(.*?)```", path.read_text(), flags=re.S)).splitlines()
+    return [
+        line
+        for line in lines
+        if line.startswith(tuple(f"nas {word} " for word in QUICK_WORDS)) and not any(part in line for part in LEFT_OUT)
+    ]
+
+
+def is_there(line, folder):
+    """Whether every file and folder that a command reads is there; what it writes comes after --out or --figures."""
+    read = re.sub(r"--(?:out|figures|to) \S+", "", line)
+    return all((folder / each).exists() for each in re.findall(r"\S+(?:/|\.yaml|\.json|\.pt)\S*", read))
