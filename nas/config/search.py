@@ -193,7 +193,7 @@ def _absolute(config: Config) -> Config:
 
 def absolute(data: DataSettings) -> DataSettings:
     """Give a data set's settings with absolute paths, for workers may run in another folder."""
-    if data.source not in ("folder", "parquet"):  # what a path of another source is, its reader knows
+    if data.source not in ("folder", "idx", "parquet"):  # what a path of another source is, its reader knows
         return data
     train, test = (str(Path(p).expanduser().absolute()) if p else "" for p in (data.path, data.test_path))
     return dataclasses.replace(data, path=train, test_path=test)

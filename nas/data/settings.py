@@ -18,6 +18,7 @@ READERS: dict[str, Any] = {
     "digits": "nas.data.sources.digits",
     "hf": "nas.data.sources.tables",
     "folder": "nas.data.sources.folder",
+    "idx": "nas.data.sources.idx",
     "parquet": "nas.data.sources.tables",
 }
 _WITHOUT_OPTIONS = tuple(READERS)
@@ -53,8 +54,12 @@ class DataSettings:
     """
 
     source: str = locates("digits")  # a key of READERS, or module:Reader; digits: scikit-learn's, needs no file
-    path: str = locates("")  # of train: hub name, folder with one folder a class, or parquet file or glob
-    test_path: str = locates("")  # of test (folder, parquet); empty = no test split
+    path: str = locates(
+        ""
+    )  # of train: hub name, folder with one folder a class, parquet file or glob, IDX file or folder
+    test_path: str = locates(
+        ""
+    )  # of test (folder, parquet, idx); empty = no test split, but for what an IDX folder holds
     image_column: str = locates("image")  # hf, parquet
     label_column: str = locates("label")  # hf, parquet
     train_split: str = locates("train")  # hf
@@ -81,7 +86,7 @@ class DataSettings:
             raise ValueError(f"unknown source {with_hint(self.source, READERS)}")
         if self.source == "digits" and (self.path or self.test_path):
             raise ValueError(f"source digits has no path, got {self.path or self.test_path!r}")
-        if self.source in ("hf", "folder", "parquet") and not self.path:
+        if self.source in ("hf", "folder", "idx", "parquet") and not self.path:
             raise ValueError(f"source {self.source} needs a path")
         if self.source in _WITHOUT_OPTIONS and self.options:
             raise ValueError(f"source {self.source} has no options, got {', '.join(map(str, self.options))}")

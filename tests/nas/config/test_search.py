@@ -29,7 +29,7 @@ def test_every_recipe_is_read_and_its_resolved_form_is_the_same_search(path):
         ({"training": {"epochs": True}}, "training.epochs: input should be a valid integer, got True"),
         ({"training": {"epochs": 0}}, "training: epochs must be >= 1"),
         ({"training": 3}, "training must be a mapping, got 3"),
-        ({"data": {"source": "imagenet"}}, "data: unknown source 'imagenet'; known: digits, hf, folder, parquet"),
+        ({"data": {"source": "imagenet"}}, "data: unknown source 'imagenet'; known: digits, hf, folder, idx, parquet"),
         ({"algorithm": "evolutoin"}, "unknown algorithm 'evolutoin'; did you mean 'evolution'?"),
         ({"algorithm": {"name": "evolution", "popluation": 3}}, "did you mean 'population'?"),
         ({"reward": {"name": "weighted_product", "x": 1}}, "unknown key reward.'x'"),

@@ -9,7 +9,7 @@ from nas.data.settings import AugmentSettings, DataSettings
 
 
 @pytest.mark.parametrize(("given", "message"), [
-    ({"source": "imagenet"}, "unknown source 'imagenet'; known: digits, hf, folder, parquet"),
+    ({"source": "imagenet"}, "unknown source 'imagenet'; known: digits, hf, folder, idx, parquet"),
     ({"source": "folder"}, "source folder needs a path"),
     ({"path": "x"}, "source digits has no path, got 'x'"),
     ({"source": "hf", "path": "cifar10", "test_path": "y"}, "test_split"),
