@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nas.analysis.run import Run, open_run
     from nas.architectures import find_architecture
     from nas.claims.baselines import baselines
+    from nas.claims.classical import classical_baselines
     from nas.claims.confirm import confirm
     from nas.claims.distribution import compare_distributions
     from nas.claims.explain import explain
@@ -53,6 +54,7 @@ _WHERE = {
     "Run": "nas.analysis.run",
     "Trial": "nas.runs.trial",
     "baselines": "nas.claims.baselines",
+    "classical_baselines": "nas.claims.classical",
     "compare_algorithms": "nas.replay.compare",
     "compare_distributions": "nas.claims.distribution",
     "config_schema": "nas.schema",
@@ -88,6 +90,7 @@ __all__ = [
     "Run",
     "Trial",
     "baselines",
+    "classical_baselines",
     "compare_algorithms",
     "compare_distributions",
     "config_schema",

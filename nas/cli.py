@@ -28,6 +28,7 @@ EXAMPLES = """examples:
   nas explain runs/digits                               which decisions mattered
   nas proxy CONFIG --epochs 5,10                        do short trainings rank as long ones do?
   nas confirm runs/digits --baseline reference          are the best really best? longer, with other seeds
+  nas baseline CONFIG                                   do the images need a network at all?
   nas scale runs/digits --to m,l                        grow the winner
   nas profile efficientnetv2_s --image-size 224         params, MACs, step time, memory
   nas train ARCH experiments/configs/train/FILE.yaml    train it in full, or go on with it
@@ -45,6 +46,7 @@ COMMANDS = {
     "explain": ("explain",),
     "proxy": ("proxy",),
     "confirm": ("confirm",),
+    "baseline": ("baseline",),
     "replay": ("replay",),
     "scale": ("scale",),
     "profile": ("profile",),
