@@ -21,7 +21,7 @@ EVALUATORS = Path(__file__).parent / "evaluators"
 sys.path.insert(0, str(EVALUATORS))
 from misbehaving import EXPECTED, kind  # noqa: E402
 
-KILLS = int(os.environ.get("NAS_TEST_KILLS", "4"))
+KILLS = int(os.environ.get("NAS_TEST_KILLS", "3"))
 CONFIG = """
 space: {name: small, image_size: 8}
 image_size: 8
