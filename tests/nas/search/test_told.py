@@ -1,5 +1,8 @@
 """What listeners hear of a search, and which judge its configuration asks for."""
 
+import numpy as np
+import pytest
+
 from nas.algorithms import Proposal
 from nas.cluster.protocol import Event
 from nas.config.search import parse
@@ -64,3 +67,30 @@ def test_the_judge_is_the_one_that_is_asked_for():
     verdicts = [halving(number, trial) is None for number, trial in enumerate(so_far)]
     assert verdicts[0]
     assert not verdicts[3]
+
+
+def test_a_bound_is_judged_by_the_trials_own_exponents_and_size():
+    """A candidate of middling accuracy is hopeless, unless it is as fast or as small as the reward pays for."""
+    rng = np.random.default_rng(0)
+    finals = rng.uniform(0.5, 0.9, 30)
+
+    def trial(final, epochs, **more):
+        noise = rng.normal(0, 0.002, epochs)
+        curve = tuple({"accuracy": final * (i + 1) / 8 + noise[i], "epoch": i} for i in range(epochs))
+        known = {"s_normalised": 1.0, "p_normalised": 1.0, "w": -0.07, "v": -0.05, "accuracy": final, "reward": final}
+        return Trial(ARCHITECTURE, "ok", curve=curve, **known | more)
+
+    search = {"prune": "bound", "prune_top": 3, "prune_confidence": 0.8}
+    finished = [trial(final, 8) for final in finals[:-1]]
+    judge = make_judge(parse(CONFIG | {"search": search}), finished)
+    assert "is needed for the best 3" in judge(1, trial(0.7, 3))
+    third = sorted(finals[:-1])[-3]
+    assert f"but {third:.4f} is needed" in judge(1, trial(0.7, 3))
+    assert judge(1, trial(0.7, 3, s_normalised=0.25)), "by the paper's exponent four times as fast is worth 10 %"
+    assert judge(1, trial(0.7, 3, s_normalised=0.25, w=-0.5)) is None
+    assert judge(1, trial(0.7, 3, p_normalised=0.25)), "and a fourth of the size 7 %"
+    assert judge(1, trial(0.7, 3, p_normalised=0.25, v=-0.5)) is None
+    finished += [trial(0.99, 8)] * 3  # the judge learns of trials that finish meanwhile
+    assert "but 0.9900 is needed" in judge(1, trial(0.7, 3))
+    with pytest.raises(ValueError, match="but no v is reported"):
+        judge(1, trial(0.7, 3, v=None))
