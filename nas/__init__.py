@@ -1,6 +1,6 @@
 """Training-aware neural architecture search, from Python: every command of `nas` is one of these calls.
 
-    config = nas.load_config("experiments/configs/digits.yaml")   # or nas.search_config(space=..., image_size=...)
+    config = nas.load_config("digits")                            # or nas.search_config(space=..., image_size=...)
     run = nas.run_search(config, folder="runs/digits")            # again: goes on; with more trials: extends
     run = nas.open_run("runs/digits")                             # trials, dataframe(), best(), winner, report(), ...
     trial = nas.evaluate(run.winner, config)                      # one architecture, as a trial would be
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nas.claims.explain import explain
     from nas.claims.proxy import study_proxies
     from nas.claims.train_seeds import train_seeds
+    from nas.config.examples import example_configs
     from nas.config.search import Config, load_config, search_config
     from nas.config.train import load_training
     from nas.data.prepare import prepare
@@ -63,6 +64,7 @@ _WHERE = {
     "describe_space": "search_space.description",
     "equalise": "nas.families",
     "evaluate": "nas.search.evaluation",
+    "example_configs": "nas.config.examples",
     "explain": "nas.claims.explain",
     "export_model": "nas.export.export",
     "find_architecture": "nas.architectures",
@@ -99,6 +101,7 @@ __all__ = [
     "describe_space",
     "equalise",
     "evaluate",
+    "example_configs",
     "explain",
     "export_model",
     "find_architecture",
@@ -120,6 +123,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # of the installed distribution: pyproject.toml alone says it
+        from nas.runs.folder import installed_version
+
+        return installed_version("training-aware-nas") or "0+unknown"
     if name not in _WHERE:
         raise AttributeError(f"module 'nas' has no attribute {name!r}; it has: {', '.join(__all__)}")
     return getattr(import_module(_WHERE[name]), name)

@@ -14,13 +14,13 @@ from importlib import import_module
 from pathlib import Path
 
 from nas import faults, plugins
-from nas.commands.arguments import Parser
+from nas.commands.arguments import Parser, Version
 from nas.signals import interrupting
 
 logger = logging.getLogger(__name__)
 
 EXAMPLES = """examples:
-  nas search experiments/configs/digits.yaml           run a search, or go on with one that was stopped
+  nas search digits                                     run a search, or go on with one that was stopped
   nas search CONFIG --trials 200                        extend it
   nas search CONFIG --dry-run                           say what it would do
   nas best runs/digits                                  the best trials, and the winner stage by stage
@@ -31,9 +31,10 @@ EXAMPLES = """examples:
   nas baseline CONFIG                                   do the images need a network at all?
   nas scale runs/digits --to m,l                        grow the winner
   nas profile efficientnetv2_s --image-size 224         params, MACs, step time, memory
-  nas train ARCH experiments/configs/train/FILE.yaml    train it in full, or go on with it
+  nas train ARCH CONFIG                                 train it in full, or go on with it
   nas export runs/FOLDER --to timm,onnx --out DIR       for other tools
 
+CONFIG is a YAML file, or the name of one that comes along: `nas configs` lists those.
 ARCH is a published name (efficientnetv2_s), a JSON file, block strings (r2_k3_s1_e1_i24_o24_c1,...) or a run folder
 (its best)."""
 
@@ -55,7 +56,14 @@ COMMANDS = {
     "space": ("space",),
     "data": ("data",),
     "schema": ("schema",),
+    "configs": ("configs",),
+    "completion": ("completion",),
 }
+
+
+def parser() -> argparse.ArgumentParser:
+    """Give the parser of every command: for what is made of it, such as completion."""
+    return _parser(())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,6 +133,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=Version, help="say which versions run here, and exit")
     parser.add_argument("--verbose", action="store_true", help="log what happens inside")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     wanted = [file for file, words in COMMANDS.items() if arguments[:1] and arguments[0] in words]

@@ -32,6 +32,7 @@ DOORS = {
     "mlflow": ("nas/trackers/mlflow.py",),
     "wandb": ("nas/trackers/wandb.py",),
     "IPython": ("nas/trackers/notebook.py",),
+    "shtab": ("nas/commands/completion.py",),
 }
 WITHOUT_TORCH = ("rewards", "scaling", "nas/algorithms")
 # Where words are parsed and shown. Below, results are returned and progress is told to whoever asks for it.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import platform
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 FORMATS = ("table", "json", "csv")
@@ -15,6 +16,22 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and exit with status 2."""
         self.exit(2, f"{self.prog}: {message}\n")
+
+
+class Version(argparse.Action):
+    """Says which versions run here, and exits: for a report of a fault, on one line."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        """Look the versions up only now: that takes longer than many a command's parser."""
+        import nas
+        from nas.runs.folder import installed_version
+
+        others = ", ".join(f"{name} {installed_version(name) or 'not installed'}" for name in ("torch", "ray"))
+        print(f"nas {nas.__version__} (Python {platform.python_version()}, {others})")
+        parser.exit()
 
 
 def command(commands: Any, name: str, text: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
     """Declare the arguments of `nas data prepare`."""
     verbs = commands.add_parser("data", help="prepare a data set").add_subparsers(required=True, metavar="VERB")
     sub = command(verbs, "prepare", "decode and resize a data set once, into the cache", run)
-    sub.add_argument("config", type=Path, metavar="CONFIG")
+    sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, or a name of `nas configs`")
 
 
 def run(a: argparse.Namespace) -> int:

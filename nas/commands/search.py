@@ -19,7 +19,7 @@ STOPPED_BY_SIGNAL = 128
 def add(commands: Any) -> None:
     """Declare the arguments of `nas search`."""
     sub = command(commands, "search", "run a search; the same command again goes on with it", run)
-    sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see experiments/configs")
+    sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, or a name of `nas configs`")
     sub.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME of the CONFIG file)")
     sub.add_argument("--trials", type=count, metavar="N", help="finished trials to reach; more than before extends")
     sub.add_argument("--workers", type=count, metavar="N", help="trials at once (default: as many as fit)")

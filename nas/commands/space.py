@@ -22,9 +22,9 @@ def add(commands: Any) -> None:
     """Declare the arguments of `nas space size` and `nas space sample`."""
     verbs = commands.add_parser("space", help="look at a search space").add_subparsers(required=True, metavar="VERB")
     sub = command(verbs, "size", "number of architectures, decisions and range of costs", _size)
-    sub.add_argument("config", type=Path, metavar="CONFIG")
+    sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, or a name of `nas configs`")
     sub = command(verbs, "sample", "draw architectures", _sample)
-    sub.add_argument("config", type=Path, metavar="CONFIG")
+    sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, or a name of `nas configs`")
     sub.add_argument("-n", type=count, default=5, help="how many (default: 5)")
     sub.add_argument("--seed", type=int, default=0, help="default: 0")
     add_format(sub)

@@ -35,7 +35,7 @@ def add(commands: Any) -> None:
     """Declare the arguments of `nas train`."""
     sub = command(commands, "train", "train one architecture in full; the same command again goes on with it", run)
     sub.add_argument("arch", metavar="ARCH", help="see `nas --help`")
-    sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see experiments/configs/train")
+    sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, or a name of `nas configs`")
     sub.add_argument("--progressive", metavar="P", help="s, m, l, another preset, a YAML file, or none")
     sub.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME of the CONFIG file-arch_id")
     sub.add_argument("--epochs", type=count, metavar="N", help="instead of the CONFIG's")

@@ -12,6 +12,7 @@ from nas import plugins
 from nas.algorithms import find_algorithm, make_settings
 from nas.comparable import locating_fields, may_change_fields
 from nas.config.check import at_least, changes, check_keys, checked, load, section
+from nas.config.examples import find_config
 from nas.config.settings import EVALUATOR, AlgorithmSettings, SearchSettings
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.measure.settings import StepTimeSettings
@@ -90,9 +91,11 @@ _MOVED = {"nas.search.evaluate:evaluate": EVALUATOR}  # names that older configu
 def load_config(path: os.PathLike[str] | str) -> Config:
     """Read and check a YAML file; paths of data are made absolute, for workers may run in another folder.
 
+    Args:
+        path: of the file, or the name of a configuration that comes along, such as `digits`.
     Raises: ValueError: one line with the path of the key, its value and what is allowed.
     """
-    return _absolute(load(Path(path), parse))
+    return _absolute(load(find_config(path, "search"), parse))
 
 
 def search_config(**sections: Any) -> Config:

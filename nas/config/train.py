@@ -10,6 +10,7 @@ from typing import Any
 
 from nas import plugins
 from nas.config.check import at_least, changes, check_keys, checked, load, section
+from nas.config.examples import find_config
 from nas.config.search import MAY_CHANGE, name_list, with_execution, without_places
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.seeds import SEEDING, known_seeding
@@ -77,6 +78,7 @@ def load_training(path: Path, architecture: Architecture, changed: Mapping[str, 
     """Read and check a YAML file.
 
     Args:
+        path: of the file, or the name of a configuration that comes along, such as `train_digits`.
         architecture: to be trained; its image sizes are defaults.
         changed: what the command line says instead of the file; `epochs` goes into its section.
     Raises: ValueError: one line with the path of the key, its value, what is allowed.
@@ -90,7 +92,7 @@ def load_training(path: Path, architecture: Architecture, changed: Mapping[str, 
             record = given
         return parse_training(record, architecture)
 
-    return load(path, read)
+    return load(find_config(path, "train"), read)
 
 
 def parse_training(record: Any, architecture: Architecture | None = None) -> TrainConfig:
@@ -103,7 +105,7 @@ def parse_training(record: Any, architecture: Architecture | None = None) -> Tra
     if not isinstance(record, Mapping):
         raise ValueError("a training configuration must be a mapping of: " + ", ".join(_KEYS))
     if "space" in record:
-        raise ValueError("this is a search's configuration; those of trainings are in experiments/configs/train")
+        raise ValueError("this is a search's configuration; `nas configs` lists those of trainings")
     check_keys(record, _KEYS)
     record = with_execution(record)
     lists: dict[str, Any] = {name: name_list(name, record.get(name)) for name in _LISTS}
