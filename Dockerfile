@@ -13,7 +13,7 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /source
 
 FROM ${BASE}
 ARG TORCH=cpu
-ARG EXTRAS=algorithms,completion,tensorboard
+ARG EXTRAS=algorithms,completion,hub,tensorboard
 RUN command -v python3 >/dev/null && python3 -m venv --help >/dev/null 2>&1 && python3 -c "import ensurepip" 2>/dev/null \
     || (apt-get update && apt-get install --yes --no-install-recommends python3 python3-venv && rm -rf /var/lib/apt/lists/*)
 RUN python3 -m venv /opt/nas

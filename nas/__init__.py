@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from nas.config.search import Config, load_config, search_config
     from nas.config.train import load_training
     from nas.data.prepare import prepare
+    from nas.export.deepcave import export_deepcave
     from nas.export.export import export_model
+    from nas.export.hub import load_model
+    from nas.export.optuna import export_study
     from nas.families import equalise, scale
     from nas.full_training.many import train_many
     from nas.full_training.train import train
@@ -66,9 +69,12 @@ _WHERE = {
     "evaluate": "nas.search.evaluation",
     "example_configs": "nas.config.examples",
     "explain": "nas.claims.explain",
+    "export_deepcave": "nas.export.deepcave",
     "export_model": "nas.export.export",
+    "export_study": "nas.export.optuna",
     "find_architecture": "nas.architectures",
     "load_config": "nas.config.search",
+    "load_model": "nas.export.hub",
     "load_training": "nas.config.train",
     "open_run": "nas.analysis.run",
     "prepare": "nas.data.prepare",
@@ -103,9 +109,12 @@ __all__ = [
     "evaluate",
     "example_configs",
     "explain",
+    "export_deepcave",
     "export_model",
+    "export_study",
     "find_architecture",
     "load_config",
+    "load_model",
     "load_training",
     "open_run",
     "prepare",

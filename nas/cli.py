@@ -33,6 +33,7 @@ EXAMPLES = """examples:
   nas profile efficientnetv2_s --image-size 224         params, MACs, step time, memory
   nas train ARCH CONFIG                                 train it in full, or go on with it
   nas export runs/FOLDER --to timm,onnx --out DIR       for other tools
+  nas export-study runs/digits --storage sqlite:///s.db for optuna-dashboard
 
 CONFIG is a YAML file, or the name of one that comes along: `nas configs` lists those.
 ARCH is a published name (efficientnetv2_s), a JSON file, block strings (r2_k3_s1_e1_i24_o24_c1,...) or a run folder
@@ -53,6 +54,7 @@ COMMANDS = {
     "profile": ("profile",),
     "train": ("train",),
     "export": ("export",),
+    "export_study": ("export-study",),
     "space": ("space",),
     "data": ("data",),
     "schema": ("schema",),

@@ -23,7 +23,7 @@ DOORS = {
     "yaml": ("search_space/yaml_text.py",),
     "fvcore": ("search_space/layer_table.py",),
     "datasets": ("nas/data/sources/tables.py",),
-    "optuna": ("nas/algorithms/tpe.py",),
+    "optuna": ("nas/algorithms/tpe.py", "nas/export/optuna.py"),
     "onnx": ("nas/export/onnx.py",),
     "onnxruntime": ("nas/export/onnx.py",),
     "matplotlib": ("nas/analysis/plots.py",),
@@ -32,12 +32,14 @@ DOORS = {
     "mlflow": ("nas/trackers/mlflow.py",),
     "wandb": ("nas/trackers/wandb.py",),
     "IPython": ("nas/trackers/notebook.py",),
+    "safetensors": ("nas/export/hub.py",),
     "shtab": ("nas/commands/completion.py",),
 }
 WITHOUT_TORCH = ("rewards", "scaling", "nas/algorithms")
 # Where words are parsed and shown. Below, results are returned and progress is told to whoever asks for it.
 WORDS = (
     "nas/cli.py",
+    "nas/__main__.py",
     "nas/commands/",
     "nas/trackers/",
     "nas/data/progress.py",  # its bar is of the inmost loop of `prepare`; only for who asks, only on a terminal

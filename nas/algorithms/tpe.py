@@ -63,12 +63,12 @@ class TPE(Algorithm):
         self.study = self._new_study()
 
     def _new_study(self) -> Any:
-        with _quiet(self.optuna):
+        with quiet(self.optuna):
             return self.optuna.create_study(direction="maximize", sampler=self.optuna.samplers.RandomSampler(seed=0))
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
         states = self.optuna.trial.TrialState
-        with warnings.catch_warnings(), _quiet(self.optuna):
+        with warnings.catch_warnings(), quiet(self.optuna):
             warnings.simplefilter("ignore", self.optuna.exceptions.ExperimentalWarning)
             # A fresh generator for each proposal: the sampler's own would depend on what was asked before.
             self.study.sampler = self.sampler(seed=int(rng.integers(2**31)), constant_liar=True, **self.options)
@@ -111,7 +111,7 @@ class TPE(Algorithm):
             self._add(architecture, reward)
 
     def _add(self, architecture: Architecture, reward: float) -> None:
-        with _quiet(self.optuna):
+        with quiet(self.optuna):
             done = self.optuna.trial.TrialState.COMPLETE
             self.study.add_trial(self._record(architecture, done, reward))
 
@@ -132,7 +132,7 @@ def _sampler(optuna: Any, distributions: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def _quiet(optuna: Any) -> Iterator[None]:
+def quiet(optuna: Any) -> Iterator[None]:
     """Keep Optuna from reporting every trial: the trial log does."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -14,12 +14,16 @@ def add(commands: Any) -> None:
     """Declare the arguments of `nas export`."""
     sub = command(commands, "export", "write a trained network for other tools", run)
     sub.add_argument("what", metavar="CHECKPOINT", help="file, folder of a training, or ARCH (untrained)")
-    sub.add_argument("--to", default="json", metavar="A,B", help="of json, timm, onnx, torchscript (default: json)")
+    sub.add_argument(
+        "--to", default="json", metavar="A,B", help="of json, timm, onnx, torchscript, hub-folder (default: json)"
+    )
     sub.add_argument(
         "--weights", choices=("final", "best"), help="of a training: after the last epoch (default) or best on minival"
     )
     sub.add_argument("--out", type=Path, default=Path("exports"), metavar="DIR", help="default: exports")
-    sub.add_argument("--name", default="model", help="of the files, without ending (default: model)")
+    sub.add_argument(
+        "--name", default="model", help="of the files, without ending, or of the hub folder (default: model)"
+    )
     sub.add_argument("--image-size", type=count, metavar="PX", help="default: what it was evaluated at")
     sub.add_argument("--num-classes", type=count, metavar="N", help="of an ARCH (default: its run's, or 1000)")
     sub.add_argument("--in-channels", type=count, metavar="N", help="of an ARCH (default: its run's, or 3)")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from nas.architectures import What, find
+from nas.export.hub import export_hub
 from nas.export.metadata import model_metadata
 from nas.export.onnx import export_onnx
 from nas.export.timm import export_timm
@@ -35,6 +36,7 @@ EXPORTS: dict[str, tuple[Callable[[Network, Path, Mapping[str, Any]], list[Path]
     "timm": (export_timm, ".pth"),
     "onnx": (export_onnx, ".onnx"),
     "torchscript": (export_torchscript, ".torchscript.pt"),
+    "hub-folder": (export_hub, ""),
 }
 
 
@@ -66,7 +68,7 @@ def export_model(
         what: a checkpoint, the folder of a training, or an architecture as `find_architecture` takes it.
         to: keys of EXPORTS.
         out: folder, made if it is not there.
-        name: of the files, without ending.
+        name: of the files, without ending; of a hub's folder.
         weights: of a training's folder: final (after the last epoch, averaged where EMA is on; the default), or best
             (on minival): those that `train` tests by the same choice. Their accuracies stand in the provenance.
         image_size: pixels; default: what the checkpoint was evaluated at, the architecture's, its run's, else 224.

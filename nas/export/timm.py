@@ -39,6 +39,63 @@ def load():
 '''
 
 
+_MODELS = "timm_models.py"
+_REGISTRY = '''"""The timm checkpoints of this folder, by name. Needs timm >= 1.0.
+
+    import timm, timm_models  # this folder on sys.path
+    timm.create_model("NAME", pretrained=True)  # NAME.pth; num_classes=10, features_only=True, ... as ever
+"""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from timm.models import generate_default_cfgs, register_model
+from timm.models._efficientnet_builder import decode_arch_def
+from timm.models.efficientnet import _create_effnet
+
+FILES = {path.stem.replace(".", "_"): path for path in sorted(Path(__file__).parent.glob("*.pth"))}
+
+
+def _read(path):
+    """Give all but the weights, which are read when they are asked for."""
+    saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return {key: value for key, value in saved.items() if key != "state_dict"}
+
+
+def _cfg(path, saved):
+    about, data = saved["metadata"], saved["metadata"]["provenance"].get("data") or {}
+    norm = {key: tuple(data[key]) for key in ("mean", "std") if data.get(key)}
+    size = (about["in_channels"], about["image_size"], about["image_size"])
+    names = {"classifier": "classifier"}
+    if about["in_channels"] == 3:  # from other images than colour ones timm cannot change the first convolution
+        names["first_conv"] = "conv_stem"
+    names |= {"file": str(path), "num_classes": about["num_classes"]}
+    return {"input_size": size, "crop_pct": 1.0, **norm, **names}
+
+
+def _register(name, saved):
+    def create(pretrained=False, **kwargs):
+        arguments = {
+            "block_args": decode_arch_def(saved["arch_def"]),
+            "act_layer": torch.nn.SiLU,
+            "norm_layer": partial(torch.nn.BatchNorm2d, eps=saved["bn_eps"]),
+            "round_chs_fn": int,  # channels are as given, not rounded to multiples of 8
+            **saved["arguments"],
+        }
+        return _create_effnet(name, pretrained, **{**arguments, **kwargs})
+
+    create.__name__ = name
+    register_model(create)
+
+
+_saved = {name: _read(path) for name, path in FILES.items()}
+default_cfgs = generate_default_cfgs({name: _cfg(FILES[name], saved) for name, saved in _saved.items()})
+for _name in FILES:
+    _register(_name, _saved[_name])
+'''
+
+
 def timm_definition(architecture: Architecture) -> dict[str, Any]:
     """Give `arch_def`, the `arguments` of timm's EfficientNet and `bn_eps`: plain data.
 
@@ -63,6 +120,7 @@ def timm_definition(architecture: Architecture) -> dict[str, Any]:
 def export_timm(network: Network, path: Path, metadata: Mapping[str, Any]) -> list[Path]:
     """Write a checkpoint with `state_dict`, `arch_def`, `arguments` and `metadata`, and beside it a loader for timm.
 
+    `timm_models.py`, which stands once in the folder, gives timm every checkpoint there by its name: a family's sizes.
     Raises: ValueError where timm's EfficientNet cannot be this architecture, or `path` does not end in .pt or .pth.
     """
     if path.suffix not in (".pt", ".pth"):
@@ -78,7 +136,9 @@ def export_timm(network: Network, path: Path, metadata: Mapping[str, Any]) -> li
     write_torch(path, {"state_dict": state, **definition, "metadata": dict(metadata)})
     loader = path.with_name(f"{path.stem}_timm.py")
     write_whole(loader, _LOADER.format(name=path.name))
-    return [path, loader]
+    models = path.with_name(_MODELS)
+    write_whole(models, _REGISTRY)
+    return [path, loader, models]
 
 
 def _drop_path(network: Network) -> float:
