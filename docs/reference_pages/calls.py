@@ -14,6 +14,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "nas.search_config",
         "nas.Config",
         "nas.config_schema",
+        "nas.example_configs",
         "nas.run_search",
         "nas.evaluate",
         "nas.describe",
@@ -46,6 +47,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "nas.train",
         "nas.train_many",
         "nas.export_model",
+        "nas.load_model",
+        "nas.export_study",
+        "nas.export_deepcave",
     ),
     "Callbacks": ("nas.Callback", "nas.trackers.callback.SearchInfo", "nas.trackers.callback.TrainingInfo"),
     "Architectures and spaces": (
