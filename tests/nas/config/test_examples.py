@@ -49,12 +49,12 @@ def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
         (
             ["search", "digitz"],
             "nas: no configuration 'digitz': neither a file nor one that comes along: "
-            "cifar10_cpu, digits, efficientnetv2_s\n",
+            "cifar10_cpu, digits, efficientnetv2_s, fashion_mnist\n",
         ),
         (
             ["train", "efficientnet_b0", "digits"],
             "nas: no configuration 'digits': neither a file nor one that comes along: "
-            "train_cifar10_cpu, train_digits, train_efficientnetv2_s, train_imagenet_sgd\n",
+            "train_cifar10_cpu, train_digits, train_efficientnetv2_s, train_fashion_mnist, train_imagenet_sgd\n",
         ),
         (["configs", "digitz"], "nas: no configuration 'digitz'; did you mean 'digits'?\n"),
     ],
