@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas.analysis.run import Run, open_run
     from nas.architectures import find_architecture
+    from nas.claims.ablate import ablate
     from nas.claims.baselines import baselines
     from nas.claims.classical import classical_baselines
     from nas.claims.confirm import confirm
@@ -57,6 +58,7 @@ _WHERE = {
     "Config": "nas.config.search",
     "Run": "nas.analysis.run",
     "Trial": "nas.runs.trial",
+    "ablate": "nas.claims.ablate",
     "baselines": "nas.claims.baselines",
     "classical_baselines": "nas.claims.classical",
     "compare_algorithms": "nas.replay.compare",
@@ -97,6 +99,7 @@ __all__ = [
     "Config",
     "Run",
     "Trial",
+    "ablate",
     "baselines",
     "classical_baselines",
     "compare_algorithms",

@@ -37,7 +37,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "nas.compare_distributions",
         "nas.compare_algorithms",
     ),
-    "From search to claim": ("nas.study_proxies", "nas.confirm", "nas.baselines", "nas.train_seeds"),
+    "From search to claim": ("nas.study_proxies", "nas.confirm", "nas.baselines", "nas.train_seeds", "nas.ablate"),
     "Grow, train, export": (
         "nas.find_architecture",
         "nas.scale",

@@ -13,7 +13,7 @@ from typing import Any
 
 from nas.claims.confirmation import About, Confirmation, SeedResult, Trained, summarise, write_confirmation
 from nas.claims.contenders import Contender, contenders
-from nas.claims.recipe import Recipe, recipe_of
+from nas.claims.recipe import Recipe, fresh_seeds, recipe_of
 from nas.claims.step_timing import Step, measure_steps, steps_of
 from nas.claims.time_to_target import epoch_seconds, first_epoch
 from nas.cluster.process import RayProcess
@@ -26,9 +26,8 @@ from nas.full_training.many import train_many
 from nas.full_training.metrics import whole_lines
 from nas.full_training.study import TrainingEvent
 from nas.full_training.trainings import Training
-from nas.runs.folder import holds_something, locked, read_config, read_run, read_trials
+from nas.runs.folder import holds_something, locked, read_config, read_run
 from nas.runs.trial import Trial
-from nas.seeds import seed_of
 from nas.trackers.callback import Callback, TrainingEnd
 from nas.trackers.display import Display
 from nas.whole_files import write_whole
@@ -97,7 +96,7 @@ def confirm(
         recipe=recipe_of(config, None if recipe is None else Path(recipe), epochs),
         named=str(recipe) if recipe is not None else "the search's own",
         who=_chosen(folder, run, asked, address, progress),
-        seeds=_fresh_seeds(run, config, seeds),
+        seeds=fresh_seeds(run, config, seeds),
         test=test,
         target=target_accuracy,
         confidence=confidence,
@@ -160,16 +159,6 @@ def _chosen(folder: Path, run: Path, asked: Mapping[str, Any], address: str | No
     say = Display().on_message if progress else logger.info
     how: dict[str, Any] = {"address": address, "progress": progress, "say": say}
     return contenders(run, asked["top"], asked["baselines"], asked["equal"], **how)
-
-
-def _fresh_seeds(run: Path, config: Config, count: int) -> tuple[int, ...]:
-    """Give seeds that no trial of the search has had; of more of them the first are the same."""
-    used, found, number = {trial.seed for trial in read_trials(run)}, list[int](), 0
-    while len(found) < count:
-        number += 1
-        if (seed := seed_of(config.seed, "confirmation", number)) not in used:
-            found.append(seed)
-    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The recipe by which all architectures of a claim are trained: a file's, or the search's own for longer."""
+"""The recipe by which all architectures of a claim are trained, a file's or the search's own, and with which seeds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 from nas.config.check import load
 from nas.config.search import Config
 from nas.config.train import TrainConfig, parse_training
+from nas.runs.folder import read_trials
+from nas.seeds import seed_of
 from search_space.architecture import Architecture
 
 LONGER = 3  # times the search's epochs, where nothing says how many
@@ -66,6 +68,16 @@ def recipe_of(config: Config, path: Path | None = None, epochs: int | None = Non
     record = load(path, read)
     load(path, lambda _: Recipe(record).config(config.reference, 0))  # so that what is wrong names the file
     return Recipe(record)
+
+
+def fresh_seeds(run: Path, config: Config, count: int) -> tuple[int, ...]:
+    """Give seeds that no trial of a search has had; of more of them the first are the same."""
+    used, found, number = {trial.seed for trial in read_trials(run)}, list[int](), 0
+    while len(found) < count:
+        number += 1
+        if (seed := seed_of(config.seed, "confirmation", number)) not in used:
+            found.append(seed)
+    return tuple(found)
 
 
 def _own(config: Config) -> dict[str, Any]:

@@ -56,7 +56,8 @@ def pictures(reading: Reading, other: Reading | None = None) -> list[Picture]:
     """Give the figures of a run's page; none where nothing has finished."""
     if reading.frame.empty:
         return []
-    return [*found.pictures(reading), *why.pictures(reading), *why.pictures_against(reading, other)]
+    drawn = [*found.pictures(reading), *why.pictures(reading), *why.pictures_against(reading, other)]
+    return [*drawn, *studies.pictures(reading)]
 
 
 def _parts(reading: Reading, other: Reading | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Sections of the report on later studies of a run: its proxy beside long training, and the best trained anew."""
+"""Sections of the report on later studies of a run: the way to its winner trained, its proxy, the best trained anew."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nas.report.figures import Picture
 from nas.report.markup import missing, paragraph, section, table
 from nas.report.reading import Reading
+from nas.report.way import picture, trained_way
 from nas.runs.text import short
 
 _MOST_PROXIES = 24  # rows
@@ -16,13 +18,22 @@ _MOST_PROXIES = 24  # rows
 def studies(reading: Reading) -> str:
     """The sections of the studies that were made of the run, from what they wrote into its folder."""
     parts = []
-    for path, section_of in ((("proxy", "proxy.json"), _proxy), (("confirm", "confirm.json"), _confirmation)):
+    for path, section_of in STUDIES:
         record = reading.claim(*path)
         try:
             parts.append("" if record is None else section_of(record))
         except (KeyError, IndexError, TypeError, ValueError):  # a report does not fail for a file of another version
             parts.append(section(path[0], "/".join(path), paragraph("This file is of another version, or damaged.")))
     return "".join(parts)
+
+
+def pictures(reading: Reading) -> list[Picture]:
+    """The figures of these sections."""
+    record = reading.claim(*ABLATION)
+    try:
+        return [] if record is None else [picture(record)]
+    except (KeyError, IndexError, TypeError, ValueError):  # which the page says
+        return []
 
 
 def _proxy(study: Mapping[str, Any]) -> str:
@@ -129,3 +140,11 @@ def _ties(ties: Sequence[Sequence[int]], each: Sequence[Mapping[str, Any]]) -> s
     if not groups:
         return "All are told apart." if len(each) > 1 else ""
     return f"Not told apart: {'; '.join(groups)}."
+
+
+ABLATION = ("ablation", "ablation.json")
+STUDIES = (
+    (ABLATION, trained_way),
+    (("proxy", "proxy.json"), _proxy),
+    (("confirm", "confirm.json"), _confirmation),
+)

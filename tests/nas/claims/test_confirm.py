@@ -1,6 +1,7 @@
 """`nas confirm`: the best of a search and baselines, trained again; once really killed on the way, and gone on with."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from nas.claims.time_to_target import epoch_seconds, first_epoch
 from nas.cli import main
 from nas.config.search import parse
 from nas.config.train import parse_training
-from nas.runs.folder import read_config, read_trials, write_config
+from nas.report import report
+from nas.runs.folder import read_config, read_trials
 from nas.runs.ranking import ranked
 from nas.runs.trial import Trial
 from search_space import yaml_text
@@ -25,20 +27,6 @@ from search_space.block_strings import from_block_strings
 
 BASELINE = "r1_k3_s1_e1_i8_o8_c1,r1_k3_s2_e2_i8_o16"
 TIMES = ("seconds", "images_per_s")
-
-
-@pytest.fixture
-def small(run, tmp_path):
-    """The run folder of a search whose own training is one epoch of 256 digits."""
-    cheap = {
-        "data": {"source": "digits", "minival": 0.2, "subset": 256, "cache_dir": str(tmp_path / "cache")},
-        "training": {"epochs": 1, "batch_size": 64, "learning_rate": 0.1},
-        "step_time": {"min_pairs": 2, "max_pairs": 2, "warmup": 1, "block_pairs": 1, "turn": 1, "lock": False},
-        "device": "cpu",
-    }
-    config = parse(read_config(run) | cheap)
-    write_config(run, config.to_dict())
-    return run
 
 
 def curve(folder):
@@ -119,6 +107,11 @@ def test_the_best_and_baselines_are_trained_alike_and_written_down(small, withou
     assert "0/2" in table
     assert f"trial {best}" in table
     assert "The best found, " in table
+    section = re.search(r'<section id="confirm">.*?</section>', report(small), re.DOTALL)[0]
+    shown = re.sub(r"<[^>]*>|\s+", " ", section).replace("&nbsp;", " ")
+    assert "2 architectures, 2 seeds each, 3 epochs" in shown
+    for each in found.architectures:
+        assert f"{each.mean:.4f} ± {each.se:.4f} {each.low:.4f} to {each.high:.4f}" in re.sub(r"\s+", " ", shown)
 
 
 def test_who_is_confirmed_stays_while_the_search_goes_on(small, without_ray):

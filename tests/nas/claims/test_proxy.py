@@ -10,6 +10,8 @@ from scipy import stats
 import nas
 from nas.claims.proxy import begun, plan_proxies
 from nas.cli import main
+from nas.report.reading import read
+from nas.report.studies import studies
 from search_space import yaml_text
 
 STAGE = {"op": ["mbconv", "fused_mbconv"], "layers": [1, 2], "kernel_size": [3, 5], "expansion": 1, "stride": 2}
@@ -118,6 +120,17 @@ def test_again_it_says_the_same_at_once(place, study, capsys):
     assert "own" in table
     assert "long" in table
     assert (place / "out" / "proxy.png").stat().st_size > 10_000
+
+
+def test_the_report_of_a_run_shows_a_study(study, run):
+    """What a real `proxy.json` holds is told in words and as a table, the search's own and the ceiling among it."""
+    (run / "proxy").mkdir()
+    (run / "proxy" / "proxy.json").write_text(json.dumps(study))
+    section = studies(read(run))
+    assert "5 architectures were trained for 3 epochs, with 2 seeds" in section
+    assert "<b>e2-px8-n256</b>" in section
+    assert section.count("<tr>") == 1 + 4 + 1, "heads, proxies, the ceiling"
+    assert "another version" not in section
 
 
 @pytest.mark.parametrize(
