@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.commands.arguments import add_format, command, count
 from nas.commands.terminal import Column, console, show
 from nas.runs.text import fixed, short
+
+if TYPE_CHECKING:
+    from nas.claims.classical import ClassicalBaseline
 
 # The last ones go first where a terminal is narrow.
 _COLUMNS = (
@@ -41,7 +44,13 @@ def run(a: argparse.Namespace) -> int:
     from nas.config.search import load_config
 
     methods = tuple(CLASSICAL) if a.methods is None else tuple(a.methods.split(","))
-    found = classical_baselines(load_config(a.config), methods, image_size=a.image_size, test=a.test, threads=a.threads)
+
+    def say(done: ClassicalBaseline) -> None:
+        console(stderr=True).print(f"{done.method}: {done.accuracy:.4f} after {done.fit_s:.0f} s", soft_wrap=True)
+
+    found = classical_baselines(
+        load_config(a.config), methods, image_size=a.image_size, test=a.test, threads=a.threads, say=say
+    )
     if a.format == "table":
         first = found[0]
         images = f"{first.train_images:,} training images of {first.features:,} numbers"
