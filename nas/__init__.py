@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nas.claims.distribution import compare_distributions
     from nas.claims.explain import explain
     from nas.claims.proxy import study_proxies
+    from nas.claims.stopping import stop_advice
     from nas.claims.train_seeds import train_seeds
     from nas.config.examples import example_configs
     from nas.config.search import Config, load_config, search_config
@@ -84,6 +85,7 @@ _WHERE = {
     "run_search": "nas.search.run",
     "scale": "nas.families",
     "search_config": "nas.config.search",
+    "stop_advice": "nas.claims.stopping",
     "study_proxies": "nas.claims.proxy",
     "train": "nas.full_training.train",
     "train_many": "nas.full_training.many",
@@ -125,6 +127,7 @@ __all__ = [
     "run_search",
     "scale",
     "search_config",
+    "stop_advice",
     "study_proxies",
     "train",
     "train_many",

@@ -30,6 +30,7 @@ class Ended:
 
     state: Literal["finished", "stopped", "out of time", "failed"]
     signum: int | None = None  # the signal that stopped it
+    reason: str | None = None  # why it is finished before all its trials are, where `search.stop_when` ended it
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nas.commands.arguments import add_format, command, count, numbers, setting
 from nas.commands.terminal import Column, console, show
 from nas.commands.trial_table import show_trials, show_winner, trial_columns
+from nas.runs.advice import why_not
 from nas.runs.folder import each_trial, read_config
 from nas.runs.objectives import Front, objectives_of
 from nas.runs.ranking import why_none
@@ -114,6 +115,7 @@ def status(run: Path, form: str) -> int:
         "created_at": found.created_at,
         "trials": found.trials,
         "of": found.budget,
+        **({"ended_by": found.ended_by} if found.ended_by else {}),
         **found.statuses,
         "in_flight": found.in_flight,
         "best_reward": found.best.reward if found.best else None,
@@ -121,6 +123,7 @@ def status(run: Path, form: str) -> int:
         "best_trial": found.best.trial_id if found.best else None,
         **_front_row(run),
         **_of_repeats(found),
+        **_outlook(run, found, form),
         "device_h": found.device_h,
         "last_trial_s_ago": found.last_trial_s_ago,
     }
@@ -154,6 +157,16 @@ def _of_repeats(found: Status) -> dict[str, Any]:
         "best_seen_reward": found.best_seen.reward,
         "best_seen_trial": found.best_seen.trial_id,
     }
+
+
+def _outlook(run: Path, found: Status, form: str) -> dict[str, Any]:
+    """What more trials would gain: in words, or as numbers."""
+    if found.advice is None:
+        reason = why_not(read_config(run))
+        return {"expected_gain": reason} if reason and form == "table" else {}
+    if form == "table":
+        return {"expected_gain": str(found.advice)}
+    return {"expected_gain": found.advice.expected_gain, "best_sd": found.advice.best_sd}
 
 
 def trials(run: Path, *, form: str, sort: str, descending: bool, limit: int | None, out: Path | None) -> int:

@@ -41,6 +41,17 @@ class RepeatSettings:
 
 
 @dataclass(frozen=True)
+class StopSettings:
+    """When a search ends before its trials are used up. What has begun is finished, and repeats are still made."""
+
+    expected_gain: float = 0.001  # of the reward by ten more trials: once less is expected (nas/runs/advice.py)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.expected_gain < float("inf"):
+            raise ValueError(f"expected_gain must be above 0, got {self.expected_gain!r}")
+
+
+@dataclass(frozen=True)
 class SearchSettings:
     """How trials are run. Changing any of these but the evaluator leaves finished trials comparable."""
 
@@ -59,6 +70,7 @@ class SearchSettings:
         0.95  # of `bound`: share of trainings that end below all bounds; 0.99 asks for 99 finished ones, 0.95 for 19
     )
     repeats: RepeatSettings | None = None  # train the best again under other seeds, as part of `trials`; None = never
+    stop_when: StopSettings | None = None  # end where more trials gain little; None = only when `trials` are finished
     fresh_process: bool | None = None  # a new process per trial; None = on GPUs only
     evaluator: str = EVALUATOR  # module:function that turns a candidate into a trial's fields
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
-from nas.report import found, searched, studies, why
+from nas.report import found, outlook, searched, studies, why
 from nas.report.figures import Picture
 from nas.report.markup import paragraph
 from nas.report.reading import Reading, read
@@ -56,8 +56,8 @@ def pictures(reading: Reading, other: Reading | None = None) -> list[Picture]:
     """Give the figures of a run's page; none where nothing has finished."""
     if reading.frame.empty:
         return []
-    drawn = [*found.pictures(reading), *why.pictures(reading), *why.pictures_against(reading, other)]
-    return [*drawn, *studies.pictures(reading)]
+    drawn = [*found.pictures(reading), *outlook.pictures(reading), *why.pictures(reading)]
+    return [*drawn, *why.pictures_against(reading, other), *studies.pictures(reading)]
 
 
 def _parts(reading: Reading, other: Reading | None) -> Iterator[str]:
@@ -68,6 +68,7 @@ def _parts(reading: Reading, other: Reading | None) -> Iterator[str]:
         return
     yield found.result(reading)
     yield found.certainty(reading)
+    yield outlook.outlook(reading)
     yield why.decisions(reading)
     yield found.trade_off(reading)
     yield why.against(reading, other)

@@ -37,7 +37,8 @@ class Asked(NamedTuple):
     """How far proposing has come."""
 
     candidates: int  # proposed so far, which are numbered from 0
-    exhausted: bool  # whether the space had no further architecture when last asked
+    exhausted: bool  # whether nothing more was to be proposed when last asked
+    why: str | None = None  # where that is not for want of architectures
 
 
 def asked(path: Path) -> Asked:
@@ -60,7 +61,8 @@ def asked(path: Path) -> Asked:
     found = Asked(0, False)
     for event in events(path, ()):  # says what is wrong with a line, and goes without one that is torn
         if event["event"] in ("proposed", "exhausted"):
-            found = Asked(event.get("trial_id", found.candidates - 1) + 1, event["event"] == "exhausted")
+            known = event.get("trial_id", found.candidates - 1) + 1
+            found = Asked(known, event["event"] == "exhausted", event.get("why"))
     return found
 
 
@@ -70,14 +72,15 @@ _REACH = 1 << 16
 def _asked_in(tail: bytes, *, whole: bool) -> Asked | None:
     """The last proposal in the end of a log; None if it is not in it, or a line behind it is no event."""
     texts = tail[: tail.rfind(b"\n") + 1].split(b"\n")
-    exhausted = False
+    exhausted, why = False, None
     for text in reversed(texts if whole else texts[1:]):
         if not text.strip():
             continue
         event = parsed(text)
         if event is None or "event" not in event:
             return None
-        exhausted = exhausted or event["event"] == "exhausted"
+        if event["event"] == "exhausted" and not exhausted:
+            exhausted, why = True, event.get("why")
         if event["event"] == "proposed":
-            return Asked(event["trial_id"] + 1, exhausted)
+            return Asked(event["trial_id"] + 1, exhausted, why)
     return None

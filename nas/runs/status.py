@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from nas.runs.advice import StopAdvice, advise, why_not
 from nas.runs.events import asked
 from nas.runs.folder import PROPOSALS, TRIALS, is_locked, read_config, read_run
 from nas.runs.repeats import Estimate
-from nas.runs.summary import summary
+from nas.runs.summary import Scores, summary
 from nas.runs.trial import Trial
 
 
@@ -23,11 +24,14 @@ class Status:
     created_at: str  # ISO 8601, UTC
     trials: int  # finished, of any status
     budget: int
+    ended_by: str | None  # why it is finished before all its trials are, where a setting ended it
     statuses: dict[str, int]  # status -> trials
     in_flight: int  # proposed, and not finished
     best: Trial | None  # see nas/runs/ranking.py
     best_seen: Trial | None  # of highest reward, lucky or not
     estimate: Estimate | None  # of the best's architecture, where any was trained several times
+    scores: Scores = field(repr=False, compare=False)  # of all finished trials
+    advice: StopAdvice | None  # None = too few trials, or of a search of several objectives
     device_h: float  # device hours spent on finished trials
     last_trial_s_ago: float | None
 
@@ -45,11 +49,14 @@ def status(run: Path) -> Status:
         created_at=record["created_at"],
         trials=known.trials,
         budget=budget,
+        ended_by=proposed.why if over else None,
         statuses=dict(sorted(known.statuses.items())),
         in_flight=in_flight,
         best=known.best,
         best_seen=known.best_seen,
         estimate=known.estimate,
+        scores=known.scores,
+        advice=None if why_not(config) else advise(*known.scores),
         device_h=known.device_s / 3600,
         last_trial_s_ago=_age(known.ended_at),
     )

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nas.runs.folder import TRIALS, parts_of, read_trials
-from nas.runs.ranking import best, best_seen, is_scored
-from nas.runs.repeats import Estimate, posterior, posterior_of
+from nas.runs.ranking import score
+from nas.runs.repeats import Estimate, posterior
 from nas.runs.trial import Trial
 
 if TYPE_CHECKING:
     from nas.runs.part import Part
+
+Floats = NDArray[np.float64]
+
+
+class Scores(NamedTuple):
+    """Rewards of all finished trials, in the order of the log."""
+
+    architectures: Sequence[str]  # arch_ids
+    rewards: Floats  # NaN of a trial that does not count in a ranking
+    errors: Floats  # standard errors of the rewards; NaN where not known
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,7 @@ class Summary:
     best: Trial | None  # the scored one that is best, see nas/runs/ranking.py
     best_seen: Trial | None  # the scored one of highest reward
     estimate: Estimate | None  # of the best's architecture, where any was trained several times
+    scores: Scores = field(repr=False, compare=False)
     device_s: float  # that they took
     ended_at: str | None  # when the last one did
 
@@ -41,13 +57,19 @@ def summary(log: Path) -> Summary:
     if parts := parts_of(log):
         return _of_parts(log, parts)
     trials = read_trials(log)
-    scored = [trial for trial in trials if is_scored(trial)]
+    scores = Scores(
+        [trial.arch_id for trial in trials],
+        _floats([score(trial) for trial in trials]),
+        _floats([trial.reward_se for trial in trials]),
+    )
+    best, seen, estimate = _best_of(scores)
     return Summary(
         answered=frozenset(trial.trial_id for trial in trials),
         statuses=Counter(trial.status for trial in trials),
-        best=best(trials),
-        best_seen=best_seen(trials),
-        estimate=found.winner if (found := posterior_of(scored)) else None,
+        best=None if best is None else trials[best],
+        best_seen=None if seen is None else trials[seen],
+        estimate=estimate,
+        scores=scores,
         device_s=sum(trial.device_s or 0 for trial in trials),
         ended_at=trials[-1].ended_at if trials else None,
     )
@@ -73,58 +95,62 @@ def _of_parts(log: Path, parts: Sequence[Part]) -> Summary:
 
     answered: set[int] = set()
     statuses: Counter[str] = Counter()
-    known: list[_Scored] = []
-    device_s = 0.0
+    device_s, ends = 0.0, [*accumulate(part.rows for part in parts)]
     for part in parts:
-        numbers, states, scores, seconds, arch_ids = part.values(
-            of.TRIAL_ID, of.STATUS, of.SCORE, of.DEVICE_S, of.ARCH_ID
-        )
+        numbers, states, seconds = part.values(of.TRIAL_ID, of.STATUS, of.DEVICE_S)
         answered.update(numbers)
         statuses.update(states)
         device_s = sum((each or 0 for each in seconds), device_s)
-        known += [
-            _Scored(score, arch_id, part, row)
-            for row, (score, arch_id) in enumerate(zip(scores, arch_ids, strict=True))
-            if score is not None
-        ]
     [last] = parts[-1].values(of.ENDED_AT)
-    highest, winner = max(known, key=lambda one: one.reward, default=None), None
-    best_one = highest
-    if len({one.arch_id for one in known}) < len(known):
-        found = posterior([one.arch_id for one in known], [one.reward for one in known], _errors(parts))
-        winner = found.winner
-        best_one = max((one for one in known if one.arch_id == winner.arch_id), key=lambda one: one.reward)
+    scores = _scores(parts)
+    best, seen, estimate = _best_of(scores)
+
+    def trial(place: int | None) -> Trial | None:
+        if place is None:
+            return None
+        part = bisect_right(ends, place)
+        return trial_at(log, parts[part], place - (ends[part] - parts[part].rows))
+
     return Summary(
         answered=frozenset(answered),
         statuses=statuses,
-        best=None if best_one is None else trial_at(log, best_one.part, best_one.row),
-        best_seen=None if highest is None else trial_at(log, highest.part, highest.row),
-        estimate=winner,
+        best=trial(best),
+        best_seen=trial(seen),
+        estimate=estimate,
+        scores=scores,
         device_s=device_s,
         ended_at=last[-1],
     )
 
 
-class _Scored(NamedTuple):
-    reward: float
-    arch_id: str
-    part: Part
-    row: int
-
-
-def _errors(parts: Sequence[Part]) -> list[float]:
-    """Standard errors of the scored trials' rewards; NaN where not known."""
+def _scores(parts: Sequence[Part]) -> Scores:
     from nas.runs import part as of
     from nas.runs.encoding import decoded
 
-    found: list[float] = []
+    architectures: list[str] = []
+    rewards, errors = [], []
     for part in parts:
-        columns = {name: decoded(column) for name, column in part.columns((of.SCORE, "=reward_se")).items()}
-        scores = columns[of.SCORE]
-        errors = columns.get("=reward_se") or [None] * len(scores)
-        found += [
-            error if isinstance(error, int | float) else math.nan
-            for score, error in zip(scores, errors, strict=True)
-            if score is not None
-        ]
-    return found
+        found = {name: decoded(each) for name, each in part.columns((of.ARCH_ID, of.SCORE, "=reward_se")).items()}
+        architectures += found[of.ARCH_ID]
+        rewards.append(_floats(found[of.SCORE]))
+        errors.append(_floats(found.get("=reward_se") or [None] * part.rows))
+    return Scores(architectures, np.concatenate(rewards), np.concatenate(errors))
+
+
+def _floats(values: Sequence[Any]) -> Floats:
+    """NaN for what is no number: nothing, or MISSING."""
+    return np.array([each if isinstance(each, int | float) else math.nan for each in values], dtype=np.float64)
+
+
+def _best_of(scores: Scores) -> tuple[int | None, int | None, Estimate | None]:
+    """Where the best trial stands, and that of highest reward; the best's estimate, see Summary."""
+    known = np.flatnonzero(np.isfinite(scores.rewards))
+    if not len(known):
+        return None, None, None
+    seen = int(known[np.argmax(scores.rewards[known])])
+    architectures = [scores.architectures[n] for n in known.tolist()]
+    if len(set(architectures)) == len(architectures):
+        return seen, seen, None
+    winner = posterior(architectures, scores.rewards[known], scores.errors[known]).winner
+    own = [n for n in known.tolist() if scores.architectures[n] == winner.arch_id]
+    return own[int(np.argmax(scores.rewards[own]))], seen, winner

@@ -13,6 +13,7 @@ from nas.config.search import Config
 from nas.config.settings import EVALUATOR
 from nas.data.prepare import Prepared
 from nas.measure import find_measurers
+from nas.runs.advice import why_not
 from nas.search.pruning import NEEDED
 from nas.seeds import seed_of
 from nas.training.settings import TrainSettings, check_images_at_once
@@ -34,6 +35,8 @@ def check_config(config: Config) -> None:
             rungs(config.training.epochs, config.training.eval_every)
         except ValueError as error:
             raise ValueError(f"search.prune {config.search.prune}: {error}") from None
+    if config.search.stop_when and (reason := why_not(config.to_dict())):
+        raise ValueError(f"search.stop_when: what more trials would gain is {reason}")
     check_gpus(config, config.device)
     check_images_at_once(config.training, config.execution)
     _check_reward(config)

@@ -36,23 +36,27 @@ class Flight:
         self.running = False
 
 
-def flights_of(log: Path, answered: Collection[int]) -> dict[int, Flight]:
-    """Rebuild what was in flight when a search's process ended, by candidate, in the order proposed.
+def replayed(log: Path, answered: Collection[int]) -> tuple[dict[int, Flight], Mapping[str, Any] | None]:
+    """Rebuild what was in flight when a search's process ended, and whether it had decided that it has enough.
 
     Args:
         answered: candidates that have an answer.
-    Returns: flights; `running` are those that nobody wrote down the end of.
+    Returns: flights by candidate, in the order proposed; `running` are those that nobody wrote down the end of. The
+        last event `enough`, None if there is none.
     Raises: ValueError if there is an event of an unknown kind.
     """
     flights: dict[int, Flight] = {}
+    enough = None
     for event in events(log, answered):
-        if event["event"] == "stopped":
+        if event["event"] == "enough":
+            enough = event
+        elif event["event"] == "stopped":
             for trial_id in event["trial_ids"]:
                 if trial_id in flights:
                     flights[trial_id].running = False
         elif event["event"] != "exhausted" and event["trial_id"] not in answered:
             _replay(event, flights)
-    return flights
+    return flights, enough
 
 
 def _replay(event: Mapping[str, Any], flights: dict[int, Flight]) -> None:

@@ -2,8 +2,8 @@
 
 Two files in the run folder, written by the search's driver alone. `trials.jsonl` has one line per finished trial: it is
 the search. `proposals.jsonl` has an event per line: `proposed`, `started`, `died` (the process of a trial went away),
-`stopped` (the search was asked to stop), `exhausted` (the space has no further architecture), so that a search killed
-at any moment knows what was in flight.
+`stopped` (the search was asked to stop), `enough` (more trials would gain too little), `exhausted` (nothing more is
+proposed), so that a search killed at any moment knows what was in flight.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from nas.algorithms import Algorithm, Exhausted, Proposal
-from nas.config.settings import RepeatSettings
+from nas.config.settings import RepeatSettings, StopSettings
+from nas.runs.advice import AHEAD, Advisor
 from nas.runs.folder import PROPOSALS, TRIALS, read_trials
 from nas.runs.log import JsonLines
 from nas.runs.repeats import REPEAT, is_repeat
 from nas.runs.trial import Trial
-from nas.search.flight import Flight, flights_of
+from nas.search.alike import Alike
+from nas.search.flight import Flight, replayed
 from nas.search.repeats import is_due, next_repeat
 from nas.seeds import SEEDING, seed_of
 from nas.trials.task import Candidate
 
 logger = logging.getLogger(__name__)
 
-_ALIKE = ("precision", "memory_format", "batch_size", "image_size", "epochs", "step_time_clock", "data_fingerprint")
 MAX_KILLS = 10  # drivers and nodes that may go while a candidate runs before it is given up as `interrupted`
 
 
@@ -44,6 +45,7 @@ class Ledger:
         trials: finished trials, of any status, at which the search ends.
         max_attempts: deaths of a candidate's process after which its status is `failed`.
         repeats: which of the trials train again what was trained before; None = none.
+        stop_when: when new architectures are proposed no more; None = never.
     Raises: ValueError if the logs do not fit together.
     """
 
@@ -58,6 +60,7 @@ class Ledger:
         max_attempts: int,
         seeding: int = SEEDING,
         repeats: RepeatSettings | None = None,
+        stop_when: StopSettings | None = None,
     ) -> None:
         self.algorithm, self.run_id, self.seed, self.seeding = algorithm, run_id, seed, seeding
         self.budget, self.max_attempts, self.repeats = trials, max_attempts, repeats
@@ -65,11 +68,11 @@ class Ledger:
         self.flights: dict[int, Flight] = {}
         self.exhausted = False  # nothing more will be proposed
         self._all_proposed = False  # the space has no further architecture
+        self.enough: str | None = None  # why no new architecture is proposed, where the space has more
+        self._stop_when, self._advisor = stop_when, Advisor()
         self._next_id = 0
         self._trial_log, self._events = JsonLines(folder / TRIALS), JsonLines(folder / PROPOSALS)
-        self._ok = False  # whether any trial is
-        self._known: dict[str, Any] = {}  # what the first trial says that has a column of _ALIKE
-        self._devices: set[str | None] = set()
+        self._alike = Alike()
         self._replay(read_trials(folder), folder / PROPOSALS)
 
     # ---- what the engine calls
@@ -114,7 +117,7 @@ class Ledger:
             attempt=candidate.attempt,
             ended_at=_now(),
         )
-        trial = self._comparable(trial)
+        trial = self._alike.checked(trial)
         self._trial_log.append(trial.to_dict())
         self._tell(trial)
         return trial
@@ -192,7 +195,7 @@ class Ledger:
 
     def _new(self) -> Proposal | None:
         """Ask the algorithm; None if it has proposed all there is."""
-        if self._all_proposed:
+        if self._all_proposed or self._has_enough():
             return None
         try:
             proposal = self.algorithm.ask()
@@ -203,15 +206,36 @@ class Ledger:
         self.algorithm.space.encode(proposal.architecture)  # before it is logged: the algorithm could not be told of it
         return proposal
 
+    def _has_enough(self) -> bool:
+        """Whether more trials are expected to gain too little; once they were, they are."""
+        if self.enough or self._stop_when is None:
+            return self.enough is not None
+        advice, least = self._advisor.look(), self._stop_when.expected_gain
+        if advice is None or advice.expected_gain >= least:
+            return False
+        self.enough = f"search.stop_when: after {len(self.trials)} trials {AHEAD} more are expected to gain "
+        self.enough += f"{advice.expected_gain:.2g}, less than {least:g}"
+        logger.info("%s", self.enough)
+        event = {"event": "enough", "expected_gain": least, "proposed": self._next_id, "why": self.enough}
+        self._events.append(event | {"at": _now()})
+        return True
+
+    def _still_enough(self, event: Mapping[str, Any] | None) -> str | None:
+        """Why there was enough before this search goes on: by the same measure, and nothing new was proposed since."""
+        if event is None or self._stop_when is None or event["expected_gain"] != self._stop_when.expected_gain:
+            return None
+        new = self._next_id - self._repeats_at_end() > event["proposed"]
+        return None if new else str(event["why"])
+
     def _last_repeat(self) -> Proposal | None:
-        """Choose what is trained again when no architecture is left; None if there is nothing, or nothing yet."""
+        """Choose what is trained again when nothing new is proposed; None if there is nothing, or nothing yet."""
         if self.repeats is not None and self._repeats_at_end() < self.repeats.trials:
             if chosen := self._choose_again(self.repeats):
                 return chosen
             if self.flights:  # whose answers may be what to choose from
                 return None
         self.exhausted = True
-        self._events.append({"event": "exhausted", "at": _now()})
+        self._events.append({"event": "exhausted", "why": self.enough, "at": _now()})
         return None
 
     def _repeats_at_end(self) -> int:
@@ -225,44 +249,23 @@ class Ledger:
         self._events.append(*before, {"event": "started", "trial_id": flight.candidate.trial_id, "at": _now()})
         return flight.candidate
 
-    def _comparable(self, trial: Trial) -> Trial:
-        """Refuse a trial that was trained or timed unlike the others; say so once if only the device is another."""
-        if trial.status != "ok" or not self._ok:
-            return trial
-        unlike = [
-            f"{name} {getattr(trial, name)!r} is not the run's {known!r}"
-            for name in _ALIKE
-            if getattr(trial, name) is not None and (known := self._known.get(name)) not in (None, getattr(trial, name))
-        ]
-        if unlike:
-            error = f"not comparable: {'; '.join(unlike)}"
-            return dataclasses.replace(trial, status="failed", reward=None, reward_se=None, error=error)
-        if trial.device_name not in self._devices:
-            logger.warning(
-                "trials now come from %s, too: their step times are compared by the ratio to the reference's",
-                trial.device_name,
-            )
-        return trial
-
     def _tell(self, trial: Trial) -> None:
         self.trials.append(trial)
-        self._devices.add(trial.device_name)
-        if trial.status == "ok":
-            self._ok = True
-            for name in _ALIKE:  # an earlier version, or an evaluator, may not write one of them
-                if name not in self._known and (value := getattr(trial, name)) is not None:
-                    self._known[name] = value
+        self._alike.count(trial)
+        if self._stop_when:
+            self._advisor.count(trial)
         self.algorithm.tell(trial)
 
     def _replay(self, finished: Sequence[Trial], log: Path) -> None:
         """Rebuild the state from the logs; candidates that were running when the driver died count a kill."""
         answered = {trial.trial_id for trial in finished}
-        self.flights = flights_of(log, answered)
+        self.flights, enough = replayed(log, answered)
         for trial in finished:
             self._tell(trial)
         if len(answered) < len(finished):
             raise ValueError(f"{TRIALS} answers a trial twice; it was written by two searches at once")
         self._next_id = 1 + max([-1, *answered, *self.flights])
+        self.enough = self._still_enough(enough)
         for flight in list(self.flights.values()):
             if flight.candidate.proposal.proposed_by != REPEAT:  # which the algorithm did not ask for
                 self.algorithm.assume(flight.candidate.proposal)

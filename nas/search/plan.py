@@ -7,6 +7,7 @@ import numpy as np
 from nas.config.search import Config
 from nas.config.settings import SearchSettings
 from nas.data.disk import disk_use
+from nas.runs.advice import AHEAD
 from nas.runs.text import short
 from search_space.cost import count, count_batch
 from search_space.description import DRAWN, SpaceDescription, describe_space
@@ -33,10 +34,10 @@ def describe(config: Config) -> dict[str, str]:
 
 
 def _trials(settings: SearchSettings) -> str:
-    again = settings.repeats
-    return str(settings.trials) + (
-        f", of which the last {again.trials} train the best {again.top} again" if again else ""
-    )
+    again, enough = settings.repeats, settings.stop_when
+    said = f", of which the last {again.trials} train the best {again.top} again" if again else ""
+    said += f", or fewer: until {AHEAD} more are expected to gain less than {enough.expected_gain:g}" if enough else ""
+    return f"{settings.trials}{said}"
 
 
 def space_lines(space: SpaceDescription) -> dict[str, str]:

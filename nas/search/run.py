@@ -148,6 +148,7 @@ def _run(
             trials=settings.trials,
             max_attempts=settings.max_attempts,
             repeats=settings.repeats,
+            stop_when=settings.stop_when,
         )
         stack.callback(ledger.close)
         if warm:
@@ -159,6 +160,8 @@ def _run(
             ended = _trials(ledger, config, fingerprint, ray, listeners)
         finally:
             listeners.on_search_end(replace(about, trials=tuple(ledger.trials), state=ended.state))
+        if ended.reason:
+            listeners.on_message(ended.reason)
     return Run(folder, ended)
 
 
@@ -187,7 +190,7 @@ def _trials(ledger: Ledger, config: Config, fingerprint: str, ray: RayProcess, l
         run_on_ray(ray, ledger, job, engine, on_event=_teller(listeners), on_message=listeners.on_message)
     except Stopped as stopped:
         return Ended("stopped", stopped.signum)
-    return Ended("finished" if ledger.done else "out of time")
+    return Ended("finished", reason=ledger.enough) if ledger.done else Ended("out of time")
 
 
 def _teller(listeners: Callbacks) -> Callable[[Event], None]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nas.runs.advice import AHEAD, Advisor
 from nas.runs.objectives import Front, objectives_of
 from nas.runs.ranking import score
 from nas.runs.repeats import Estimate, is_repeat, posterior_of
@@ -32,6 +33,7 @@ class SearchProgress:
         self.scored: list[Trial] = []
         self.estimate: Estimate | None = None  # of the best architecture, once any was trained several times
         self.front = Front(objectives) if (objectives := objectives_of(search.config)) else None
+        self.advisor = Advisor()
         self.running: set[int] = set()
         for trial in search.trials:
             self.count(trial)
@@ -48,12 +50,15 @@ class SearchProgress:
         self.statuses[trial.status] += 1
         if self.front is not None:
             self.front.count(trial)
+        else:
+            self.advisor.count(trial)
         reward, highest = score(trial), None if self.best is None else score(self.best)
         if reward is not None and (highest is None or reward > highest):
             self.best = trial
         if reward is not None:
             self.scored.append(trial)
-            if self.estimate or is_repeat(trial):
+            every = max(1, self.done // 100)  # what is computed from all of them costs a constant amount a trial
+            if is_repeat(trial) or (self.estimate and self.done % every == 0):
                 self.estimate = found.winner if (found := posterior_of(self.scored)) else None
 
     def look(self) -> tuple[float, str]:
@@ -66,6 +71,9 @@ class SearchProgress:
             seen = f"{self.best.reward:.4f} (trial {self.best.trial_id})"
             mean = self.estimate and f"{self.estimate.mean:.4f} ±{self.estimate.std:.4f}, seen "
             parts.append(f"best {mean or ''}{seen}")
+            if advice := self.advisor.look():
+                known = "" if advice.best_sd is None else f" of ±{advice.best_sd:.4f}"
+                parts.append(f"{AHEAD} more +{advice.expected_gain:.4f}{known}")
         parts.append(f"busy {len(self.running)}/{self.slots}")
         new, elapsed = self.done - self.done_before, self.clock() - self.began
         if new and self.done < self.total:

@@ -95,8 +95,8 @@ def without_ray(monkeypatch):
             outcome = answer(architecture, candidate.seed, pickle.loads(job.task), evaluator, report)
             on_event(Event("finished", candidate, candidates.finish(candidate.trial_id, outcome)))
 
-    for module in ("nas.full_training.study", "nas.claims.step_timing"):
+    for module in ("nas.full_training.study", "nas.claims.step_timing", "nas.search.run"):
         monkeypatch.setattr(f"{module}.run_on_ray", run)
-    for module in ("nas.full_training.many", "nas.claims.confirm", "nas.claims.ablate"):
+    for module in ("nas.full_training.many", "nas.claims.confirm", "nas.claims.ablate", "nas.search.run"):
         monkeypatch.setattr(f"{module}.RayProcess", Process)
     return started

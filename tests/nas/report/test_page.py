@@ -5,6 +5,7 @@ import re
 import time
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 import nas
@@ -13,7 +14,8 @@ from nas.claims import explain as explain_module
 from nas.cli import main
 from nas.report import report
 from nas.report.trial_table import MOST_ROWS
-from nas.runs.folder import locked
+from nas.runs.folder import locked, read_config
+from search_space.space import SearchSpace
 from tests.nas.report.conftest import change, several_objectives, shorten, write
 
 
@@ -140,6 +142,24 @@ def test_of_several_objectives_the_front_is_reported(run):
     assert nas.open_run(run).objectives() == ("+accuracy", "-s_normalised")
     assert sorted(page.data["marks"]["front"]) == sorted(front.index)
     assert page.data["marks"]["winner"] == []
+
+
+def test_whether_the_search_may_stop_is_said(long_run):
+    """From twenty scored architectures on: in words, and as a figure of the gain after each trial."""
+    space = SearchSpace.from_dict(read_config(long_run)["space"])
+    architectures = [space.decode(code) for code in space.sample_encodings(60, np.random.default_rng(0))]
+    shorten(long_run, 60)
+    change(
+        long_run,
+        architecture=lambda trial: architectures[trial["trial_id"]].to_dict(),
+        arch_id=lambda trial: architectures[trial["trial_id"]].arch_id,
+    )
+    page = Page(report(long_run))
+    assert page.sections[3] == "outlook"
+    assert "10 more trials are expected to raise the true reward of the best by " in page.text
+    assert any("what 10 more trials were expected to gain" in image["aria-label"] for image in page.images)
+    several_objectives(long_run)
+    assert "What more trials would gain is not said of several objectives." in Page(report(long_run)).text
 
 
 def test_of_more_trials_than_a_page_takes_the_best_and_the_front_stay(run, monkeypatch):

@@ -106,7 +106,7 @@ def test_a_space_without_further_architectures_has_its_repeats(tmp_path, steps):
     assert ledger.exhausted
     trials = sorted(ledger.trials, key=lambda trial: trial.trial_id)
     assert [is_repeat(trial) for trial in trials] == [False] * 8 + [True] * 6
-    assert asked(tmp_path / PROPOSALS) == (14, True), "which makes the run finished"
+    assert asked(tmp_path / PROPOSALS)[:2] == (14, True), "which makes the run finished"
 
 
 def test_repeats_that_fail_do_not_come_for_ever(tmp_path):

@@ -1,15 +1,19 @@
 """What the display says of a search and of a training: in a pipe, on a terminal, and in a notebook."""
 
 import io
+import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from nas.runs.trial import Trial
 from nas.trackers import notebook
 from nas.trackers.display import Display, fitting_screen
 from nas.trackers.progress import SearchProgress, TrainProgress
 from nas.trackers.terminal import Bar, Lines
+from search_space.spaces import small
 
 
 class Clock:
@@ -199,3 +203,14 @@ def test_the_best_of_repeats_is_a_mean(search):
     line = progress.look()[1]
     assert f", seen {best.reward:.4f} (trial {best.trial_id})" in line
     assert float(line.partition("best ")[2].partition(" ±")[0]) < best.reward
+
+
+def test_from_twenty_scored_architectures_on_the_line_says_what_more_would_gain(search):
+    """Beside how well the best is known, where errors are."""
+    progress = SearchProgress(replace(search.info, trials=()))
+    space = small()
+    for number, code in enumerate(space.sample_encodings(20, np.random.default_rng(0))):
+        assert " more +" not in progress.look()[1]
+        reward = 0.7 + 0.001 * (number % 7)
+        progress.count(Trial(space.decode(code), "ok", trial_id=number, reward=reward, reward_se=0.002))
+    assert re.search(r"best 0\.7060 \(trial 6\), 10 more \+0\.00\d+ of ±0\.00\d+, busy", progress.look()[1])
