@@ -12,7 +12,8 @@ anew. It is that of the same condition,
 for what competes for caches and memory moves the ratios themselves; that of `together` is that of `idle`, whose place
 the lock promises. Plain timing is 30 steps of a network in a row after 3 to warm up, in wall time; as it knows no unit
 of its own, its mean error is taken off first. `one block` is ours without building anew, with the interval that the
-pairs' own scatter gives.
+pairs' own scatter gives. The truth has an error of its own, most of it common to all networks, which changes no order:
+how often intervals hold it is said with and without the mean error of all measurements.
 
     python -m experiments.benchmarks.step_time --device cpu --out experiments/results     # an hour and a half
 """
@@ -311,6 +312,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 "repeats": len(each["passes"]),
                 "rounds": len(logs[name]),
                 "halves_differ": halves_differ(logs[name]),
+                "common_error": common_error(logs[name], len(each["passes"]) + 1),
                 "methods": judged(each["passes"], true[name]),
             }
             for name, each in conditions.items()
@@ -322,6 +324,15 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def halves_differ(logs: np.ndarray) -> float:
     before, after = (np.median(half, axis=0) for half in np.array_split(logs, 2))
     return float(np.sqrt(np.mean((before - after) ** 2)))
+
+
+def common_error(logs: np.ndarray, parts: int) -> float:
+    """Give the standard error of what all true ratios have in common, from the stretches of time it was measured in.
+
+    It is mostly the reference network's, whose time is in every ratio, and moves S of all candidates alike.
+    """
+    levels = [float(np.median(part, axis=0).mean()) for part in np.array_split(logs, parts)]
+    return float(np.std(levels, ddof=1) / math.sqrt(parts)) if parts > 1 else math.nan
 
 
 def main() -> None:

@@ -32,12 +32,12 @@ def judged(passes: list[list[dict[str, Any]]], truth: np.ndarray) -> dict[str, d
             "largest_error": float(np.abs(errors).max()),
             "mean_error": float(errors.mean()),
             "kendall_tau": mean(kendall_tau(one, truth) for one in found),
-        } | (_intervals(records, truth) if intervals else {})
+        } | (_intervals(records, truth, float(errors.mean())) if intervals else {})
     return table
 
 
-def _intervals(records: list[list[dict[str, Any]]], truth: np.ndarray) -> dict[str, float]:
-    """What measurements say of themselves, and how often they are right."""
+def _intervals(records: list[list[dict[str, Any]]], truth: np.ndarray, mean_error: float) -> dict[str, float]:
+    """What measurements say of themselves, and how often they are right; also but for the error common to them all."""
     pairs = [(record, true) for one in records for record, true in zip(one, truth, strict=True)]
     holds = [bool(record["low"] <= true <= record["high"]) for record, true in pairs]
     sure = [held for held, (record, _) in zip(holds, pairs, strict=True) if record["converged"]]
@@ -47,6 +47,7 @@ def _intervals(records: list[list[dict[str, Any]]], truth: np.ndarray) -> dict[s
         "converged": mean(record["converged"] for record, _ in pairs),
         "half_width": mean((record["high"] - record["low"]) / 2 for record, _ in pairs),
         "holds_truth": mean(holds),
+        "holds_order": mean(bool(record["low"] <= true + mean_error <= record["high"]) for record, true in pairs),
         "holds_truth_if_converged": mean(sure) if sure else float("nan"),
     }
 
@@ -66,11 +67,11 @@ def markdown(result: dict[str, Any]) -> str:
         f"True ratios: {min(ratios):.2f} to {max(ratios):.2f}. MACs order the networks at tau "
         f"{result['tau_of_macs']:.2f}, parameters at {result['tau_of_params']:.2f}.",
         "",
-        "| condition | load average before | times each | rounds of the truth | its halves differ, rms |",
-        "|---|---|---|---|---|",
+        "| condition | load average before | times each | rounds | truth: halves differ, rms | common error |",
+        "|---|---|---|---|---|---|",
         *(
             f"| {name} | {each['load_average_at_start']:.1f} | {each['repeats']} | {each['rounds']} "
-            f"| {each['halves_differ']:.1%} |"
+            f"| {each['halves_differ']:.1%} | {each['common_error']:.1%} |"
             for name, each in result["conditions"].items()
         ),
         "",
@@ -91,14 +92,15 @@ def markdown(result: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        "| condition | method | pairs | seconds | half width | holds the truth | converged | and then holds it |",
-        "|---|---|---|---|---|---|---|---|",
+        "| condition | method | pairs | seconds | half width | holds the truth | mean error off | converged "
+        "| and then holds it |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for condition, method, row in rows:
         if "holds_truth" in row:
             sure = f"{row['holds_truth_if_converged']:.0%}" if row["converged"] else "–"
             lines.append(
                 f"| {condition} | {method} | {row['mean_n']:.1f} | {row['seconds']:.1f} | {row['half_width']:.1%} "
-                f"| {row['holds_truth']:.0%} | {row['converged']:.0%} | {sure} |"
+                f"| {row['holds_truth']:.0%} | {row['holds_order']:.0%} | {row['converged']:.0%} | {sure} |"
             )
     return "\n".join(lines) + "\n"
