@@ -84,7 +84,11 @@ def test_another_content_is_another_data_set(folder: Path, tmp_path: Path, pixel
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("train-images-idx3-ubyte.gz", gzip.compress(idx(np.zeros((12, 8, 8), np.uint8)))[:-30], "cut off or damaged"),
+        (
+            "train-images-idx3-ubyte.gz",
+            gzip.compress(idx(np.zeros((12, 8, 8), np.uint8)), mtime=0)[:-30],
+            "cut off or damaged",
+        ),
         ("t10k-images-idx3-ubyte", idx(np.zeros((3, 8, 8), np.uint8))[:-1], "cut off or damaged: 207 bytes where"),
         ("t10k-images-idx3-ubyte", b"P5 8 8 255 ", "no IDX file: it begins with 50352038"),
         ("t10k-images-idx3-ubyte", b"", "no IDX file: it begins with nothing"),
