@@ -51,7 +51,17 @@ device: cpu
 
 # Commands that read, grow or export: quick enough to be run as a page has them, where what they need is there.
 QUICK_WORDS = ("status", "best", "pareto", "trials", "explain", "report", "replay", "scale", "space", "export", "train")
-LEFT_OUT = ("--watch", "--measure", "--figures", "--seeds 3", "--workers", "efficientnetv2_s ", "timm,onnx")
+LEFT_OUT = (
+    "--watch",
+    "--measure",
+    "--figures",
+    "--seeds 3",
+    "--workers",
+    "efficientnetv2_s ",
+    "--to timm",
+    "onnx",
+    "hub-folder",
+)
 
 
 @pytest.mark.timeout(400)
