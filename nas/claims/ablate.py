@@ -5,36 +5,32 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
 from nas.claims.ablation import Ablation, About, SeedValue, Trained, Waypoint, summarise, write_ablation
+from nas.claims.compared import TRAININGS, Place, Times, train_and_time
 from nas.claims.explain import PathStep, explain
 from nas.claims.recipe import Recipe, fresh_seeds, recipe_of
-from nas.claims.step_timing import Step, measure_steps, steps_of
-from nas.cluster.process import RayProcess
+from nas.claims.step_timing import steps_of
 from nas.config.search import Config, parse
 from nas.config.train import TrainConfig
 from nas.full_training.data import prepared_for
-from nas.full_training.many import train_many
-from nas.full_training.study import TrainingEvent
 from nas.full_training.trainings import Training
-from nas.runs.folder import holds_something, locked, read_config, read_run, read_trials
+from nas.runs.folder import read_config, read_run, read_trials
 from nas.runs.ranking import best
 from nas.runs.trial import Trial
 from nas.trackers.callback import Callback, TrainingEnd
 from nas.trials.scoring import score
-from nas.whole_files import write_whole
 from rewards import find_reward
 from rewards.signature import reads
 from search_space import yaml_text
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 
-ASKED, TRAININGS, TIMINGS = "ablation.yaml", "trainings", "timings.jsonl"
+ASKED = "ablation.yaml"
 COLUMNS = ("accuracy", "reward")  # that a training measures
 
 
@@ -79,8 +75,7 @@ def ablate(
     config = parse(read_config(run))
     _check(config, column, seeds, confidence)
     folder = Path(out) if out is not None else run / "ablation"
-    if holds_something(folder) and not any((folder / name).exists() for name in (ASKED, TRAININGS)):
-        raise ValueError(f"{folder} exists and is no ablation's folder; choose another with --out")
+    place = Place(folder, ASKED, "ablation")
     asked = _asked(folder, run, column)
     plan = _Plan(
         run=run,
@@ -95,29 +90,24 @@ def ablate(
         confidence=confidence,
     )
 
-    def on_event(event: TrainingEvent) -> None:
-        if event.kind == "started" and not (folder / ASKED).exists():  # whatever can be wrong has been looked at
-            write_whole(folder / ASKED, yaml_text.dump(asked))
+    def summarised(ends: Sequence[TrainingEnd], times: Times) -> Ablation:
+        ablation = plan.summary(ends, times)
+        write_ablation(folder, ablation)
+        return ablation
 
-    with closing(RayProcess(address)) as ray:
-        ends = train_many(
-            plan.trainings(),
-            folder / TRAININGS,
-            parallel=parallel,
-            ray=ray,
-            test=test,
-            callbacks=callbacks,
-            on_event=on_event,
-            progress=progress,
-        )
-        with locked(folder, "ablation"):
-            write_whole(folder / ASKED, yaml_text.dump(asked))
-            first = plan.training(plan.networks[0], 0)
-            log = folder / TIMINGS
-            times = measure_steps(plan.networks, first, config.reference, config.step_time, ray=ray, log=log)
-            ablation = plan.summary(ends, times)
-            write_ablation(folder, ablation)
-    return ablation
+    return train_and_time(
+        place,
+        asked,
+        plan.trainings(),
+        plan.networks,
+        config,
+        summarised,
+        address=address,
+        parallel=parallel,
+        test=test,
+        callbacks=callbacks,
+        progress=progress,
+    )
 
 
 def _check(config: Config, column: str, seeds: int, confidence: float) -> None:
@@ -223,7 +213,7 @@ class _Plan:
             for each in self.networks
         ]
 
-    def summary(self, ends: Sequence[TrainingEnd], times: Mapping[tuple[Any, Step], Trial]) -> Ablation:
+    def summary(self, ends: Sequence[TrainingEnd], times: Times) -> Ablation:
         any_training = self.training(self.networks[0], 0)
         prepared, epochs = prepared_for(any_training), any_training.training.epochs
         now = best(read_trials(self.run))

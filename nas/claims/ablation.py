@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.claims.seeds_apart import SeedMeans, seed_means
+from nas.claims.seeds_apart import SeedMeans, or_nan, or_none, seed_means
 from nas.whole_files import write_whole
 from search_space.architecture import Architecture
 
@@ -155,7 +155,7 @@ def summarise(trained: Sequence[Trained], about: About) -> Ablation:
             an option was changed that its op has not yet.
     """
     rows = {each.waypoint.architecture: each for each in trained}
-    values = np.array([[_or_nan(seed.value) for seed in each.seeds] for each in rows.values()])
+    values = np.array([[or_nan(seed.value) for seed in each.seeds] for each in rows.values()])
     means = seed_means(values, confidence=about.confidence, resolution=1 / about.images)
     place = {architecture: row for row, architecture in enumerate(rows)}
     places = [place[each.waypoint.architecture] for each in trained]
@@ -163,7 +163,7 @@ def summarise(trained: Sequence[Trained], about: About) -> Ablation:
     steps = [None, *(_gain(means, errors, before, after) for before, after in pairwise(places))]
     return Ablation(
         **vars(about),
-        sd=_known(means.sd),
+        sd=or_none(means.sd),
         networks=tuple(
             _ablated(each, means, row, step) for each, row, step in zip(trained, places, steps, strict=True)
         ),
@@ -178,7 +178,7 @@ def _gain(means: SeedMeans, errors: Sequence[float], before: int, after: int) ->
     with np.errstate(divide="ignore", invalid="ignore"):
         reach = float(means.margin[before, after] / error)  # errors from the middle to the end of an interval
     half = reach * math.hypot(error, errors[before], errors[after])
-    return Gain(_known(gain), _known(gain - half), _known(gain + half), apart=abs(gain) > half)
+    return Gain(or_none(gain), or_none(gain - half), or_none(gain + half), apart=abs(gain) > half)
 
 
 def _ablated(each: Trained, means: SeedMeans, row: int, step: Gain | None) -> Ablated:
@@ -196,19 +196,11 @@ def _ablated(each: Trained, means: SeedMeans, row: int, step: Gain | None) -> Ab
         predicted_high=at.predicted_high,
         seeds=each.seeds,
         accuracy=sum(known) / len(known) if known else None,
-        mean=_known(means.means[row]),
-        se=_known(math.hypot(means.se[row], each.timing_error)),
+        mean=or_none(means.means[row]),
+        se=or_none(math.hypot(means.se[row], each.timing_error)),
         step=step,
         s=timing.get("s_normalised"),
         s_low=timing.get("s_low"),
         s_high=timing.get("s_high"),
         params=timing.get("params"),
     )
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

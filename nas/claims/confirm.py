@@ -6,35 +6,30 @@ import logging
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.claims.compared import TRAININGS, Place, Times, train_and_time
 from nas.claims.confirmation import About, Confirmation, SeedResult, Trained, summarise, write_confirmation
 from nas.claims.contenders import Contender, contenders
 from nas.claims.recipe import Recipe, fresh_seeds, recipe_of
-from nas.claims.step_timing import Step, measure_steps, steps_of
+from nas.claims.step_timing import steps_of
 from nas.claims.time_to_target import epoch_seconds, first_epoch
-from nas.cluster.process import RayProcess
 from nas.config.search import Config, parse
 from nas.config.train import TrainConfig
 from nas.families.equal import Quantity
 from nas.full_training.data import prepared_for
 from nas.full_training.folder import METRICS
-from nas.full_training.many import train_many
 from nas.full_training.metrics import whole_lines
-from nas.full_training.study import TrainingEvent
 from nas.full_training.trainings import Training
-from nas.runs.folder import holds_something, locked, read_config, read_run
-from nas.runs.trial import Trial
+from nas.runs.folder import read_config, read_run
 from nas.trackers.callback import Callback, TrainingEnd
 from nas.trackers.display import Display
-from nas.whole_files import write_whole
 from search_space import yaml_text
 
 logger = logging.getLogger(__name__)
-ASKED, TRAININGS, TIMINGS = "confirm.yaml", "trainings", "timings.jsonl"
+ASKED = "confirm.yaml"
 
 
 def confirm(
@@ -89,7 +84,7 @@ def confirm(
     names = [baselines] if isinstance(baselines, str) else [*baselines]
     folder = Path(out) if out is not None else run / "confirm"
     asked: dict[str, Any] = {"run": str(run), "top": top, "baselines": names, "equal": equal}
-    _check_folder(folder)
+    place = Place(folder, ASKED, "confirmation")
     plan = _Plan(
         run=run,
         config=config,
@@ -103,34 +98,24 @@ def confirm(
     )
     asked["contenders"] = [each.to_dict() for each in plan.who]
 
-    def on_event(event: TrainingEvent) -> None:
-        if event.kind == "started" and not (folder / ASKED).exists():  # whatever can be wrong has been looked at
-            write_whole(folder / ASKED, yaml_text.dump(asked))
+    def summarised(ends: Sequence[TrainingEnd], times: Times) -> Confirmation:
+        confirmation = plan.summary(ends, times, folder)
+        write_confirmation(folder, confirmation)
+        return confirmation
 
-    with closing(RayProcess(address)) as ray:
-        ends = train_many(
-            plan.trainings(),
-            folder / TRAININGS,
-            parallel=parallel,
-            ray=ray,
-            test=test,
-            callbacks=callbacks,
-            on_event=on_event,
-            progress=progress,
-        )
-        with locked(folder, "confirmation"):
-            write_whole(folder / ASKED, yaml_text.dump(asked))
-            times = measure_steps(
-                [each.architecture for each in plan.who],
-                plan.training(plan.who[0], 0),
-                config.reference,
-                config.step_time,
-                ray=ray,
-                log=folder / TIMINGS,
-            )
-            confirmation = plan.summary(ends, times, folder)
-            write_confirmation(folder, confirmation)
-    return confirmation
+    return train_and_time(
+        place,
+        asked,
+        plan.trainings(),
+        [each.architecture for each in plan.who],
+        config,
+        summarised,
+        address=address,
+        parallel=parallel,
+        test=test,
+        callbacks=callbacks,
+        progress=progress,
+    )
 
 
 def _check(top: int, seeds: int, target: float | None, confidence: float) -> None:
@@ -141,11 +126,6 @@ def _check(top: int, seeds: int, target: float | None, confidence: float) -> Non
         raise ValueError(f"target_accuracy must be in (0, 1], got {target}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be in (0, 1), got {confidence}")
-
-
-def _check_folder(folder: Path) -> None:
-    if holds_something(folder) and not any((folder / name).exists() for name in (ASKED, TRAININGS)):
-        raise ValueError(f"{folder} exists and is no confirmation's folder; choose another with --out")
 
 
 def _chosen(folder: Path, run: Path, asked: Mapping[str, Any], address: str | None, progress: bool) -> list[Contender]:
@@ -186,9 +166,7 @@ class _Plan:
             for contender in self.who
         ]
 
-    def summary(
-        self, ends: Sequence[TrainingEnd], times: Mapping[tuple[Any, Step], Trial], folder: Path
-    ) -> Confirmation:
+    def summary(self, ends: Sequence[TrainingEnd], times: Times, folder: Path) -> Confirmation:
         any_training = self.training(self.who[0], 0)
         prepared = prepared_for(any_training)
         epochs = any_training.training.epochs

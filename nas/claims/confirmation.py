@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nas.claims.contenders import Contender
-from nas.claims.seeds_apart import SeedMeans, groups, seed_means
+from nas.claims.seeds_apart import SeedMeans, groups, or_nan, or_none, seed_means
 from nas.whole_files import write_whole
 
 RESULT = "confirm.json"
@@ -158,14 +158,14 @@ def summarise(trained: Sequence[Trained], about: About) -> Confirmation:
     Args:
         trained: each with the same seeds, in the same order.
     """
-    values = np.array([[_or_nan(seed.accuracy) for seed in each.seeds] for each in trained])
+    values = np.array([[or_nan(seed.accuracy) for seed in each.seeds] for each in trained])
     means = seed_means(values, confidence=about.confidence, resolution=1 / about.images)
     order = sorted(range(len(trained)), key=lambda i: (math.isnan(means.means[i]), -means.means[i]))
     there = [i for i in order if not math.isnan(means.means[i])]
     apart = means.apart[np.ix_(there, there)]
     return Confirmation(
         **vars(about),
-        sd=_known(means.sd),
+        sd=or_none(means.sd),
         architectures=tuple(_confirmed(trained[i], means, i, there, about) for i in order),
         pairs=tuple(_pairs(means, there)),
         ties=tuple(groups(apart)) if there else (),
@@ -195,10 +195,10 @@ def _confirmed(each: Trained, means: SeedMeans, i: int, there: Sequence[int], ab
         step_time_ms=timing.get("step_time_ms"),
         training_s=each.training_s,
         seeds=each.seeds,
-        mean=_known(means.means[i]),
-        se=_known(means.se[i]),
-        low=_known(means.low[i]),
-        high=_known(means.high[i]),
+        mean=or_none(means.means[i]),
+        se=or_none(means.se[i]),
+        low=or_none(means.low[i]),
+        high=or_none(means.high[i]),
         rank_low=1 + int(better) if i in there else None,
         rank_high=len(there) - int(worse) if i in there else None,
         reached=None if about.target_accuracy is None else len(reached),
@@ -212,8 +212,8 @@ def _pairs(means: SeedMeans, there: Sequence[int]) -> list[Pair]:
     for place, i in enumerate(there):
         for other, j in enumerate(there[place + 1 :], start=place + 1):
             difference, margin = float(means.means[i] - means.means[j]), means.margin[i, j]
-            low, high = _known(difference - margin), _known(difference + margin)
-            found.append(Pair(place, other, difference, low, high, _known(p[i, j]), bool(means.apart[i, j])))
+            low, high = or_none(difference - margin), or_none(difference + margin)
+            found.append(Pair(place, other, difference, low, high, or_none(p[i, j]), bool(means.apart[i, j])))
     return found
 
 
@@ -222,11 +222,3 @@ def _median(values: Sequence[float | None]) -> float | None:
     known = sorted(math.inf if value is None else value for value in values)
     middle = known[(len(known) - 1) // 2], known[len(known) // 2]
     return None if math.isinf(middle[1]) else sum(middle) / 2
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

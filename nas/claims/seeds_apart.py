@@ -174,3 +174,13 @@ def groups(apart: NDArray[np.bool_]) -> list[tuple[int, ...]]:
 
     grow((), set(range(len(apart))), set())
     return sorted(found)
+
+
+def or_nan(value: float | None) -> float:
+    """Give a record's number for arithmetic: NaN where it is not known."""
+    return math.nan if value is None else value
+
+
+def or_none(value: float) -> float | None:
+    """Give a number for a record: None where it is not known."""
+    return float(value) if math.isfinite(value) else None

@@ -97,6 +97,6 @@ def without_ray(monkeypatch):
 
     for module in ("nas.full_training.study", "nas.claims.step_timing", "nas.search.run"):
         monkeypatch.setattr(f"{module}.run_on_ray", run)
-    for module in ("nas.full_training.many", "nas.claims.confirm", "nas.claims.ablate", "nas.search.run"):
+    for module in ("nas.full_training.many", "nas.claims.compared", "nas.search.run"):
         monkeypatch.setattr(f"{module}.RayProcess", Process)
     return started
