@@ -135,8 +135,12 @@ class PolicyGradient(Algorithm):
                 return Proposal(self.space.decode(code), self.name, notes={"log_prob": float(log_prob)})
         if not allowed.any():
             return Proposal(self.space.sample(rng), f"{self.name}.random")
-        # The policy repeats itself: a neighbour of what it wants, at the probability it has.
-        architecture = self.space.mutate(self.space.decode(codes[allowed][0]), rng)
+        # The policy repeats itself: the nearest new one on a walk from what it wants, at the probability it has.
+        architecture = self.space.decode(codes[allowed][0])
+        for _ in range(_WALK):
+            architecture = self.space.mutate(architecture, rng)
+            if architecture.arch_id not in self.seen:
+                break
         log_prob = self.controller.log_probs(self._rows(self.space.encode(architecture)[None])[0])[0]
         return Proposal(architecture, f"{self.name}.mutation", notes={"log_prob": float(log_prob)})
 
@@ -221,7 +225,7 @@ class Reinforce(PolicyGradient):
             self.square = decay * self.square + reward**2
         mean = self.mean / self.weight
         spread = math.sqrt(max(0.0, self.square / self.weight - mean**2))
-        return np.asarray((rewards - mean) / (spread + 1e-9))
+        return _standardised(rewards, mean, spread)
 
 
 @dataclass(frozen=True)
@@ -253,8 +257,17 @@ class PPO(PolicyGradient):
         self.epochs, self.clip = self.settings.epochs, self.settings.clip
 
     def _advantages(self, rewards: Floats) -> Floats:
-        worth = np.exp(-_TOP * np.argsort(np.argsort(-rewards)) / len(rewards))
-        return np.asarray((worth - worth.mean()) / (worth.std() + 1e-9))
+        by_rank = np.exp(-_TOP * np.arange(len(rewards)) / len(rewards))
+        _, place, ties = np.unique(-rewards, return_inverse=True, return_counts=True)
+        # Equal rewards share what their ranks are worth: the order in which they came says nothing.
+        worth = (np.add.reduceat(by_rank, np.cumsum(ties) - ties) / ties)[place]
+        return _standardised(worth, worth.mean(), worth.std())
+
+
+def _standardised(values: Floats, mean: float, spread: float) -> Floats:
+    """In units of their spread; 0 where they differ by rounding alone, of which Adam would make steps of full size."""
+    off = values - mean
+    return np.asarray(np.where(np.abs(off) > _ROUNDING * np.abs(values).max(), off / (spread + 1e-9), 0.0))
 
 
 def _softmax(logits: Floats) -> Floats:
@@ -263,5 +276,7 @@ def _softmax(logits: Floats) -> Floats:
 
 
 _DRAWS = 32
+_ROUNDING = 1e-12
+_WALK = 100  # steps, of which most need one
 _TOP = 5.0  # the best fifth holds two thirds of the worth
 _LARGEST_LOG_RATIO = math.log(10)  # one stale, once unlikely trial must not outweigh its batch

@@ -59,18 +59,26 @@ class TPE(Algorithm):
             name: optuna.distributions.CategoricalDistribution(list(range(lengths[name]))) for name in sorted(lengths)
         }
         self.sampler = _sampler(optuna, self.distributions)
-        self.worths: dict[str, tuple[Architecture, float]] = {}  # by arch_id, in the order told
+        self.worths: dict[str, tuple[Architecture, float]] = {}  # by arch_id, in the order told: what Optuna looks at
         self.study = self._new_study()
 
     def _new_study(self) -> Any:
         with quiet(self.optuna):
-            return self.optuna.create_study(direction="maximize", sampler=self.optuna.samplers.RandomSampler(seed=0))
+            sampler = self.optuna.samplers.RandomSampler(seed=0)
+            study = self.optuna.create_study(direction="maximize", sampler=sampler)
+            done = self.optuna.trial.TrialState.COMPLETE
+            study.add_trials(
+                [self._record(architecture, done, reward) for architecture, reward in self.worths.values()]
+            )
+        return study
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
         states = self.optuna.trial.TrialState
         with warnings.catch_warnings(), quiet(self.optuna):
             warnings.simplefilter("ignore", self.optuna.exceptions.ExperimentalWarning)
             # A fresh generator for each proposal: the sampler's own would depend on what was asked before.
+            if len(self.study.get_trials(deepcopy=False)) >= 2 * _MOST:  # of dead ones, which cost time, too
+                self.study = self._new_study()
             self.study.sampler = self.sampler(seed=int(rng.integers(2**31)), constant_liar=True, **self.options)
             for proposal in self.pending.values():
                 self.study.add_trial(self._record(proposal.architecture, states.RUNNING))
@@ -99,26 +107,36 @@ class TPE(Algorithm):
 
     def _learn(self, trial: Trial) -> None:
         reward = worth(trial)
-        if reward is not None:
-            self.worths[trial.arch_id] = trial.architecture, reward
-            self._add(trial.architecture, reward)
+        if reward is None:
+            return
+        self.worths[trial.arch_id] = trial.architecture, reward
+        if len(self.worths) >= _MOST:
+            self._thin()
+            self.study = self._new_study()
+            return
+        with quiet(self.optuna):
+            done = self.optuna.trial.TrialState.COMPLETE
+            self.study.add_trial(self._record(trial.architecture, done, reward))
 
     def _learn_again(self, trial: Trial, mean: Trial) -> None:
         """Optuna's trials cannot be changed: all are told to a new study, in the same order."""
         self.worths[mean.arch_id] = mean.architecture, float(mean.reward or 0.0)
         self.study = self._new_study()
-        for architecture, reward in self.worths.values():
-            self._add(architecture, reward)
 
-    def _add(self, architecture: Architecture, reward: float) -> None:
-        with quiet(self.optuna):
-            done = self.optuna.trial.TrialState.COMPLETE
-            self.study.add_trial(self._record(architecture, done, reward))
+    def _thin(self) -> None:
+        """Leave the best, of which Optuna makes the density of good ones, and every second of the others."""
+        best = set(sorted(self.worths, key=lambda arch_id: -self.worths[arch_id][1])[:_GOOD])
+        kept = best | {*[arch_id for arch_id in self.worths if arch_id not in best][1::2]}
+        self.worths = {arch_id: known for arch_id, known in self.worths.items() if arch_id in kept}
 
     def _record(self, architecture: Architecture, state: Any, value: float | None = None) -> Any:
         choices = self.space.encode(architecture).tolist()
         params = {d.name: choice for d, choice in zip(self.space.decisions, choices, strict=True)}
         return self.optuna.trial.create_trial(state=state, value=value, params=params, distributions=self.distributions)
+
+
+_MOST = 800  # trials that Optuna looks at: its cost grows with them
+_GOOD = 50  # it takes at most 25 for good ones
 
 
 def _sampler(optuna: Any, distributions: dict[str, Any]) -> Any:

@@ -198,3 +198,34 @@ def test_a_policy_that_repeats_itself_asks_a_neighbour():
     assert proposal.proposed_by == "reinforce.mutation"
     assert (SPACE.encode(proposal.architecture) != best).sum() == 1
     assert proposal.notes["log_prob"] == pytest.approx(-40.0, abs=0.1)
+
+
+def test_a_policy_all_of_whose_neighbours_were_told_walks_on():
+    """It asks for what lies near what it wants, two or three decisions away, not for a random architecture."""
+    algorithm = ALGORITHMS["ppo"](SPACE, batch=10_000, memory=10_000)
+    best = CODES[0]
+    algorithm.controller.bias[:] = 40.0 * algorithm.controller.one_hot(best[None])[0]
+    for architecture in (SPACE.decode(best), *SPACE.neighbours(SPACE.decode(best))):
+        algorithm.tell(trial(SPACE.encode(architecture), 0.5))
+    proposals = [algorithm.ask() for _ in range(20)]
+    assert {proposal.proposed_by for proposal in proposals} == {"ppo.mutation"}
+    away = [(SPACE.encode(proposal.architecture) != best).sum() for proposal in proposals]
+    assert min(away) == 2
+    assert np.mean(away) < 3.5  # at random 6.5
+
+
+@pytest.mark.parametrize("name", ["reinforce", "ppo"])
+def test_nothing_is_learned_from_ties(name):
+    """Two hundred equal rewards leave the policy as it was: neither their order nor rounding counts."""
+    algorithm = ALGORITHMS[name](SPACE, entropy=0.0)
+    for number in range(200):
+        algorithm.tell(trial(CODES[number % 40], 0.7))
+    assert log_prob(algorithm, CODES[0]) == pytest.approx(UNIFORM)
+
+
+def test_equal_rewards_share_their_ranks():
+    """Of PPO, whose rewards count by rank: two in the middle are worth the same, less than the first."""
+    algorithm = ALGORITHMS["ppo"](SPACE)
+    ranks = algorithm._advantages(np.array([0.9, 0.5, 0.5, 0.1]))
+    assert ranks[1] == ranks[2]
+    assert ranks[0] > ranks[1] > ranks[3]

@@ -74,3 +74,29 @@ def test_it_starts_at_random():
     """Before `startup` results the rewards say nothing: the same is asked whatever they were."""
     assert asked_after(9, 1) == asked_after(9, -1)
     assert asked_after(30, 1) != asked_after(30, -1)
+
+
+def test_what_a_proposal_costs_does_not_grow_with_the_log(monkeypatch):
+    """Optuna looks at so many trials at most, the best among them; a replayed log, which asked nothing, asks the same.
+
+    Nor do trials that only said what was in flight pile up in its study.
+    """
+    monkeypatch.setattr("nas.algorithms.tpe._MOST", 60)
+    monkeypatch.setattr("nas.algorithms.tpe._GOOD", 20)
+    one, other = ALGORITHMS["tpe"](SPACE, 1), ALGORITHMS["tpe"](SPACE, 1)
+    rewards = np.random.default_rng(2).permutation(150) / 150
+    for number, code in enumerate(CODES[:150]):
+        told = Trial(SPACE.decode(code), "ok", reward=float(rewards[number]))
+        one.tell(told)
+        other.tell(told)
+        for _ in range(8 * (number % 10 == 0)):  # as many in flight
+            one.ask()
+        if number % 10 == 5:
+            one.pending.clear()
+        assert len(one.worths) <= 60
+        assert len(one.study.get_trials(deepcopy=False)) < 2 * 60 + 20
+    best = {SPACE.decode(CODES[at]).arch_id for at in np.argsort(-rewards)[:20]}
+    assert best <= set(one.worths)
+    one.pending.clear()
+    other.seen |= one.seen
+    assert one._propose(np.random.default_rng(3)) == other._propose(np.random.default_rng(3))
