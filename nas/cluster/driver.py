@@ -6,9 +6,11 @@ import contextlib
 import os
 import pickle
 import queue
+import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -19,10 +21,12 @@ from ray import cloudpickle
 
 from nas.cluster.connection import connect, disconnect
 from nas.cluster.protocol import OUTPUT, Ask, Setup
-from nas.cluster.scratch import remove
 from nas.imports import uncollected
 from nas.signals import STOPS, handled
 from search_space.lookup import describe
+
+_END_S = 10.0  # for Ray to end in good order, and for this process not to
+_LAST = 'kill -s KILL -- "-$0"; for _ in 1 2 3 4 5; do rm -rf -- "$1"; test -e "$1" || exit; sleep 0.2; done'
 
 
 class AskedInVain(Exception):
@@ -37,10 +41,12 @@ def serve(descriptor: int) -> None:
     threading.Thread(target=_listen, args=(connection, inbox, setup), daemon=True).start()
     _become(setup)
     with handled(dict.fromkeys(STOPS, _later)):
-        _answer(connection, lambda: connect(setup.address, setup.folder / "ray"))  # Ray opens its own to everybody
-        while True:
-            message = inbox.get()
-            _answer(connection, lambda: _called(message, connection, inbox))  # noqa: B023
+        with contextlib.suppress(ConnectionError):
+            _answer(connection, lambda: connect(setup.address, setup.folder / "ray"))  # Ray opens its own to everybody
+            while True:
+                message = inbox.get()
+                _answer(connection, lambda: _called(message, connection, inbox))  # noqa: B023
+        threading.Event().wait()  # for `_listen` to end this process: it has more to do before
 
 
 def print_to(ask: Ask, path: str) -> None:
@@ -70,13 +76,25 @@ def _listen(connection: Connection, inbox: queue.SimpleQueue[Any], setup: Setup)
     with contextlib.suppress(EOFError, OSError):
         while True:
             inbox.put(pickle.loads(connection.recv_bytes()))
-    late = threading.Timer(10.0, os._exit, (1,))
+    late = threading.Timer(_END_S, _end, (setup.folder,))
     late.daemon = True
     late.start()
     with contextlib.suppress(Exception):
         disconnect()
-    remove(setup.folder)
-    os._exit(0)
+    _end(setup.folder)
+
+
+def _end(folder: Path) -> None:
+    """End this process and whatever of Ray is left, then remove what they wrote.
+
+    In this order: a worker that is just starting, which Ray does not wait for, would make the folder again.
+    """
+    command = ["sh", "-c", _LAST, str(os.getpgrp()), str(folder)]
+    try:
+        subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
+        time.sleep(_END_S)
+    finally:
+        os._exit(1)
 
 
 def _called(message: tuple[str, tuple[Any, ...]], connection: Connection, inbox: queue.SimpleQueue[Any]) -> Any:

@@ -17,7 +17,7 @@ from ray import tune
 
 from nas import faults, plugins
 from nas.cluster.nodes import Nodes, on_node
-from nas.cluster.protocol import Ask, Candidates, Engine, Event, Job, RayFailed, Stopped
+from nas.cluster.protocol import Aside, Ask, Candidates, Engine, Event, Job, RayFailed, Stopped
 from nas.cluster.scheduler import Scheduler
 from nas.cluster.searcher import Callbacks, LedgerSearcher, Stopper
 from nas.cluster.share import slots
@@ -34,7 +34,7 @@ def run_there(ask: Ask, job: Job, engine: Engine, judged: bool) -> None:
     """Run the engine in Ray's process, for candidates that are in the other."""
     plugins.load(job.plugins)  # candidates may have ops of theirs
     judge = partial(ask, "judge") if judged else None
-    told = {"on_event": partial(ask, "event"), "on_message": partial(ask, "message")}
+    told = {"on_event": partial(ask, "event"), "on_message": partial(ask, "message"), "on_aside": partial(ask, "aside")}
     run(_Elsewhere(ask), job, replace(engine, judge=judge), **told)
 
 
@@ -71,6 +71,7 @@ def run(
     *,
     on_event: Callable[[Event], None] = lambda event: None,
     on_message: Callable[[str], None] = lambda text: None,
+    on_aside: Callable[[str, Aside | None], None] = lambda node_id, aside: None,
 ) -> None:
     """Run trials until no candidate is left or the time is up; Ray must be connected.
 
@@ -78,6 +79,7 @@ def run(
         candidates: hands out candidates, takes answers.
         on_event: called in this process as trials start, finish an epoch, and end.
         on_message: told in one line what becomes of a cluster's nodes.
+        on_aside: told what to remember of nodes for when Ray is started again: see `Nodes`.
     Raises: Stopped on a signal that asks to, after running trials were given back. ValueError, at once, if workers can
         evaluate nothing, or the disk is full on which Ray writes here. What `candidates`, `on_event` or the engine's
         judge raises, after running trials have ended. RayFailed if Ray fails.
@@ -90,7 +92,8 @@ def run(
     nodes = None
     if engine.address is not None:
         job = replace(job, many_hosts=True)
-        nodes = Nodes(engine.share, engine.workers, job, on_message, proven=engine.proven)
+        share, limit = engine.share, engine.workers
+        nodes = Nodes(share, limit, job, on_message, proven=engine.proven, aside=engine.aside, keep=on_aside)
     with stop_signals() as caught:
         searcher = LedgerSearcher(candidates, job.time_limit_s, lambda: bool(caught), late, on_event, nodes)
         try:

@@ -7,7 +7,7 @@ no trial pays for what the node lacks. One that is found wanting is set aside an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from ray import cloudpickle
 from ray.tune import PlacementGroupFactory
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from nas.cluster.protocol import Job
+from nas.cluster.protocol import Aside, Job
 from nas.cluster.share import Share
 from nas.memory_kills import Kills, memory_kills
 from nas.trials import installed
@@ -42,7 +42,7 @@ class Node:
     check: Any = None  # the task that prepares and checks it, while it runs
     faults: int = 0  # since a trial was answered there
     reason: str = ""  # why it was set aside last
-    again_at: float = 0.0  # when it is checked, by time.monotonic
+    again_at: float = 0.0  # when it is checked, by time.monotonic; 0 = at once, it just came
 
 
 class Nodes:
@@ -54,13 +54,24 @@ class Nodes:
         job: what a node must be able to do.
         say: is told in one line of each node that is set aside, or used again.
         proven: whether nodes have run trials of this search before: then it is never hopeless.
+        aside: what is remembered of nodes from before Ray was started again.
+        keep: is told what is to be remembered for when Ray is, of the node of an id; None = nothing any more.
     """
 
     def __init__(
-        self, share: Share, limit: int | None, job: Job, say: Callable[[str], None], *, proven: bool = False
+        self,
+        share: Share,
+        limit: int | None,
+        job: Job,
+        say: Callable[[str], None],
+        *,
+        proven: bool = False,
+        aside: Iterable[Aside] = (),
+        keep: Callable[[str, Aside | None], None] = lambda node_id, aside: None,
     ) -> None:
-        self.share, self.limit, self.job, self.say = share, limit, job, say
+        self.share, self.limit, self.job, self.say, self.keep = share, limit, job, say, keep
         self.nodes: dict[str, Node] = {}
+        self.aside = {each.id: each for each in aside}  # those that are set aside, there or away
         self.was_ready = proven  # whether any node ever was
         self._idle_since: float | None = time.monotonic()
         self._next_look = 0.0
@@ -75,7 +86,7 @@ class Nodes:
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + _LOOK_S
-            self._list()
+            self.update(ray.nodes())
             self._say_if_idle(now)
         for node in self.nodes.values():
             if node.check is not None:
@@ -83,14 +94,25 @@ class Nodes:
             elif not node.ready and now >= node.again_at:
                 node.check = self._check(node)
 
-    def _list(self) -> None:
-        there = {record["NodeID"]: record for record in ray.nodes() if record["Alive"]}
+    def update(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Take what Ray says of the nodes that it knows.
+
+        One that was set aside waits out its pause, also if Ray was started again here. If it comes back as another
+        one, for Ray was started again there, it is checked at once; its reason is not said again, and pauses go on.
+        """
+        there = {record["NodeID"]: record for record in records if record["Alive"]}
         for node_id in self.nodes.keys() - there.keys():
             del self.nodes[node_id]
         for node_id, record in there.items():
             places = places_of(record["Resources"], self.share)
             if places and node_id not in self.nodes:
-                self.nodes[node_id] = Node(node_id, _name(record), places)
+                node = self.nodes[node_id] = Node(node_id, _name(record), places)
+                if node_id in self.aside:
+                    known = self.aside[node_id]
+                    node.reason, node.faults, node.again_at = known.reason, known.faults, known.again_at
+                elif away := [each for each in self.aside.values() if each.host == node.host and each.id not in there]:
+                    node.reason, node.faults = away[0].reason, away[0].faults
+                    self._remember(away[0].id, None)
 
     def is_there(self, node_id: str) -> bool:
         """Whether a node was there at the last look."""
@@ -102,7 +124,8 @@ class Nodes:
 
     def hopeless(self) -> str | None:
         """Say why no node can run a trial, if each was tried twice and none ever could: then it is not the nodes."""
-        if self.was_ready or not self.nodes or any(node.faults < 2 for node in self.nodes.values()):
+        tried = [node.faults >= 2 and node.again_at > 0 for node in self.nodes.values()]
+        if self.was_ready or not tried or not all(tried):
             return None
         reasons = [f"{node.host}: {node.reason}" for node in self.nodes.values()]
         more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
@@ -144,6 +167,7 @@ class Nodes:
         if node.faults:
             self.say(f"node {node.host} is used again")
         node.ready = self.was_ready = True
+        self._remember(node.id, None)
 
     def memory_kills(self, node_id: str) -> Kills:
         """Count the processes that a node's kernel has ended for memory; nothing if it does not answer at once."""
@@ -164,6 +188,14 @@ class Nodes:
             self.say(f"node {node.host} is set aside and tried again in {pause_s:g} s: {reason[:_LONGEST]}")
         node.faults += 1
         node.ready, node.reason, node.again_at = False, reason, time.monotonic() + pause_s
+        self._remember(node.id, Aside(node.id, node.host, reason, node.faults, node.again_at))
+
+    def _remember(self, node_id: str, aside: Aside | None) -> None:
+        if aside is not None:
+            self.aside[node_id] = aside
+        elif self.aside.pop(node_id, None) is None:
+            return
+        self.keep(node_id, aside)
 
     # ---- who runs where
 

@@ -103,6 +103,17 @@ Judge = Callable[[int, Trial], str | None]
 
 
 @dataclass(frozen=True)
+class Aside:
+    """What is remembered of a node that is set aside while it, or Ray here, is away."""
+
+    id: str
+    host: str
+    reason: str
+    faults: int  # since a trial was answered there
+    again_at: float  # when it is checked, by time.monotonic, which all processes of a machine share
+
+
+@dataclass(frozen=True)
 class Engine:
     """How candidates are run."""
 
@@ -113,3 +124,4 @@ class Engine:
     address: str | None = None  # of the cluster; None = this machine
     judge: Judge | None = None  # stops single trials
     proven: bool = False  # whether a trial has finished: then nodes that all are at fault for now are waited for
+    aside: tuple[Aside, ...] = ()  # nodes that were set aside before Ray was started again

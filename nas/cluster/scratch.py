@@ -17,6 +17,7 @@ _PREFIX = "nas-ray-"
 _LOCK = "lock"
 _TMPDIR = "TMPDIR to a folder that can be written to"
 _REMOVE_S = 5.0  # for processes that still write into the folder to end
+_NEW_S = 60.0  # for a folder that has no lock yet
 # Ray makes sockets in it, whose paths the system limits; this is the longest one.
 _SOCKET = f"/{_PREFIX}12345678/ray/session_2026-12-31_23-59-59_123456_4194304/sockets/plasma_store"
 _ROOM_MB = 10  # what Ray writes at its start; with less it says nothing and waits
@@ -66,7 +67,11 @@ def remove(folder: Path) -> None:
 def sweep(root: Path) -> None:
     """Remove the folders whose processes are all gone."""
     for folder in root.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # another user's, one that is being made or removed now, or in use
+        with contextlib.suppress(OSError):  # another user's, one that is being removed now, or in use
+            if not (folder / _LOCK).exists():  # it is being made, or what somebody wrote after it was removed
+                if time.time() - folder.stat().st_mtime > _NEW_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+                continue
             lock = os.open(folder / _LOCK, os.O_RDWR)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from nas.cluster.process import RayProcess
-from nas.cluster.protocol import Candidates, Engine, Event, Job, NoRay, RayFailed, Stopped
+from nas.cluster.protocol import Aside, Candidates, Engine, Event, Job, NoRay, RayFailed, Stopped
 from nas.runs.trial import Trial
 from nas.signals import STOPS, handled
 
@@ -44,6 +44,11 @@ def run(
     """
     deadline = time.monotonic() + engine.max_hours * 3600 if engine.max_hours else math.inf
     failures, proven = 0, engine.proven
+    aside: dict[str, Aside] = {each.id: each for each in engine.aside}
+
+    def keep(node_id: str, what: Aside | None) -> None:
+        aside.pop(node_id, None)
+        aside.update({} if what is None else {node_id: what})
 
     def finish(trial_id: int, outcome: Trial) -> Trial | None:
         nonlocal failures, proven
@@ -58,6 +63,7 @@ def run(
         "stop": candidates.stop,
         "event": on_event,
         "message": on_message,
+        "aside": keep,
         "judge": engine.judge or _unjudged,
     }
     with _signals_to(ray) as caught:
@@ -67,7 +73,7 @@ def run(
                     ray.start()
                 if not caught:
                     hours = None if math.isinf(left_s) else left_s / 3600
-                    there = replace(engine, judge=None, max_hours=hours, proven=proven)
+                    there = replace(engine, judge=None, max_hours=hours, proven=proven, aside=tuple(aside.values()))
                     ray.call("nas.cluster.engine:run_there", job, there, engine.judge is not None, answers=answers)
                     return
             except (RayFailed, NoRay) as failed:

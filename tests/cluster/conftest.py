@@ -98,9 +98,9 @@ def three():
 
 
 @pytest.fixture(scope="module")
-def five():
-    """The head and four more machines, with small disks."""
-    yield from made(5, disk_mb=500)
+def six():
+    """The head and five more machines, with small disks."""
+    yield from made(6, disk_mb=500)
 
 
 @pytest.fixture(scope="module")

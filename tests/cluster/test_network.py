@@ -1,8 +1,13 @@
-"""Searches over three machines that lose their driver, a cable, and their head."""
+"""Searches over three machines that lose their driver, a worker, a cable, and their head; a training by two of them."""
 
+import json
 import os
+import shutil
 import signal
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +52,73 @@ def test_candidates_of_a_killed_driver_end_within_seconds(cluster, search):
     run.signal(signal.SIGKILL)
     wait_for(lambda: not any(lives(node, began(node)[-1]) for node in nodes), 15)
     wait_for(lambda: not list(head.file("/tmp").glob("nas-ray-*")), 15)
+
+
+LIMITED = """
+space: {name: small, image_size: 8}
+image_size: 8
+algorithm: {name: random, seed: 10}
+search: {trials: TRIALS, evaluator: "cheap:evaluate", time_limit_s: 3}
+device: cpu
+"""
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_that_is_stopped_does_not_hold_up_the_search(cluster, search):
+    """It cannot keep its time limit, so the driver does."""
+    nodes = cluster[1:]
+    pace(nodes, 1)
+    run = search(6, config=LIMITED, folder="stopped")
+    run.until(lambda: any(node.processes("ray::ImplicitFunc") for node in nodes) and run.started() > 2)
+    stopped = next(pid for node in nodes for pid in node.processes("ray::ImplicitFunc"))
+    os.kill(stopped, signal.SIGSTOP)
+    assert run.finish() == 0, run.output
+    assert len(run.trials) == 6
+    assert {trial["status"] for trial in run.trials} <= {"ok", "timeout"}
+
+
+TRAINING = """
+data: {source: digits, minival: 0.2}
+training: {epochs: 2, batch_size: 64, optimizer: rmsprop, learning_rate: 0.01, ema_decay: 0.9}
+image_size: 16
+eval_image_size: 16
+device: cpu
+"""
+
+
+@pytest.fixture
+def shared():
+    """A folder that all machines see."""
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="nas-test-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@minutes
+@pytest.mark.parametrize("interface", [None, "lo"])
+def test_two_machines_train_together(cluster, shared, interface):
+    """They find the card by which their nodes reach each other, though their names are those of the loopback.
+
+    Where they are told one by which they do not, the training ends with a line that says what to set.
+    """
+    head, *nodes = cluster
+    for node in nodes:
+        node.file("/etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {node.name}\n")  # as Debian does
+        node.stop_ray()
+        node.environment |= {} if interface is None else {"GLOO_SOCKET_IFNAME": interface}
+        node.join(head)
+        node.environment.pop("GLOO_SOCKET_IFNAME", None)
+    (shared / "config.yaml").write_text(TRAINING)
+    words = ("r1_k3_s1_e1_i8_o8_c1", str(shared / "config.yaml"), "--out", str(shared / "out"), "--workers", "2")
+    process = head.start(sys.executable, "-m", "nas.cli", "train", *words, "--address", head.ray)
+    output, _ = process.communicate(timeout=280)
+    if interface is None:
+        assert process.returncode == 0, output
+        assert json.loads((shared / "out" / "result.json").read_text())["status"] == "ok"
+        assert all(node.file("/tmp/home").is_dir() for node in nodes)
+    else:
+        assert process.returncode == 1, output
+        assert "set GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME on every node" in output
 
 
 @minutes

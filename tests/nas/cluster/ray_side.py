@@ -3,6 +3,7 @@
 import os
 import signal
 import tempfile
+import time
 
 import ray
 
@@ -29,3 +30,15 @@ def ask_twice(ask):
         return ask("trouble")
     except Exception as error:
         return str(error)
+
+
+def start_workers(ask, count):
+    """Have Ray start processes, and ask on and on meanwhile."""
+
+    @ray.remote(num_cpus=0)
+    def sleep():
+        time.sleep(1000)
+
+    tasks = [sleep.remote() for _ in range(count)]
+    while tasks:
+        ask("still")

@@ -159,20 +159,26 @@ def test_a_process_that_aborts_is_a_failure_and_leaves_nothing():
 
 @linux
 def test_nothing_is_left_of_one_whose_owner_was_killed():
-    """Ray, its workers and its files are gone within seconds."""
+    """Ray, its workers and its files are gone within seconds, though Ray's process was at work and workers starting."""
     code = """
-import sys, time
+import sys
 sys.path.insert(0, {here!r})
 import rewards
 from nas.cluster.process import RayProcess
 process = RayProcess(None)
 process.start()
 print(process.call("ray_side:own_pid"), process.call("ray_side:place"), flush=True)
-time.sleep(1000)
+process.call("ray_side:start_workers", 2, answers={{"still": lambda: None}})
 """
+
+    def starting(pid):
+        lines = [Path(f"/proc/{each}/cmdline") for each in descendants(pid)]
+        return [line for line in lines if line.exists() and b"default_worker" in line.read_bytes()]
+
     command = [sys.executable, "-c", code.format(here=str(Path(__file__).parent))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
         pid, folder = owner.stdout.readline().split()
+        wait_for(lambda: starting(int(pid)))
         pids = descendants(int(pid))
         assert len(pids) > 3
         owner.kill()
@@ -180,12 +186,15 @@ time.sleep(1000)
 
 
 def test_the_next_one_removes_what_processes_left_that_were_all_killed(tmp_path, monkeypatch):
-    """But not what is in use."""
+    """Also what one of them wrote after that; but not what is in use, or just being made."""
     monkeypatch.setattr("nas.cluster.scratch._root", lambda *, sockets: tmp_path)
     with scratch() as used:
-        left = tmp_path / "nas-ray-left"
-        left.mkdir()
+        left, late, new = (tmp_path / f"nas-ray-{name}" for name in ("left", "late", "new"))
+        for folder in (left, late, new):
+            folder.mkdir()
         (left / "lock").touch()
+        os.utime(late, (0, 0))
         sweep(tmp_path)
-        assert [path.name for path in tmp_path.iterdir()] == [used.folder.name]
+        assert sorted(tmp_path.iterdir()) == sorted([used.folder, new])
+        new.rmdir()
     assert not list(tmp_path.iterdir())

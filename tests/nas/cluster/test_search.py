@@ -1,6 +1,7 @@
 """What the search does while Ray fails and is started again; Ray's process is one that fails when the tests want it."""
 
 import signal
+import time
 
 import pytest
 
@@ -79,8 +80,56 @@ def test_a_cluster_on_which_trials_finished_is_not_given_up():
     assert [engine.proven for engine in ray.engines] == [False, False, True]
     for engine in ray.engines:
         nodes = Nodes(ENGINE.share, None, JOB, print, proven=engine.proven)
-        nodes.nodes["a"] = Node("a", "host", 1, faults=2, reason="no data")
+        nodes.nodes["a"] = Node("a", "host", 1, faults=2, reason="no data", again_at=1.0)
         assert (nodes.hopeless() is None) == engine.proven
+
+
+def test_only_failures_in_a_row_are_counted():
+    """A search gives Ray up after twenty of which no trial finished; one that finished lets it fail as often again."""
+    run(RayProcess(*[fail] * 20, finish_and_fail, *[fail] * 19, end), Candidates(), JOB, ENGINE)
+    with pytest.raises(RayFailed):
+        run(RayProcess(*[fail] * 21, end), Candidates(), JOB, ENGINE)
+
+
+def record(node_id, host):
+    """What Ray says of a node."""
+    names = {"NodeManagerHostname": host, "NodeManagerAddress": host}
+    return {"NodeID": node_id, "Alive": True, "Resources": {"CPU": 1.0}, **names}
+
+
+def test_nodes_that_are_set_aside_stay_so_when_ray_is_started_again():
+    """Their pauses go on and their reasons are not said again; one that joins anew is checked at once."""
+    said, until = [], []
+
+    def nodes(answers):
+        engine = ray.engines[-1]
+        return Nodes(engine.share, None, JOB, said.append, aside=engine.aside, keep=answers["aside"])
+
+    def fail_with_two_aside(answers):
+        there = nodes(answers)
+        there.update([record("1", "a"), record("2", "b"), record("3", "c")])
+        for node_id in ("1", "2"):
+            there.set_aside(node_id, "no data")
+        until.append(there.nodes["1"].again_at)
+        raise RayFailed("as it was told")
+
+    def see_them_again(answers):
+        there = nodes(answers)
+        there.update([record("1", "a"), record("4", "b"), record("3", "c")])
+        assert [there.nodes[node_id].again_at for node_id in "143"] == [*until, 0, 0]
+        there.set_aside("4", "no data")
+        assert there.nodes["4"].again_at > time.monotonic() + 15
+        there.update([record("1", "a")])
+        there.update([record("1", "a"), record("5", "b")])
+        there.set_aside("5", "no memory")
+
+    ray = RayProcess(fail_with_two_aside, see_them_again)
+    run(ray, Candidates(), JOB, ENGINE, on_message=lambda text: None)
+    assert [line.partition(":")[0] for line in said] == [
+        "node a is set aside and tried again in 10 s",
+        "node b is set aside and tried again in 10 s",
+        "node b is set aside and tried again in 40 s",
+    ]
 
 
 def test_a_signal_that_comes_while_ray_is_started_again_is_not_lost():
