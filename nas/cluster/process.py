@@ -188,7 +188,8 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 def environment(address: str | None) -> dict[str, str]:
     """The environment of Ray's process: tokens always; on one machine one that nobody else knows, and loopback only."""
-    usual = dict(os.environ)
+    # Without this, what still runs there when Ray is ended, Ray Tune above all, would start another one.
+    usual = {**os.environ, "RAY_ENABLE_AUTO_CONNECT": "0"}
     if address is not None:
         return {"RAY_AUTH_MODE": "token", **usual}
     for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):

@@ -158,7 +158,7 @@ def test_a_process_that_aborts_is_a_failure_and_leaves_nothing():
 
 
 @linux
-def test_nothing_is_left_of_one_whose_owner_was_killed():
+def test_nothing_is_left_of_one_whose_owner_was_killed(tmp_path):
     """Ray, its workers and its files are gone within seconds, though Ray's process was at work and workers starting."""
     code = """
 import sys
@@ -176,13 +176,15 @@ process.call("ray_side:start_workers", 2, answers={{"still": lambda: None}})
         return [line for line in lines if line.exists() and b"default_worker" in line.read_bytes()]
 
     command = [sys.executable, "-c", code.format(here=str(Path(__file__).parent))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+    variables = os.environ | {"RAY_TMPDIR": str(tmp_path)}  # for the files of a Ray that is started by mistake
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables) as owner:
         pid, folder = owner.stdout.readline().split()
         wait_for(lambda: starting(int(pid)))
         pids = descendants(int(pid))
         assert len(pids) > 3
         owner.kill()
     wait_for(lambda: not alive(pids) and not Path(folder).exists())
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_next_one_removes_what_processes_left_that_were_all_killed(tmp_path, monkeypatch):
