@@ -13,6 +13,7 @@ from search_space.lookup import message_of
 
 _ROOM = "make room, or choose another place"
 _MAY = "choose a place that this user may use, or change its permissions"
+_OTHER = "its file system cannot do that: choose a place on another"
 _IN_THE_WAY = "a file stands where a folder should: move it, or choose another place"
 
 # What to do, by the number of the error. First those of a disk, then others of the machine, or of rights on it.
@@ -39,6 +40,10 @@ _REMEDIES = _OF_MACHINE | {
     errno.EISDIR: "a folder stands where a file should: choose another name",
     errno.ENAMETOOLONG: "choose a shorter one",
     errno.ELOOP: "its links lead in a circle",
+    errno.ENOTCONN: "the network drive is gone: mount it anew",
+    errno.ENOLCK: _OTHER,
+    errno.ENOSYS: _OTHER,
+    errno.EOPNOTSUPP: _OTHER,
 }
 # What libraries say that raise errors of their own, or without a number.
 _SAYINGS = {os.strerror(number): number for number in _OF_MACHINE} | {
@@ -48,6 +53,7 @@ _SAYINGS = {os.strerror(number): number for number in _OF_MACHINE} | {
     "disk I/O error": errno.EIO,
     "can't start new thread": errno.EAGAIN,
 }
+_NO_TEMPORARY = "No usable temporary directory found"  # Python's, which has a number as if a file were missing
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # numpy's, of a disk that is full
 
 
@@ -71,6 +77,16 @@ def line(error: BaseException, where: str | None = None) -> str | None:
     return next((_line(each, where) for each in _behind(error) if _number(each) in _OF_MACHINE), None)
 
 
+def in_text(text: str) -> str | None:
+    """Give the last line, of what a program printed, that has the system's words for a fault, and what to do about it.
+
+    >>> in_text("starting\\nsocket: Too many open files\\ngood bye")
+    'socket: Too many open files; raise the limit on open files (ulimit -n)'
+    """
+    found = ((each, _said(each)) for each in reversed(text.splitlines()))
+    return next((f"{' '.join(each.split())[-300:]}; {_REMEDIES[number]}" for each, number in found if number), None)
+
+
 def is_of_disk(error: BaseException) -> bool:
     """Whether a disk is full, fails or cannot be written to: no candidate can be blamed for that."""
     return any(_number(each) in _OF_DISK for each in _behind(error))
@@ -90,16 +106,24 @@ def _number(error: BaseException) -> int | None:
     """The system's number for an error, also where a library has but the words."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
+    if isinstance(error, MemoryError):
+        return errno.ENOMEM
     text = message_of(error)
     if _SHORT_WRITE.search(text):
         return errno.ENOSPC
+    return _said(text)
+
+
+def _said(text: str) -> int | None:
     return next((number for saying, number in _SAYINGS.items() if saying in text), None)
 
 
 def _line(error: BaseException, where: str | None) -> str:
-    number, where = _number(error), where or file_of(error)
     own = error.errno if isinstance(error, OSError) else None
     words = os.strerror(own) if own else " ".join(message_of(error).split())[:300] or type(error).__name__
+    if own and _NO_TEMPORARY in str(error.strerror):
+        return f"{error.strerror}; make room in one of these, or set TMPDIR to a folder that can be written to"
+    number, where = _number(error), where or file_of(error)
     return (f"{where}: " if where else "") + words + (f"; {_REMEDIES[number]}" if number in _REMEDIES else "")
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -22,7 +27,7 @@ def written_whole(path: Path, *, one_writer: bool = False) -> Iterator[BinaryIO]
         with temporary.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            to_disk(file.fileno(), path)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)  # where the disk is full, all the more
@@ -34,6 +39,25 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all; text as UTF-8."""
     with written_whole(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def to_disk(descriptor: int, path: Path) -> None:
+    """Wait until what was written to a file is on disk. Where its file system knows no such thing, that is said.
+
+    Args:
+        path: of the file, for what is said.
+    """
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        _say_unsure(os.fstat(descriptor).st_dev, path.parent)
+
+
+@functools.cache
+def _say_unsure(device: int, folder: Path) -> None:
+    logger.warning("%s: its file system cannot say when files are on disk; a power failure may cost some lines", folder)
 
 
 def sync_folder(folder: Path) -> None:

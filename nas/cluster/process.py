@@ -22,6 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from nas import faults
 from nas.cluster.protocol import OUTPUT, NoRay, RayFailed, Setup
 from nas.cluster.reach import check_reachable, refusal
 from nas.cluster.scratch import Scratch, scratch
@@ -33,6 +34,7 @@ Answers = Mapping[str, Callable[..., Any]]
 _START_S = 300.0  # for Ray to start here, on a machine that is busy
 _CONNECT_S = 20.0  # for a cluster to answer
 _END_S = 20.0  # for Ray to end
+_LAST_BYTES = 20_000  # of what Ray printed, that are looked through for why it ended
 
 
 class RayProcess:
@@ -46,6 +48,7 @@ class RayProcess:
         self.address = address
         self.resources: dict[str, float] = {}  # of the cluster, such as {"CPU": 8, "GPU": 1}
         self._log: Path | None = None
+        self._printed = Path(os.devnull)  # where what it prints goes
         self._process: subprocess.Popen[bytes] | None = None
         self._running = contextlib.ExitStack()
 
@@ -62,7 +65,8 @@ class RayProcess:
         with contextlib.ExitStack() as stack:
             place = stack.enter_context(scratch(sockets=self.address is None))
             process, self._connection = stack.enter_context(_started(self.address, place))
-            self.resources = self._begun(process, place.folder / OUTPUT)
+            self._printed = place.folder / OUTPUT
+            self.resources = self._begun(process)
             self._process, self._running = process, stack.pop_all()
         if self._log is not None:
             self.log_to(self._log)
@@ -76,6 +80,7 @@ class RayProcess:
         """Have what Ray prints in a file, and what it has printed."""
         self._log = path.absolute()
         self.call("nas.cluster.driver:print_to", str(self._log))
+        self._printed = self._log
 
     def signal(self, signum: int) -> None:
         """Pass a signal on."""
@@ -113,30 +118,43 @@ class RayProcess:
                     fault, answer = fault or error, (True, describe(error))
                 self._connection.send_bytes(pickle.dumps(answer))
         except (EOFError, ConnectionError):
-            raise fault or RayFailed(_end(self._process)) from None
+            raise fault or RayFailed(_end(self._process, self._printed)) from None
 
-    def _begun(self, process: subprocess.Popen[bytes], output: Path) -> dict[str, float]:
+    def _begun(self, process: subprocess.Popen[bytes]) -> dict[str, float]:
         end = time.monotonic() + (_START_S if self.address is None else _CONNECT_S)
         while not self._connection.poll(0.2):
-            printed = output.read_text(errors="replace")
-            if (reason := refusal(self.address, printed)) or time.monotonic() > end:
-                raise NoRay(reason or f"no Ray cluster answers at {self.address!r} within {_CONNECT_S:g} s")
+            printed = self._printed.read_text(errors="replace")
+            if reason := refusal(self.address, printed):
+                raise NoRay(reason)
+            if time.monotonic() > end:
+                raise NoRay(_late(self.address))
         try:
             kind, content = pickle.loads(self._connection.recv_bytes())
         except EOFError:
-            raise NoRay(f"cannot connect to Ray: {_end(process)}") from None
+            whither = "start Ray" if self.address is None else "connect to Ray"
+            raise NoRay(f"cannot {whither}: {_end(process, self._printed)}") from None
         if kind == "raised":
             raise content
         resources: dict[str, float] = content
         return resources
 
 
-def _end(process: subprocess.Popen[bytes]) -> str:
-    """Say how a process ended."""
+def _late(address: str | None) -> str:
+    if address is None:
+        return f"Ray did not start here within {_START_S:g} s"
+    return f"no Ray cluster answers at {address!r} within {_CONNECT_S:g} s"
+
+
+def _end(process: subprocess.Popen[bytes], printed: Path) -> str:
+    """Say how a process ended, and why, if that is among the last that it printed."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_END_S)
     status = process.returncode
     how = f"by {signal.Signals(-status).name}" if status is not None and status < 0 else f"with status {status}"
+    with contextlib.suppress(OSError), printed.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_BYTES))
+        if why := faults.in_text(file.read().decode(errors="replace")):
+            return f"its process ended {how}: {why}"
     return f"its process ended {how}; ray.log may say why"
 
 

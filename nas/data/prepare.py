@@ -8,13 +8,12 @@ import logging
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from nas import faults
@@ -23,6 +22,7 @@ from nas.data.findings import about_classes, about_copies
 from nas.data.settings import DataSettings
 from nas.data.source import read_source, reader
 from nas.data.splits import split_train
+from nas.file_lock import exclusive
 
 logger = logging.getLogger(__name__)
 FORMAT = 4  # of the arrays and of how images are decoded; a change makes every cache entry new
@@ -177,27 +177,21 @@ def _build(settings: DataSettings, image_size: int, frame_size: int | None, fold
 @contextmanager
 def _alone(root: Path, key: str) -> Iterator[None]:
     """Hold the lock of one cache entry; the operating system frees it when its holder dies."""
-    lock = FileLock(root / f"{key}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        logger.info("another process is decoding the images; waiting for it")
-        lock.acquire()
-    try:
+    lock = root / f"{key}.lock"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(lock))
+        except BlockingIOError:
+            logger.info("another process is decoding the images; waiting for it")
+            stack.enter_context(exclusive(lock, wait=True))
         yield
-    finally:
-        lock.release()
 
 
 def _remove_leftovers(root: Path) -> None:
     """Remove what killed processes left half-done of other entries: nobody holds the lock of theirs."""
     for work in root.glob("*.part"):
-        lock = FileLock(work.with_suffix(".lock"))
-        try:
-            with lock.acquire(timeout=0):
-                shutil.rmtree(work, ignore_errors=True)
-        except Timeout:
-            continue
+        with suppress(BlockingIOError), exclusive(work.with_suffix(".lock")):
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _split(settings: DataSettings, folder: Path, info: ArraysInfo) -> tuple[Prepared, bool]:

@@ -117,6 +117,13 @@ def keep(folder: Path, state: TrainingState, about: Mapping[str, Any], every: in
     save_checkpoint(folder / LAST, state, about)
 
 
+def check_start(folder: Path, config: TrainConfig, prepared: Prepared) -> None:
+    """Raise ValueError if a training that is to begin in a folder cannot take its first weights: before it is made."""
+    if config.start_from and not (folder / LAST).exists():
+        network = build_network(config.architecture, prepared.num_classes, prepared.channels)
+        start_from(network, Path(config.start_from), prepared.class_names)
+
+
 def start_from(network: Network, path: Path, class_names: Sequence[str] | None = None) -> dict[str, Any]:
     """Load a checkpoint's weights (the averaged ones if it has them), but for the head where the classes differ.
 

@@ -19,7 +19,7 @@ from nas.full_training.one_of_many import EVALUATOR, Shared
 from nas.full_training.run import training_end, training_info
 from nas.full_training.share import places_for, share_of
 from nas.full_training.trainings import Queue, Training
-from nas.runs.folder import locked, make, provenance
+from nas.runs.folder import held, locked, provenance
 from nas.runs.trial import Trial
 from nas.signals import Signalled
 from nas.trackers.callback import Callbacks, TrainingEnd, TrainingInfo
@@ -81,8 +81,7 @@ class Study:
             share, threads = share_of(configs, parallel, ray.resources, here=here)
             places = places_for(share, parallel, ray.resources, here=here)
             if not known:
-                make(self.folder)
-                stack.enter_context(locked(self.folder, "training"))
+                stack.enter_context(held(self.folder, "training"))
             ray.log_to(self.folder / LOG)
             workers = places if here else parallel  # other nodes may join a cluster
             with self._shown(min(places, len(self.open))):

@@ -19,10 +19,10 @@ from nas.config.train import (
     training_stages,
 )
 from nas.full_training.data import check_data, prepared_for
-from nas.full_training.folder import Weights, check_folder, check_weights
+from nas.full_training.folder import Weights, check_folder, check_start, check_weights
 from nas.full_training.run import train_alone
 from nas.plugins import load as load_plugins
-from nas.runs.folder import locked, make
+from nas.runs.folder import held
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd
 from nas.trackers.display import Display
@@ -79,8 +79,8 @@ def train(
     check_workers(workers, resolved)
     prepared = prepared_for(resolved, progress=True)
     check_data(prepared, resolved, test)
-    make(folder)
-    with locked(folder, "training"):
+    check_start(folder, resolved, prepared)
+    with held(folder, "training"):
         if workers == 1 and address is None:
             return train_alone(folder, resolved, prepared, weights if test else None, listeners)
         from nas.full_training.workers import train_together  # with Ray, which a training alone does not wait for

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.metadata
 import json
 import platform
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas import plugins
+from nas.file_lock import exclusive
 from nas.runs.log import LARGE, read_lines
 from nas.runs.trial import Trial
 from nas.seeds import FIRST_SEEDING
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CONFIG, RUN, TRIALS, PROPOSALS = "config.yaml", "run.json", "trials.jsonl", "proposals.jsonl"
 WARM_START = "warm_start.jsonl"  # trials of earlier runs that the algorithm was told first
+LOCK = ".lock"  # held by who writes into the folder
 
 
 def create(folder: Path, config: Mapping[str, Any], modules: Mapping[str, str] | None = None) -> str:
@@ -44,12 +45,17 @@ def create(folder: Path, config: Mapping[str, Any], modules: Mapping[str, str] |
     return str(record["run_id"])
 
 
-def make(folder: Path) -> None:
-    """Make a folder, and those that it is in, where they are not there: on disk, as what is written into it will be."""
-    if not folder.exists():
-        make(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
+def make(folder: Path) -> list[Path]:
+    """Make a folder, and those that it is in, where they are not there: on disk, as what is written into it will be.
+
+    Returns: those that were made, outermost first.
+    """
+    if folder.exists():
+        return []
+    made = make(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+    return [*made, folder]
 
 
 def holds_something(folder: Path) -> bool:
@@ -177,7 +183,7 @@ def trial_log(run: Path) -> Path:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, what: str = "search", *, name: str = ".lock", wait: bool = False) -> Iterator[None]:
+def locked(folder: Path, what: str = "search", *, name: str = LOCK, wait: bool = False) -> Iterator[None]:
     """Hold the run for writing; a killed process holds nothing.
 
     Args:
@@ -186,17 +192,36 @@ def locked(folder: Path, what: str = "search", *, name: str = ".lock", wait: boo
         wait: for the process that holds it.
     Raises: ValueError if another process holds it, unless `wait`.
     """
-    with (folder / name).open("w") as file:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            stack.enter_context(exclusive(folder / name, wait=wait))
         except BlockingIOError:
             raise ValueError(f"another {what} is running in {folder}") from None
         yield
 
 
+@contextlib.contextmanager
+def held(folder: Path, what: str = "search") -> Iterator[None]:
+    """Hold a folder for writing as `locked` does; make it where it is not there.
+
+    One that was made and in which nothing is but the lock when an error comes is taken away again.
+    """
+    made = make(folder)
+    with locked(folder, what):
+        try:
+            yield
+        except BaseException:
+            if made and not holds_something(folder):
+                (folder / LOCK).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # something else came into one of them
+                    for each in reversed(made):
+                        each.rmdir()
+            raise
+
+
 def is_locked(folder: Path) -> bool:
     """Whether a process holds the run, on this host or another that shares the folder."""
-    if not (folder / ".lock").exists():
+    if not (folder / LOCK).exists():
         return False
     try:
         with locked(folder):

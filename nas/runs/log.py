@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from nas.whole_files import sync_folder
+from nas.whole_files import sync_folder, to_disk
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class JsonLines:
         sync_folder(path.parent)
         if os.fstat(self._file).st_size > whole_bytes:
             os.ftruncate(self._file, whole_bytes)
-            os.fsync(self._file)
+            to_disk(self._file, path)
 
     def append(self, *records: Mapping[str, Any]) -> None:
         """Write a line a record and wait until they are on disk; where that fails, none of it stays.
@@ -117,10 +117,10 @@ class JsonLines:
         try:
             while text:  # a short write is possible on a full or a network disk
                 text = text[os.write(self._file, text) :]
+            to_disk(self._file, self.path)  # only now a network drive may say that it is full
         except OSError:
             os.ftruncate(self._file, before)  # what is appended later would join half a line
             raise
-        os.fsync(self._file)
 
     def close(self) -> None:
         """Close the file."""

@@ -19,7 +19,7 @@ from nas.config.search import Config, with_numbers, with_plugins
 from nas.data.prepare import prepare
 from nas.measure.holders import described, users_of_locks
 from nas.plugins import load as load_plugins
-from nas.runs.folder import locked, make
+from nas.runs.folder import held, locked
 from nas.runs.trial import Trial, check_metrics
 from nas.search.checks import check_config, check_data, check_evaluator, check_gpus, make_algorithm, space_for
 from nas.search.continuation import as_begun, check_run, open_run
@@ -129,8 +129,7 @@ def _run(
         ray.start()
         at_once = slots(share, settings.workers, ray.resources, elastic=address is not None)
         if not known:
-            make(folder)
-            stack.enter_context(locked(folder))
+            stack.enter_context(held(folder))
         if address is None and config.step_time.lock and (others := users_of_locks()):
             who = ", ".join(map(described, sorted(others)))
             listeners.on_message(f"{who} times or trains on this host, too: timing a candidate may wait for it")

@@ -65,11 +65,28 @@ def test_torch_cannot_abort_the_process_where_the_disk_is_full(tmp_path, small_f
         (sqlite3.OperationalError("database or disk is full"), "database or disk is full; make room"),
         (RuntimeError("worker 0: OSError: [Errno 28] No space left on device: '/a'"), "worker 0: OSError: [Errno 28]"),
         (OSError("We could not connect to the hub"), "We could not connect to the hub"),
+        (MemoryError(), "MemoryError; run less at once, or give it more memory"),
+        (OSError(errno.ENOLCK, "", "/a"), "/a: No locks available; its file system cannot do that: choose a place on"),
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), "No usable temporary"),
     ],
 )
 def test_a_line_says_file_fault_and_remedy(error, said):
     """Files of the error, the system's words or the library's, and what to do where that is known."""
     assert faults.line(error).startswith(said)
+
+
+def test_memory_that_runs_out_in_a_library_is_the_machines():
+    """Arrays of more than there is: numpy's and torch's own errors, each with its remedy."""
+    torch = pytest.importorskip("torch")
+    for act in (lambda: np.empty(1 << 60, np.uint8), lambda: torch.empty(1 << 60, dtype=torch.uint8)):
+        assert faults.line(raised(act)).endswith("; run less at once, or give it more memory")
+
+
+def test_what_a_program_printed_is_read_from_its_end():
+    """The last line that speaks of a fault of the machine; none where nothing does."""
+    printed = "a: No space left on device\n  x.cc:7: Too many open files \n*** SIGABRT ***\n"
+    assert faults.in_text(printed) == "x.cc:7: Too many open files; raise the limit on open files (ulimit -n)"
+    assert faults.in_text("all is well") is None
 
 
 def test_what_is_behind_an_error_is_told_only_where_it_explains_it():

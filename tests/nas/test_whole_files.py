@@ -1,12 +1,14 @@
 """A file is there whole or as it was."""
 
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from nas.whole_files import write_whole, written_whole
+from nas.whole_files import to_disk, write_whole, written_whole
 
 
 def names(folder):
@@ -55,3 +57,14 @@ def test_a_killed_writer_leaves_the_file_as_it_was_and_the_next_takes_its_place(
         file.write(b"new")
     assert path.read_bytes() == b"new"
     assert names(tmp_path) == ["last.pt"]
+
+
+def test_a_file_system_that_cannot_say_when_files_are_on_disk_is_said_once(caplog):
+    """Some network drives cannot; what is not a file cannot either. Whatever else is wrong is an error."""
+    null = Path(os.devnull)
+    with null.open("wb") as file:
+        for _ in range(2):
+            to_disk(file.fileno(), null)
+    assert caplog.text.count("/dev: its file system cannot say when files are on disk") == 1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        to_disk(999, null)

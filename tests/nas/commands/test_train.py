@@ -151,6 +151,14 @@ def test_fine_tuning_takes_the_body_and_a_new_head(tmp_path, cache, capsys):
     tuned, about = load_checkpoint(tmp_path / "second" / "last.pt")
     assert about["started_from"]["new_head"] is False
     assert tuned.curve[0]["image_size"] == 18, "fine-tuned at another image size"
+    other = "r1_k3_s1_e1_i8_o8_c1,r1_k3_s2_e2_i8_o24_se0.25"
+    for more in ((), ("--seeds", "2")):
+        never = tmp_path / "never" / "made"
+        status, _, err = nas_train(capsys, other, config, "--from", tmp_path / "first", "--out", never, *more)
+        assert (status, "cannot read" in err or "Is a directory" in err) == (2, True), err
+        status, _, err = nas_train(capsys, other, config, *again[:2], "--out", never, *more)
+        assert (status, "last.pt is of another network: " in err) == (2, True), err
+        assert not never.parent.exists(), "nothing is written"
 
 
 def test_the_test_split_is_used_once_and_said(tmp_path, cache, capsys):

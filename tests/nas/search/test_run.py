@@ -9,7 +9,7 @@ import pytest
 from nas.cluster.protocol import Event, Stopped
 from nas.config.search import load_config, search_config
 from nas.data.prepare import prepare
-from nas.runs.folder import WARM_START, is_locked, read_run, read_trials
+from nas.runs.folder import TRIALS, WARM_START, is_locked, read_run, read_trials
 from nas.runs.log import read_lines
 from nas.runs.status import status
 from nas.runs.trial import Trial
@@ -345,3 +345,20 @@ def test_what_would_fail_every_trial_is_refused_before_ray_starts(ray, cache, tm
         searched(configured(cache, **more), tmp_path / "run")
     assert not ray.addresses
     assert not (tmp_path / "run").exists()
+
+
+def test_a_start_of_which_nothing_is_written_leaves_no_folder(ray, cache, tmp_path, monkeypatch):
+    """Whatever it is that cannot be written down; folders that were there stay."""
+
+    def full(*arguments):
+        raise ValueError("cannot")
+
+    monkeypatch.setattr("nas.search.run.open_run", full)
+    with pytest.raises(ValueError, match="cannot"):
+        searched(configured(cache), tmp_path / "new" / "run")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "there").mkdir()
+    with pytest.raises(ValueError, match="cannot"):
+        searched(configured(cache), tmp_path / "there")
+    assert (tmp_path / "there").exists()
+    assert not (tmp_path / "there" / TRIALS).exists()
