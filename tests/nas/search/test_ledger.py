@@ -188,6 +188,17 @@ def test_a_candidate_that_brings_the_driver_down_is_given_up_in_the_end(tmp_path
     assert [(t.trial_id, t.status) for t in ledger.trials] == [(0, "interrupted")]
 
 
+def test_what_a_stopped_engine_gives_back_is_started_again(tmp_path):
+    """Ray may be started again over the same ledger: what ran then runs first, as one more attempt and no death."""
+    ledger = open_ledger(tmp_path)
+    for _ in range(MAX_KILLS + 1):
+        candidates = [ledger.next_candidate() for _ in range(2)]
+        assert [candidate.trial_id for candidate in candidates] == [0, 1]
+        ledger.stop()
+    assert candidates[1].attempt == MAX_KILLS + 1
+    assert not ledger.trials
+
+
 def test_a_space_smaller_than_the_budget_ends_the_search(tmp_path):
     """When every architecture was tried, the search is done rather than stuck."""
     from search_space.choices import StageChoices

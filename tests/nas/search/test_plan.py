@@ -45,6 +45,17 @@ def test_a_search_that_takes_gpu_hours_says_how_many():
     assert "GPU hours" not in describe(parse(CONFIG | {"search": {"trials": 1}}))["compute"]
 
 
+def test_a_space_without_constraints_allows_all():
+    """With one that half of it breaks, about what share is left."""
+    assert describe(parse(CONFIG))["allowed"] == "all (no constraints)"
+    space = parse(CONFIG).space
+    codes = space.sample_encodings(400, np.random.default_rng(0))
+    median = int(np.median(count_batch(space, codes, 32, 10, 1).macs))
+    bound = {"space": {"name": "small", "constraints": {"macs_max": median}}}
+    share = float(re.fullmatch(r"about ([\d.]+)% keep the constraints", describe(parse(CONFIG | bound))["allowed"])[1])
+    assert 40 < share < 60
+
+
 def test_a_dry_run_says_what_was_set():
     """Trials, workers and what each takes; the algorithm with its settings and seed; the reference and its cost."""
     config = parse(CONFIG)
