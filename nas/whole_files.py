@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import hashlib
 import logging
 import os
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 logger = logging.getLogger(__name__)
+
+_LONG = 230  # bytes of a name, of 255 that most systems allow
 
 
 @contextlib.contextmanager
@@ -22,7 +25,9 @@ def written_whole(path: Path, *, one_writer: bool = False) -> Iterator[BinaryIO]
         one_writer: nobody else writes this file at the same time: what a killed process left of it is written over.
     Raises: OSError where it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.part" if one_writer else f".{path.name}.{os.getpid()}.part")
+    long = len(os.fsencode(path.name)) > _LONG  # the system's limit is of the temporary name, too
+    name = hashlib.blake2b(os.fsencode(path.name), digest_size=16).hexdigest() if long else path.name
+    temporary = path.with_name(f".{name}.part" if one_writer else f".{name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
             yield file

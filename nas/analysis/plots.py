@@ -5,14 +5,20 @@ from __future__ import annotations
 import html
 import io
 import itertools
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+# Where matplotlib may not write in a home folder it keeps its cache elsewhere, and says so in two long lines.
+logging.getLogger("matplotlib").addFilter(
+    lambda record: not str(record.msg).startswith(("mkdir -p failed", "Matplotlib created a temporary cache"))
+)
+
+from matplotlib import rc_context  # noqa: E402 - it warns while it is imported
+from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
 if TYPE_CHECKING:
     from search_space.architecture import Architecture

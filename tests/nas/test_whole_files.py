@@ -31,6 +31,17 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(tmp_path):
     assert names(tmp_path) == ["table.csv"]
 
 
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path):
+    """In whatever alphabet: the temporary file beside it takes no part of that; a longer one is the system's error."""
+    for name in ("x" * 250 + ".html", "é" * 127):
+        for content in ("old", "new"):
+            write_whole(tmp_path / name, content)
+        assert (tmp_path / name).read_text() == "new"
+    with pytest.raises(OSError, match="File name too long"):
+        write_whole(tmp_path / ("x" * 256), "")
+    assert len(names(tmp_path)) == 2
+
+
 HALF = """
 import pathlib, sys, time
 from nas.whole_files import written_whole
