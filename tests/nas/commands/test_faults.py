@@ -289,7 +289,7 @@ ray.start = lambda: ray.running or start()
 import nas.search.run
 nas.search.run.RayProcess = lambda address: ray
 for name in ("full", "again"):
-    print(main(sys.argv[1:]), flush=True)
+    print("status", main(sys.argv[1:]), flush=True)
     shutil.copytree("place/new", "kept/" + name)
     subprocess.run(["mount", "-o", "remount,size=9m", "place"])
 close()
@@ -321,7 +321,8 @@ def test_a_search_whose_disk_fills_up_loses_nothing(folder):
     )
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"no disk can be made here: {done.stderr.strip()}")
-    assert done.stdout.split() == ["2", "0"], done.stderr
+    statuses = [line for line in done.stdout.splitlines() if line.startswith("status ")]
+    assert statuses == ["status 2", "status 0"], done.stderr
     said = next(line for line in done.stderr.splitlines() if line.startswith("nas: "))
     assert said.startswith("nas: place/new/"), done.stderr
     assert ".jsonl: No space left on device; make room" in said
