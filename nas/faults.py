@@ -78,13 +78,17 @@ def line(error: BaseException, where: str | None = None) -> str | None:
 
 
 def in_text(text: str) -> str | None:
-    """Give the last line, of what a program printed, that has the system's words for a fault, and what to do about it.
+    """Give the system's words for a fault that a program printed last, what it said before them, and what to do.
 
     >>> in_text("starting\\nsocket: Too many open files\\ngood bye")
     'socket: Too many open files; raise the limit on open files (ulimit -n)'
     """
-    found = ((each, _said(each)) for each in reversed(text.splitlines()))
-    return next((f"{' '.join(each.split())[-300:]}; {_REMEDIES[number]}" for each, number in found if number), None)
+    for each in reversed(text.splitlines()):
+        for saying, number in _SAYINGS.items():
+            before, said, _ = each.partition(saying)
+            if said:
+                return f"{before.rpartition('what(): ')[2][-60:].lstrip()}{said}; {_REMEDIES[number]}"
+    return None
 
 
 def is_of_disk(error: BaseException) -> bool:
@@ -111,17 +115,13 @@ def _number(error: BaseException) -> int | None:
     text = message_of(error)
     if _SHORT_WRITE.search(text):
         return errno.ENOSPC
-    return _said(text)
-
-
-def _said(text: str) -> int | None:
     return next((number for saying, number in _SAYINGS.items() if saying in text), None)
 
 
 def _line(error: BaseException, where: str | None) -> str:
     own = error.errno if isinstance(error, OSError) else None
     words = os.strerror(own) if own else " ".join(message_of(error).split())[:300] or type(error).__name__
-    if own and _NO_TEMPORARY in str(error.strerror):
+    if isinstance(error, OSError) and _NO_TEMPORARY in str(error.strerror):
         return f"{error.strerror}; make room in one of these, or set TMPDIR to a folder that can be written to"
     number, where = _number(error), where or file_of(error)
     return (f"{where}: " if where else "") + words + (f"; {_REMEDIES[number]}" if number in _REMEDIES else "")

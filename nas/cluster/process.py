@@ -134,7 +134,9 @@ class RayProcess:
             whither = "start Ray" if self.address is None else "connect to Ray"
             raise NoRay(f"cannot {whither}: {_end(process, self._printed)}") from None
         if kind == "raised":
-            raise content
+            logs = (self._printed.parent / "ray").glob("session_*/logs/*.err")  # of Ray's own daemons
+            why = next(filter(None, map(_why, logs)), None) if isinstance(content, NoRay) else None
+            raise NoRay(f"cannot start Ray: {why}") if why else content
         resources: dict[str, float] = content
         return resources
 
@@ -151,11 +153,16 @@ def _end(process: subprocess.Popen[bytes], printed: Path) -> str:
         process.wait(_END_S)
     status = process.returncode
     how = f"by {signal.Signals(-status).name}" if status is not None and status < 0 else f"with status {status}"
+    why = _why(printed)
+    return f"its process ended {how}" + (f": {why}" if why else "; ray.log may say why")
+
+
+def _why(printed: Path) -> str | None:
+    """Give the fault of the machine that is among the last that was printed; None if there is none."""
     with contextlib.suppress(OSError), printed.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_BYTES))
-        if why := faults.in_text(file.read().decode(errors="replace")):
-            return f"its process ended {how}: {why}"
-    return f"its process ended {how}; ray.log may say why"
+        return faults.in_text(file.read().decode(errors="replace"))
+    return None
 
 
 def _check_workers_find_us() -> None:

@@ -84,7 +84,7 @@ def test_memory_that_runs_out_in_a_library_is_the_machines():
 
 def test_what_a_program_printed_is_read_from_its_end():
     """The last line that speaks of a fault of the machine; none where nothing does."""
-    printed = "a: No space left on device\n  x.cc:7: Too many open files \n*** SIGABRT ***\n"
+    printed = "a: No space left on device\n  x.cc:7: Too many open files [system:24] /a/b(+0x1)\n*** SIGABRT ***\n"
     assert faults.in_text(printed) == "x.cc:7: Too many open files; raise the limit on open files (ulimit -n)"
     assert faults.in_text("all is well") is None
 
