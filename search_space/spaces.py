@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from search_space.architecture import Architecture, check_keys
 from search_space.choices import Constraints, StageChoices
 from search_space.families import published
 from search_space.lookup import find
+from search_space.middle import middle_of
 from search_space.space import SearchSpace
 
 
@@ -84,7 +86,8 @@ def small(
         )
         for channels, stride, layers in ((16, 1, (1, 2)), (24, 2, (1, 2, 3)), (40, 2, (1, 2, 3)), (64, 2, (1, 2, 3)))
     )
-    return SearchSpace(16, stages, 256, stem_stride, image_size, None, 0.1, _constraints(constraints))
+    space = SearchSpace(16, stages, 256, stem_stride, image_size, None, 0.1, _constraints(constraints))
+    return replace(space, reference=_middle_choices(space))
 
 
 # To add one: `SPACES["mine"] = function`. What stands beside `name` in a configuration are the function's arguments.
@@ -122,9 +125,12 @@ def _check_arguments(name: str, make: Callable[..., Any], given: Mapping[str, An
 
 
 def backbone_of(space: SearchSpace) -> Architecture:
-    """Give a space's natural reference: the one it names, such as its backbone, else the middle of every decision."""
-    if space.reference is not None:
-        return space.reference
+    """Give a space's natural reference: the one it names, such as its backbone, else its middle in cost."""
+    return space.reference if space.reference is not None else middle_of(space)
+
+
+def _middle_choices(space: SearchSpace) -> Architecture:
+    """Give the middle choice of every decision."""
     middle = np.array([[(len(decision.choices) - 1) // 2 for decision in space.decisions]], dtype=np.int64)
     return space.decode(space.canonical(middle)[0])
 

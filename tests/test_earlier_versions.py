@@ -20,9 +20,11 @@ from nas.cli import main
 from nas.config.search import parse
 from nas.runs.folder import read_config
 from nas.runs.log import read_lines
-from nas.search.continuation import check_run
+from nas.search.continuation import as_begun, check_run
 from nas.search.ledger import Ledger
+from nas.search.warm_start import earlier_trials
 from nas.training.checkpoint import load_checkpoint
+from search_space.architecture import Architecture
 
 OLD = Path(__file__).parent / "data" / "9b0a34b"
 
@@ -74,6 +76,21 @@ def test_an_old_log_replayed_proposes_what_it_would_have_then(old, name, expecte
     next_ones = [ledger.next_candidate() for _ in expected]
     assert [(c.trial_id, c.proposal.architecture.arch_id, c.seed) for c in next_ones] == expected
     ledger.close()
+
+
+def test_an_old_run_keeps_its_reference(old):
+    """Its file names none, and today's for its space is another: S and P stay in the units of the trials it has."""
+    recorded = read_config(old / "killed")
+    left_open = parse({name: value for name, value in recorded.items() if name != "reference"})
+    assert left_open.reference != Architecture.from_dict(recorded["reference"])
+    with pytest.raises(ValueError, match="reference"):
+        check_run(old / "killed", left_open)
+    for config in (as_begun(old / "killed", left_open), as_begun(old / "new", left_open, [old / "killed"])):
+        assert config.reference == Architecture.from_dict(recorded["reference"])
+    check_run(old / "killed", as_begun(old / "killed", left_open))
+    assert earlier_trials([old / "killed"], as_begun(old / "new", left_open, [old / "killed"]))
+    named = parse({**recorded, "reference": "efficientnet_b0"})
+    assert as_begun(old / "killed", named).reference == named.reference, "what a file names is compared, as ever"
 
 
 @pytest.mark.timeout(300)

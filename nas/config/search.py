@@ -50,6 +50,8 @@ class Config:
     callbacks: tuple[Any, ...] = ()  # names of TRACKERS, module:Name, or {name: its settings}
     measure: tuple[str, ...] = ()  # what else is measured of each candidate: keys of MEASURERS, or module:function
     constraints_given: tuple[str, ...] = ()  # what the file says of the images the constraints are counted for
+    # Whether a reference is named, or left open: then a run that has begun keeps the one it began with.
+    reference_given: bool = dataclasses.field(default=True, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; `parse` gives an equal config back."""
@@ -136,6 +138,7 @@ def parse(record: Any) -> Config:
         seed=at_least(0, "seed", record.get("seed", 0)),
         seeding=known_seeding(record.get("seeding", SEEDING)),
         constraints_given=tuple(name for name in ("num_classes", "in_channels") if name in given),
+        reference_given="reference" in record,
         **lists,  # type: ignore[arg-type]  # of the three fields that are lists
     )
 

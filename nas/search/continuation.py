@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -29,14 +29,27 @@ from nas.runs.trial import Trial
 from nas.search.modules import module_versions, version_changes
 from nas.seeds import known_seeding
 from nas.whole_files import sync_folder
+from search_space.architecture import Architecture
 
 logger = logging.getLogger(__name__)
 
 
-def as_begun(folder: Path, config: Config) -> Config:
-    """Give the configuration with the seeding of the trials in `folder`, if there are any: its streams go on."""
+def as_begun(folder: Path, config: Config, earlier: Sequence[Path] = ()) -> Config:
+    """Give the configuration as the trials in `folder` have it, if there are any, in what it leaves open.
+
+    Their streams of random numbers go on; and where it names no reference, S and P stay in units of theirs, or of the
+    trials that the algorithm is told first.
+
+    Args:
+        earlier: folders of the runs that a new search starts from.
+    """
     begun = config_if_run(folder) if has_lines(folder / TRIALS) else None
-    return config if begun is None else replace(config, seeding=known_seeding(begun["seeding"]))
+    if begun is not None:
+        config = replace(config, seeding=known_seeding(begun["seeding"]))
+    told = begun or next(filter(None, map(config_if_run, earlier)), None)
+    if config.reference_given or told is None:
+        return config
+    return replace(config, reference=Architecture.from_dict(told["reference"]))
 
 
 def check_run(folder: Path, config: Config, fingerprint: str | None = None) -> None:

@@ -64,7 +64,8 @@ def run_search(
         raises, after running trials have ended.
     """
     given, folder = _resolve(config, folder, [plugins] if isinstance(plugins, str) else plugins)
-    config = as_begun(folder, with_numbers(given, trials, workers))
+    first = [Path(run) for run in ([warm_start] if isinstance(warm_start, str | os.PathLike) else warm_start)]
+    config = as_begun(folder, with_numbers(given, trials, workers), first)
     check_config(config)
     shown = [Display()] if progress else []
     listeners = Callbacks(make_callbacks([*shown, *config.callbacks, *callbacks]))
@@ -78,8 +79,7 @@ def run_search(
     config = replace(config, space=space_for(config, prepared))
     check_run(folder, config, prepared.fingerprint)
     algorithm = make_algorithm(config)
-    warm_start = [warm_start] if isinstance(warm_start, str | os.PathLike) else warm_start
-    earlier = earlier_trials([Path(run) for run in warm_start], config, prepared.fingerprint)
+    earlier = earlier_trials(first, config, prepared.fingerprint)
     check_warm_start(folder, earlier)
     return _run(folder, config, prepared.fingerprint, algorithm, earlier, address, listeners)
 
