@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nas.config.examples import example_configs
     from nas.config.search import Config, load_config, search_config
     from nas.config.train import load_training
+    from nas.data.description import describe_data
     from nas.data.prepare import prepare
     from nas.export.deepcave import export_deepcave
     from nas.export.export import export_model
@@ -46,9 +47,11 @@ if TYPE_CHECKING:
     from nas.runs.columns import COLUMNS, Column
     from nas.runs.trial import Trial
     from nas.schema import config_schema
+    from nas.search.check import check
     from nas.search.evaluation import evaluate
     from nas.search.plan import describe
     from nas.search.run import run_search
+    from nas.search.suggest import suggest
     from nas.trackers.callback import Callback
     from search_space.description import describe_space
 
@@ -61,12 +64,14 @@ _WHERE = {
     "Trial": "nas.runs.trial",
     "ablate": "nas.claims.ablate",
     "baselines": "nas.claims.baselines",
+    "check": "nas.search.check",
     "classical_baselines": "nas.claims.classical",
     "compare_algorithms": "nas.replay.compare",
     "compare_distributions": "nas.claims.distribution",
     "config_schema": "nas.schema",
     "confirm": "nas.claims.confirm",
     "describe": "nas.search.plan",
+    "describe_data": "nas.data.description",
     "describe_space": "search_space.description",
     "equalise": "nas.families",
     "evaluate": "nas.search.evaluation",
@@ -87,6 +92,7 @@ _WHERE = {
     "search_config": "nas.config.search",
     "stop_advice": "nas.claims.stopping",
     "study_proxies": "nas.claims.proxy",
+    "suggest": "nas.search.suggest",
     "train": "nas.full_training.train",
     "train_many": "nas.full_training.many",
     "train_seeds": "nas.claims.train_seeds",
@@ -103,12 +109,14 @@ __all__ = [
     "Trial",
     "ablate",
     "baselines",
+    "check",
     "classical_baselines",
     "compare_algorithms",
     "compare_distributions",
     "config_schema",
     "confirm",
     "describe",
+    "describe_data",
     "describe_space",
     "equalise",
     "evaluate",
@@ -129,6 +137,7 @@ __all__ = [
     "search_config",
     "stop_advice",
     "study_proxies",
+    "suggest",
     "train",
     "train_many",
     "train_seeds",

@@ -15,34 +15,39 @@ from pathlib import Path
 
 from nas import faults, plugins
 from nas.commands.arguments import Parser, Version
+from nas.commands.pages import page_of
 from nas.signals import interrupting
 
 logger = logging.getLogger(__name__)
 
 EXAMPLES = """examples:
-  nas search digits                                     run a search, or go on with one that was stopped
-  nas search CONFIG --trials 200                        extend it
-  nas search CONFIG --dry-run                           say what it would do
-  nas best runs/digits                                  the best trials, and the winner stage by stage
-  nas trials runs/digits --format csv > trials.csv      every trial, one column per decision
-  nas explain runs/digits                               which decisions mattered
-  nas proxy CONFIG --epochs 5,10                        do short trainings rank as long ones do?
-  nas confirm runs/digits --baseline reference          are the best really best? longer, with other seeds
-  nas baseline CONFIG                                   do the images need a network at all?
-  nas scale runs/digits --to m,l                        grow the winner
-  nas profile efficientnetv2_s --image-size 224         params, MACs, step time, memory
-  nas train ARCH CONFIG                                 train it in full, or go on with it
-  nas export runs/FOLDER --to timm,onnx --out DIR       for other tools
-  nas export-study runs/digits --storage sqlite:///s.db for optuna-dashboard
+  nas init DATA                                 write a CONFIG for a data set
+  nas check CONFIG                              what would fail; hours it takes
+  nas search digits                             search, or go on with one
+  nas search CONFIG --trials 200                extend it
+  nas search CONFIG --dry-run                   say what it would do
+  nas best runs/digits                          the best trials, and the winner
+  nas trials runs/digits --format csv > t.csv   every trial, every decision
+  nas explain runs/digits                       which decisions mattered
+  nas proxy CONFIG --epochs 5,10                do short trainings rank well?
+  nas confirm runs/digits --baseline reference  is the best really best?
+  nas baseline CONFIG                           is a network needed at all?
+  nas scale runs/digits --to m,l                grow the winner
+  nas profile efficientnetv2_s                  params, MACs, time, memory
+  nas train ARCH CONFIG                         train it in full, or go on
+  nas export runs/FOLDER --to timm --out DIR    for other tools
+  nas export-study RUN --storage sqlite:///s.db for optuna-dashboard
 
-CONFIG is a YAML file, or the name of one that comes along: `nas configs` lists those.
-ARCH is a published name (efficientnetv2_s), a JSON file, block strings (r2_k3_s1_e1_i24_o24_c1,...) or a run folder
-(its best)."""
+CONFIG is a YAML file, or one that comes along: `nas configs` lists those.
+ARCH is a published name (efficientnetv2_s), a JSON file, block strings
+(r2_k3_s1_e1_i24_o24_c1,...) or a run folder (its best)."""
 
 # Files of nas/commands/ as help lists them, and their commands. Each has `add`, which declares their
 # arguments, and calls what answers them.
 COMMANDS = {
+    "init": ("init",),
     "search": ("search",),
+    "check": ("check",),
     "read": ("status", "trials", "best", "pareto"),
     "report": ("report",),
     "explain": ("explain",),
@@ -83,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = "what is printed" if isinstance(error, OSError) and _is_of_printing(error) else None
         if where and isinstance(error, BrokenPipeError):  # the reader, such as `head`, has enough
             return _ended(128 + signal.SIGPIPE)
-        said = str(error) if isinstance(error, ValueError) else faults.line(error, where)
+        said = _with_page(error) if isinstance(error, ValueError) else faults.line(error, where)
         if said is None:
             raise
         logger.info("raised here", exc_info=error)
@@ -96,6 +101,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
     plugins.load(parsed.plugin, wanted_by="--plugin")
     return int(parsed.call(parsed))
+
+
+def _with_page(error: ValueError) -> str:
+    """Put the page of the documentation that helps behind what an error says."""
+    page = page_of(error)
+    return f"{error} (see {page})" if page else str(error)
 
 
 def _open_streams() -> None:

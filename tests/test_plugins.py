@@ -34,7 +34,7 @@ def test_a_search_of_which_everything_is_a_plug_ins(tmp_path):
     run = tmp_path / "run"
     done = nas("search", "gratings.yaml", "--out", run, cwd=PLUGINS, NAS_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
-    assert "the slowest of 8 trials was" in done.stdout
+    assert "the slowest of 8 trials was" in " ".join(done.stdout.split())
     trials = read_lines(run / "trials.jsonl")
     assert [trial["error"] for trial in trials] == [None] * 8
     assert {trial["proposed_by"].partition(".")[0] for trial in trials} == {"annealing"}

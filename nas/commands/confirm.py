@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.commands.arguments import add_format, command, count
-from nas.commands.terminal import Column, console, show, table
+from nas.commands.terminal import Column, console, say, show, table
 from nas.runs.text import duration, fixed, listed
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _show(found: Confirmation) -> None:
     split = "test" if found.metric == "test" else "minival"
     console().print(table(rows, _COLUMNS, f"Accuracy on {split}, {len(found.seeds)} seeds: {found.recipe}"))
     for line in said(found):
-        console().print(line, soft_wrap=True)
+        say(line)
 
 
 def said(found: Confirmation) -> Iterator[str]:

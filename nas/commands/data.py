@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.commands.arguments import command
-from nas.commands.terminal import console
+from nas.commands.terminal import show_facts
 
 if TYPE_CHECKING:
     from nas.data.prepare import Found, Prepared
@@ -34,8 +34,7 @@ def run(a: argparse.Namespace) -> int:
         say=lambda line: None,  # all of it is said below
         frame_size=config.augment.frame_size(config.image_size),
     )
-    for heading, text in _facts(prepared, found(prepared)):
-        console().print(f"{heading:<12} {text}", soft_wrap=True)
+    show_facts(_facts(prepared, found(prepared)))
     return 0
 
 

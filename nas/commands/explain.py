@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.commands.arguments import add_format, command, count
-from nas.commands.terminal import Column, console, show, table
+from nas.commands.terminal import Column, console, say, show, table
 from nas.runs.columns import column as column_of
 from nas.runs.text import bar
 
@@ -77,7 +77,7 @@ def run(a: argparse.Namespace) -> int:
     name = column_of(found.column).heading or found.column
     console().print(table([_row(each) | _looks(each) for each in decisions], _IMPORTANCES, f"What {name} depends on"))
     for line in _below(found):
-        console().print(line, soft_wrap=True)
+        say(line)
     if trained is not None:
         _show_trained(trained)
     elif found.path:
@@ -85,7 +85,7 @@ def run(a: argparse.Namespace) -> int:
         title = f"From the reference network ({_value(found.start)} predicted) to the winner"
         console().print(table(rows, _PATH, title))
     if against is not None:
-        console().print(said(against, a.against.resolve().name), soft_wrap=not console().is_terminal)
+        say(said(against, a.against.resolve().name))
     return status
 
 
@@ -115,7 +115,7 @@ def _show_trained(found: Ablation) -> None:
     at = f"{_value(start.mean)} measured, {_value(start.predicted)} predicted"
     console().print(table(rows, _TRAINED, f"From the reference network ({name} {at}) to the winner"))
     for line in said_of(found):
-        console().print(line, soft_wrap=True)
+        say(line)
 
 
 def _measured(each: Ablated) -> dict[str, Any]:

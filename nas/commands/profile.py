@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nas.commands.arguments import add_format, command, count
-from nas.commands.terminal import Column, console, show, table
+from nas.commands.terminal import Column, console, say, show, table
 from nas.runs.text import fixed, short
 from search_space.block_strings import to_block_strings
 
@@ -75,14 +75,13 @@ def run(a: argparse.Namespace) -> int:
         show(rows, a.format, ())
         return 0
     first = profiled[0].costs.step_time
-    console().print(
+    say(
         f"{first.device_name}, batch {first.batch_size}, {first.precision}, {first.memory_format}, "
         f"{first.clock} time; S: step time over {a.reference}'s, with its confidence interval",
-        soft_wrap=True,
     )
     console().print(table(rows, _ROWS))
     for each in profiled:
-        console().print(f"\n{each.name}, {each.costs.step_time.image_size} px", soft_wrap=True)
+        say(f"\n{each.name}, {each.costs.step_time.image_size} px")
         console().print(table([_part(part) for part in each.costs.parts], _PARTS))
     return 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.commands.arguments import add_format, command, count
-from nas.commands.terminal import Column, console, show, table
+from nas.commands.terminal import Column, console, say, show, table
 from nas.runs.text import fixed, short, times
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def run(a: argparse.Namespace) -> int:
         rows.append(_row(study.ceiling, study) | {"mark": "long"})
     console().print(table([row | _looks(row, study) for row in rows], _columns(study), _title(study)))
     for line in _below(study):
-        console().print(line, soft_wrap=True)
+        say(line)
     return int(bool(study.failed))
 
 
@@ -102,9 +102,9 @@ def _describe(plan: Plan, form: str) -> int:
     each = f"{len(plan.chosen)} architectures, {len(plan.trainings)} trainings in {plan.folder}"
     show(rows, form, _SERIES, each)
     if form == "table":
-        print("serves: the proxies, by their epochs, that are read from these trainings")
+        say("serves: the proxies, by their epochs, that are read from these trainings")
         if plan.note:
-            console().print(plan.note, soft_wrap=True)
+            say(plan.note)
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.commands.arguments import add_format, command, count, numbers, setting
-from nas.commands.terminal import Column, console, show
+from nas.commands.terminal import Column, say, show, show_facts
 from nas.commands.trial_table import show_trials, show_winner, trial_columns
 from nas.runs.advice import why_not
 from nas.runs.folder import each_trial, read_config
@@ -125,15 +125,22 @@ def status(run: Path, form: str) -> int:
         **_of_repeats(found),
         **_outlook(run, found, form),
         "device_h": found.device_h,
+        "eta_s": found.eta_s,
         "last_trial_s_ago": found.last_trial_s_ago,
     }
     if form != "table":
         show([row], form, ())
         return 0
-    for name, value in row.items():
-        text = fixed(4)(value) if isinstance(value, float) else str(value if value is not None else "-")
-        console().print(f"{name:<17} {duration(value) if name == 'last_trial_s_ago' and value else text}")
+    show_facts([("ETA" if name == "eta_s" else name, _text(name, value)) for name, value in row.items()])
     return 0
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name in ("eta_s", "last_trial_s_ago"):
+        return duration(value)
+    return fixed(4)(value) if isinstance(value, float) else str(value)
 
 
 def _front_row(run: Path) -> dict[str, str]:
@@ -176,7 +183,7 @@ def trials(run: Path, *, form: str, sort: str, descending: bool, limit: int | No
     frame = load(run)
     if out is not None:
         save(frame, out)
-        console().print(f"{len(frame)} trials written to {out}")
+        say(f"{len(frame)} trials written to {out}")
         return 0
     if frame.empty:
         show_trials([], form)
@@ -203,14 +210,14 @@ def best(run: Path, *, form: str, n: int, reward: str | None, settings: Mapping[
     found = estimates(scored) if len(scored) else None
     rows = records(completed(best_of(scored, n, found), run))
     if form == "table" and not rows and (trials := opened.trials):
-        console().print(why_none(trials), soft_wrap=True)
+        say(why_none(trials))
         return 0
     chosen = winner(scored, found)
     show_trials(rows, form, winner=chosen)
     if form == "table" and found is not None and chosen is not None:
         _show_repeated(found, scored)
         if said := verdict(scored, *opened.reward(reward, settings), confidence_of(opened.config), found):
-            console().print(said, soft_wrap=not console().is_terminal)
+            say(said)
         row = records(scored[scored["trial_id"] == chosen])[-1]
         new = {name: row[name] for name in ("reward", "accuracy_se", "reward_se")}
         show_winner(replace(read_trial(run, chosen), **new), run)
@@ -224,18 +231,17 @@ def front(run: Run, table: pd.DataFrame, objectives: Sequence[str], *, form: str
 
     rows = records(run.pareto(objectives))
     if form == "table" and not rows:
-        console().print(why_none(run.trials), soft_wrap=True)
+        say(why_none(run.trials))
         return 0
     show_trials(rows[:n], form, objectives=objectives)
     if form == "table":
         names = ", ".join(name[1:] for name in objectives)
         shown = f"; -n {len(rows)} shows them all" if len(rows) > n else ""
-        console().print(f"the front of {names}: {len(rows)} trials that no other beats in all{shown}", soft_wrap=True)
+        say(f"the front of {names}: {len(rows)} trials that no other beats in all{shown}")
         for chosen in records(best_of(table, 1)):
-            console().print(
+            say(
                 f"highest reward: trial {chosen['trial_id']}, {chosen['arch_id']}, which scale and train take of this "
                 f"run; --reward {run.reward()[0]} ranks by it",
-                soft_wrap=True,
             )
     return 0
 
@@ -252,7 +258,7 @@ def _show_repeated(found: pd.DataFrame, table: pd.DataFrame) -> None:
         first, seen = found.iloc[0], table[scored(table)].nlargest(1, "reward").iloc[0]
         said = f"best: {first['arch_id']}, posterior mean {first['posterior_mean']:.4f} "
         said += f"± {first['posterior_sd']:.4f} after {first['trials']} trainings; "
-        console().print(f"{said}best seen: trial {seen['trial_id']}, {seen['reward']:.4f}", soft_wrap=True)
+        say(f"{said}best seen: trial {seen['trial_id']}, {seen['reward']:.4f}")
 
 
 def pareto(run: Path, form: str, columns: Sequence[str]) -> int:

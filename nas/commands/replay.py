@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.commands.arguments import add_format, command, count
-from nas.commands.terminal import Column, console, show
+from nas.commands.terminal import Column, say, show
 from nas.runs.text import fixed
 
 _COLUMNS = (
@@ -51,5 +51,5 @@ def run(a: argparse.Namespace) -> int:
     show([asdict(record) for record in compared.records], a.format, _COLUMNS, title)
     if a.out is not None:
         written = compared.write(a.out)
-        console(stderr=True).print(f"written: {', '.join(map(str, written))}", soft_wrap=True)
+        say(f"written: {', '.join(map(str, written))}", stderr=True)
     return 0

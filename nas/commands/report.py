@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.commands.arguments import command
-from nas.commands.terminal import console
+from nas.commands.terminal import say
 
 
 def add(commands: Any) -> None:
@@ -31,11 +31,11 @@ def run(a: argparse.Namespace) -> int:
     if a.watch:
         watch_report(a.run, a.out, against=a.against, told=_told)
         return 0
-    console().print(f"written: {write_report(a.run, a.out, against=a.against, figures=a.figures)}", soft_wrap=True)
+    say(f"written: {write_report(a.run, a.out, against=a.against, figures=a.figures)}")
     if a.figures:
-        console().print(f"figures: {a.figures}", soft_wrap=True)
+        say(f"figures: {a.figures}")
     return 0
 
 
 def _told(path: Path, state: str) -> None:
-    console().print(f"written: {path} ({state})", soft_wrap=True)
+    say(f"written: {path} ({state})")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.commands.arguments import add_format, command, count
-from nas.commands.terminal import Column, console, show, table
+from nas.commands.terminal import Column, console, say, show, table
 from nas.runs.text import short, times
 from search_space.block_strings import to_block_strings
 
@@ -78,7 +78,7 @@ def run(a: argparse.Namespace) -> int:
         **{quantity: _numbers(quantity, text) for quantity, text in given.items()},
     )
     for text in grown.missed():
-        console(stderr=a.format != "table").print(text, soft_wrap=a.format != "table")
+        say(text, stderr=a.format != "table")
     if a.format == "table":
         _print(grown)
     else:
@@ -106,14 +106,14 @@ def _equal(a: argparse.Namespace) -> int:
     if other.architecture.image_size is None:  # what a run says of it, for the MACs
         several = {size: replace(each, image_size=a.image_size or other.image_size) for size, each in several.items()}
     sizes = {size: member(size, each, *other.classes) for size, each in several.items()}
-    console(stderr=a.format != "table").print(f"{a.arch} beside {a.equal}: {made.said}", soft_wrap=True)
+    say(f"{a.arch} beside {a.equal}: {made.said}", stderr=a.format != "table")
     show([one.row() for one in sizes.values()], a.format, _columns(""))
     if a.out is not None:
         about = {"from": a.arch, "equal_to": a.equal, "said": made.said, "command": shlex.join(["nas", *sys.argv[1:]])}
         write_family(a.out, [replace(sizes["equal"], architecture=made.architecture)], about)
         _say(f"{a.out / 'equal.json'} written")
     elif a.format == "table":
-        console().print(f"\nequal:\n{' '.join(to_block_strings(made.architecture))}", soft_wrap=True)
+        say(f"\nequal:\n{' '.join(to_block_strings(made.architecture))}")
     return 0
 
 
@@ -146,10 +146,10 @@ def _print(grown: Family) -> None:
     if grown.start.step_time is not None:
         beyond = [f"{size} ({n:.1f} times the largest trial)" for size, n in grown.beyond.items()]
         extrapolated = f" Extrapolated: {', '.join(beyond)}." if beyond else ""
-        console().print(f"\nStep time is over the start's, each at its train px. {grown.step_times}{extrapolated}")
+        say(f"\nStep time is over the start's, each at its train px. {grown.step_times}{extrapolated}")
     for one in grown.members:
-        console().print(f"\n{one.size}{_reached(one, mark)}:", soft_wrap=True)
-        console().print(" ".join(to_block_strings(one.architecture)))
+        say(f"\n{one.size}{_reached(one, mark)}:")
+        say(" ".join(to_block_strings(one.architecture)))
 
 
 def _reached(one: Member, mark: str) -> str:
@@ -161,7 +161,7 @@ def _reached(one: Member, mark: str) -> str:
 
 
 def _say(text: str) -> None:
-    console(stderr=True).print(text, soft_wrap=True)
+    say(text, stderr=True)
 
 
 def _columns(mark: str) -> tuple[Column, ...]:

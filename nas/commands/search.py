@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.commands.arguments import command, count
 from nas.commands.read import show_result
-from nas.commands.terminal import console
+from nas.commands.terminal import say
 from nas.runs.folder import TRIALS
 from nas.runs.summary import summary
 
@@ -60,7 +60,7 @@ def search(
     Raises: ValueError for whatever the user can fix; nothing is written then.
     """
     if dry_run:
-        return describe(path, trials, workers)
+        return describe(path, out, trials, workers)
     from nas.config.search import load_config
     from nas.search.run import run_search
     from nas.trackers.display import Display
@@ -90,20 +90,12 @@ def search(
     return 1 if found.trials and found.best is None else 0
 
 
-def describe(path: Path, trials: int | None, workers: int | None) -> int:
-    """Print what a search would do, without data, devices or Ray."""
-    from nas.config.search import load_config, with_numbers
-    from nas.search.checks import check_config, check_evaluator, make_algorithm
-    from nas.search.plan import describe as lines_of
-    from nas.trackers import make_callbacks
+def describe(path: Path, out: Path | None, trials: int | None, workers: int | None) -> int:
+    """Print what a search would do and what would fail here, without reading data, measuring or Ray."""
+    from nas.commands.check import show_checked
+    from nas.search.check import check
 
-    config = with_numbers(load_config(path), trials, workers)
-    check_config(config)
-    check_evaluator(config)
-    make_callbacks(config.callbacks)
-    make_algorithm(config)
-    lines = lines_of(config)
-    width = max(map(len, lines))
-    for name, text in lines.items():
-        console().print(f"{name:<{width}}  {text}", soft_wrap=True)
+    folder = out or Path("runs") / path.stem
+    show_checked(check(path, folder=folder, trials=trials, workers=workers, read=False))
+    say(f"\nnas check {path} reads the data, and measures how long it takes here")
     return 0

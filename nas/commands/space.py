@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.commands.arguments import add_format, command, count
-from nas.commands.terminal import Column, console, show
+from nas.commands.terminal import Column, show, show_facts
 from nas.runs.text import short
 
 _SAMPLES = (
@@ -36,10 +36,8 @@ def _size(a: argparse.Namespace) -> int:
     from search_space.description import describe_space
 
     space = describe_space(load_config(a.config).space)
-    for name, text in space_lines(space).items():
-        console().print(f"{name:<9}  {text}", soft_wrap=True)
-    for decision in space.decisions:
-        console().print(f"  {decision.name:<20} {', '.join(map(str, decision.choices))}", soft_wrap=True)
+    show_facts(space_lines(space))
+    show_facts([(one.name, ", ".join(map(str, one.choices))) for one in space.decisions], indent=2)
     return 0
 
 

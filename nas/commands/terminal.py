@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from nas.trackers.terminal import OpenConsole
+from nas.trackers.terminal import OpenConsole, pipe_columns, wrapped
 
 Row = Mapping[str, Any]
 
@@ -54,7 +54,7 @@ def table(rows: Sequence[Row], columns: Sequence[Column], title: str | None = No
     columns = [column for column in columns if any(not _missing(row.get(column.key)) for row in rows)]
     for count in range(len(columns), 0, -1):
         laid_out = _laid_out(rows, columns[:count], title)
-        if Console(width=1000, markup=False, emoji=False).measure(laid_out).maximum <= console().width:
+        if Console(width=1000, height=25, markup=False, emoji=False).measure(laid_out).maximum <= console().width:
             break
     if hidden := ", ".join(column.heading for column in columns[count:]):
         return Group(laid_out, f"(no room for {hidden})")
@@ -84,12 +84,32 @@ def _errors(rows: Sequence[Row], column: Column) -> list[str]:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console on standard output (or error); a pipe gets 120 columns and no colours.
+    """A console on standard output (or error); a pipe gets 80 columns, or COLUMNS, and no colours.
 
     Text is printed as it is: paths, names and error messages are no markup.
     """
     file = sys.stderr if stderr else sys.stdout
-    return OpenConsole(file=file, width=None if file.isatty() else 120, highlight=False, markup=False, emoji=False)
+    width = None if file.isatty() else pipe_columns()
+    return OpenConsole(file=file, width=width, highlight=False, markup=False, emoji=False)
+
+
+def say(text: str, *, stderr: bool = False) -> None:
+    """Print text on standard output (or error), broken between words where it is too long for a line.
+
+    What a pipe takes from standard error is a log, which is searched by lines: they stay whole.
+    """
+    out = console(stderr=stderr)
+    out.print(text if stderr and not out.is_terminal else wrapped(text, out.width), soft_wrap=True)
+
+
+def show_facts(rows: Mapping[str, str] | Iterable[tuple[str, str]], *, indent: int = 0) -> None:
+    """Print headings and what is to be said of each beside them, in a column of its own."""
+    rows = list(rows.items() if isinstance(rows, Mapping) else rows)
+    width = indent + max((len(heading) for heading, _ in rows), default=0) + 2
+    out = console()
+    for heading, text in rows:
+        line = f"{' ' * indent}{heading}".ljust(width) + text
+        out.print(wrapped(line, out.width, width), soft_wrap=True)
 
 
 def _missing(value: Any) -> bool:

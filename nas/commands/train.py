@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.architectures import find_architecture
 from nas.commands.arguments import command, count
-from nas.commands.terminal import Column, console, table
+from nas.commands.terminal import Column, console, say, show_facts, table
 from nas.config.check import load
 from nas.config.train import (
     Stage,
@@ -157,7 +157,7 @@ def _train_seeds(config: TrainConfig, folder: Path, seeds: int, *, weights: Weig
     console().print(table(rows, _SEEDS))
     if found.mean is not None:
         error = "" if found.se is None else f" ±{found.se:.4f} ({found.low:.4f} to {found.high:.4f})"
-        console().print(f"mean {found.metric} accuracy {found.mean:.4f}{error}, in {folder}", soft_wrap=True)
+        say(f"mean {found.metric} accuracy {found.mean:.4f}{error}, in {folder}")
     return 0 if all(status == "ok" for status in found.statuses) else 1
 
 
@@ -201,12 +201,11 @@ def describe(config: TrainConfig) -> int:
     }
     if text := clamped(config):
         lines["RandAugment"] = text
-    for name, text in lines.items():
-        console().print(f"{name:<12}  {text}", soft_wrap=True)
+    show_facts(lines)
     console().print(table(rows, _STAGES))
     console().print()
     for name, first, shape, final in _curves(planned):
-        console().print(f"{name:<12} {first:>8} {shape} {final}")
+        say(f"{name:<12} {first:>8} {shape} {final}")
     return 0
 
 

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import RenderableType
+
 from nas.architectures import Found
-from nas.commands.terminal import Column, console, show, table
+from nas.commands.terminal import Column, console, say, show, table
 from nas.runs.columns import COLUMNS, column
 from nas.runs.folder import config_if_run
 from nas.runs.text import fixed, short
 from nas.runs.trial import Trial, is_metric
+from search_space.architecture import Architecture
 from search_space.cost import count as count_cost
 from search_space.cost import stage_cost, stage_inputs
 
@@ -64,7 +67,7 @@ def show_trials(
         winner: the trial that the others are marked beside; all are ok then, which need not be said.
     """
     if form == "table" and not rows:
-        console().print("no trials yet")
+        say("no trials yet")
         return
     if columns is None:
         further = [name.lstrip("+-") for name in objectives] + [
@@ -76,7 +79,7 @@ def show_trials(
             rows = [{**row, "mark": _mark(row, winner)} for row in rows]
     show(rows, form, columns)
     if form == "table" and any(row.get("mark") for row in rows):
-        console().print(_LEGEND)
+        say(_LEGEND)
 
 
 def _with_mark(column: Column) -> tuple[Column, ...]:
@@ -96,11 +99,6 @@ def show_winner(trial: Trial, run: Path | None = None) -> None:
     found = Found(architecture, trial.arch_id, run, config)
     size = trial.image_size or found.image_size or architecture.image_size or 224
     cost = count_cost(architecture, size, *found.classes)
-    rows = []
-    for number, (stage, channels, height) in enumerate(stage_inputs(architecture, size), start=1):
-        one = stage_cost(stage, channels, height)
-        shape = {"stage": number, **stage.named(), "op": stage.label, "input": f"{channels} x {height} x {height}"}
-        rows.append(shape | {"params": one.params, "macs": one.macs})
     numbers = f"reward {_sure(trial.reward, trial.reward_se)}" if trial.reward is not None else "no reward"
     if trial.accuracy is not None:
         numbers += f", accuracy {_sure(trial.accuracy, trial.accuracy_se)}"
@@ -110,13 +108,28 @@ def show_winner(trial: Trial, run: Path | None = None) -> None:
         numbers += f", step time {trial.step_time_ms:.2f} ms{spread}"
     if trial.s_normalised is not None:
         numbers += f" = {trial.s_normalised:.3f} of the reference's"
-    console().print(f"winner: trial {trial.trial_id}, {trial.arch_id}: {numbers}", soft_wrap=not console().is_terminal)
-    console().print(
+    say(f"winner: trial {trial.trial_id}, {trial.arch_id}: {numbers}")
+    say(
         f"stem {architecture.stem_channels} channels, stride {architecture.stem_stride}; "
         f"head {architecture.head_channels}; "
         f"{short(trial.params or cost.params)} params, {short(trial.macs or cost.macs)} MACs at {size} px"
     )
-    console().print(table(rows, _STAGES))
+    console().print(stage_table(architecture, size, found.classes))
+
+
+def stage_table(architecture: Architecture, image_size: int, classes: tuple[int, int]) -> RenderableType:
+    """Lay out an architecture stage by stage.
+
+    Args:
+        image_size: pixels.
+        classes: classes and channels of the images.
+    """
+    rows = []
+    for number, (stage, channels, height) in enumerate(stage_inputs(architecture, image_size), start=1):
+        one = stage_cost(stage, channels, height)
+        shape = {"stage": number, **stage.named(), "op": stage.label, "input": f"{channels} x {height} x {height}"}
+        rows.append(shape | {"params": one.params, "macs": one.macs})
+    return table(rows, _STAGES)
 
 
 def _sure(value: float, error: float | None) -> str:

@@ -107,22 +107,23 @@ def decode_part(
     return part, how
 
 
-def guess_channels(images: Images) -> int:
-    """Give 1 if the images looked at are grey, 3 if one has colour; one that cannot be read is told of later."""
-    return 1 if all(_looked_at(images, is_grey)) else 3
-
-
-def usual_length(images: Images) -> int | None:
-    """Give what the longer sides of nine tenths of the images looked at do not exceed; None if none can be read."""
-    lengths = list(_looked_at(images, longest_side))
-    return int(np.percentile(lengths, LARGE, method="lower")) if lengths else None
-
-
-def _looked_at(images: Images, what: Callable[[Encoded], T]) -> Iterator[T]:
+def looked_at(images: Images, what: Callable[[Encoded], T]) -> Iterator[T]:
+    """Give what is asked of some images, spread over all; of those that cannot be read nothing."""
     with _no_attack():
         for i in np.linspace(0, len(images.labels) - 1, min(LOOKED_AT, len(images.labels))).astype(int):
             with suppress(Exception):
                 yield what(images.read(int(i), int(i) + 1)[0])
+
+
+def guess_channels(images: Images) -> int:
+    """Give 1 if the images looked at are grey, 3 if one has colour; one that cannot be read is told of later."""
+    return 1 if all(looked_at(images, is_grey)) else 3
+
+
+def usual_length(images: Images) -> int | None:
+    """Give what the longer sides of nine tenths of the images looked at do not exceed; None if none can be read."""
+    lengths = list(looked_at(images, longest_side))
+    return int(np.percentile(lengths, LARGE, method="lower")) if lengths else None
 
 
 def _decode(

@@ -88,6 +88,14 @@ def longest_side(data: Encoded) -> int:
         return max(image.size)
 
 
+def shorter_side(data: Encoded) -> int:
+    """Width or height of an image, whichever is less, by its header or shape."""
+    if isinstance(data, np.ndarray):
+        return int(min(data.shape[:2]))
+    with open_image(data) as image:
+        return min(image.size)
+
+
 def open_image(data: bytes | Path | NDArray[np.uint8]) -> Image.Image:
     """Open an image file, its content, or pixels (H, W), (H, W, 1) or (H, W, 3); only the header is read."""
     if isinstance(data, np.ndarray):

@@ -9,7 +9,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -21,7 +21,8 @@ from nas.data.arrays import ArraysInfo, load_info, save_info, write_arrays
 from nas.data.findings import about_classes, about_copies
 from nas.data.settings import DataSettings
 from nas.data.source import read_source, reader
-from nas.data.splits import split_train
+from nas.data.sources.records import Images, Source
+from nas.data.splits import split_train, stratified
 from nas.file_lock import exclusive
 
 logger = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ def prepare(
         root.mkdir(parents=True, exist_ok=True)
         folder = root / key
         if not folder.is_dir():
-            with _alone(root, key):
+            with _alone(root, key, say if progress else logger.info):
                 if not folder.is_dir():
                     _build(settings, image_size, frame_size, folder, progress)
         prepared, is_new = _split(settings, folder, load_info(folder))
@@ -156,6 +157,30 @@ def load_split(prepared: Prepared, name: SplitName) -> Split:
     return Split(images, labels[indices], indices, aspects)
 
 
+def prepare_sample(
+    settings: DataSettings, source: Source, image_size: int, folder: Path, *, images: int, frame_size: int | None = None
+) -> Prepared:
+    """Decode some training images of an open data set, a quarter of them for minival: to see what training takes.
+
+    Args:
+        folder: empty; the decoded images lie there, and not in the cache.
+        images: how many, of all classes in proportion; all of them where there are fewer.
+        image_size, frame_size: as `prepare` has them.
+    Raises: ValueError as `prepare` does.
+    """
+    labels, read = source.train.labels, source.train.read
+    chosen = stratified(labels, min(images, len(labels)), settings.seed, keep_one=True).tolist()
+    some = Images(
+        labels[chosen],
+        lambda start, stop: [read(i, i + 1)[0] for i in chosen[start:stop]],
+        lambda i: source.train.name(chosen[i]),
+    )
+    frame_size = settings.decode_size or frame_size
+    info = write_arrays(replace(source, train=some, test=None), settings, image_size, folder, False, frame_size)
+    save_info(info, folder)
+    return _split(replace(settings, minival=0.25, subset=None), folder, load_info(folder))[0]
+
+
 def _build(settings: DataSettings, image_size: int, frame_size: int | None, folder: Path, progress: bool) -> None:
     work = folder.with_suffix(".part")
     shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
@@ -175,14 +200,14 @@ def _build(settings: DataSettings, image_size: int, frame_size: int | None, fold
 
 
 @contextmanager
-def _alone(root: Path, key: str) -> Iterator[None]:
+def _alone(root: Path, key: str, say: Callable[[str], None] = logger.info) -> Iterator[None]:
     """Hold the lock of one cache entry; the operating system frees it when its holder dies."""
     lock = root / f"{key}.lock"
     with ExitStack() as stack:
         try:
             stack.enter_context(exclusive(lock))
         except BlockingIOError:
-            logger.info("another process is decoding the images; waiting for it")
+            say("another process is decoding these images: waiting for it")
             stack.enter_context(exclusive(lock, wait=True))
         yield
 

@@ -14,6 +14,7 @@ from nas.config.settings import EVALUATOR
 from nas.data.prepare import Prepared
 from nas.measure import find_measurers
 from nas.runs.advice import why_not
+from nas.runs.trial import check_metrics
 from nas.search.pruning import NEEDED
 from nas.seeds import seed_of
 from nas.training.settings import TrainSettings, check_images_at_once
@@ -79,19 +80,44 @@ def make_algorithm(config: Config) -> Algorithm:
 
 def space_for(config: Config, prepared: Prepared) -> SearchSpace:
     """Give the space with its constraints counted for the data's classes and channels, where the file says nothing."""
-    known = {"num_classes": prepared.num_classes, "in_channels": prepared.channels}
+    return counted_for(config, prepared.num_classes, prepared.channels)
+
+
+def counted_for(config: Config, num_classes: int, channels: int) -> SearchSpace:
+    """Give the space with its constraints counted for these classes and channels, where the file says nothing."""
+    known = {"num_classes": num_classes, "in_channels": channels}
     fill = {name: value for name, value in known.items() if name not in config.constraints_given}
     return replace(config.space, constraints=replace(config.space.constraints, **fill))
 
 
 def check_data(prepared: Prepared, config: Config) -> None:
     """Check that there are images to train and to measure accuracy on. Raises ValueError."""
-    if prepared.minival < 1:
+    check_images(prepared.train, prepared.minival, config)
+
+
+def check_images(train: int, minival: int, config: Config) -> None:
+    """Check numbers of images to train and to measure accuracy on. Raises ValueError."""
+    if minival < 1:
         raise ValueError("data.minival leaves no image to measure accuracy on; give a larger one")
-    if prepared.train < config.training.batch_size:
-        raise ValueError(
-            f"training.batch_size {config.training.batch_size} is more than the {prepared.train} training images"
-        )
+    if train < config.training.batch_size:
+        raise ValueError(f"training.batch_size {config.training.batch_size} is more than the {train} training images")
+
+
+def check_here(config: Config) -> None:
+    """Check what needs torch, which the driver of a search waits for only where it must: it takes two seconds.
+
+    Raises: ValueError for an objective or optimiser that cannot be imported, and for a device that is not there.
+    """
+    if config.training.objective != TrainSettings.objective or ":" in config.training.optimizer:
+        from nas.training.objective import make_objective, metric_names
+        from nas.training.step import check_imports
+
+        check_imports(config.training)
+        check_metrics(metric_names(make_objective(config.training)))
+    if config.device != "cpu":
+        from nas.training.device import resolve_device
+
+        check_gpus(config, str(resolve_device(config.device)))
 
 
 def check_evaluator(config: Config) -> None:

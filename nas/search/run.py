@@ -19,9 +19,10 @@ from nas.config.search import Config, with_numbers, with_plugins
 from nas.data.prepare import prepare
 from nas.measure.holders import described, users_of_locks
 from nas.plugins import load as load_plugins
-from nas.runs.folder import held, locked
-from nas.runs.trial import Trial, check_metrics
-from nas.search.checks import check_config, check_data, check_evaluator, check_gpus, make_algorithm, space_for
+from nas.runs.folder import held, locked, read_trials
+from nas.runs.status import is_finished
+from nas.runs.trial import Trial
+from nas.search.checks import check_config, check_data, check_evaluator, check_here, make_algorithm, space_for
 from nas.search.continuation import as_begun, check_run, open_run
 from nas.search.given import Given, config_of, is_run
 from nas.search.ledger import Ledger
@@ -31,7 +32,6 @@ from nas.search.warm_start import check_warm_start, earlier_trials, recall, reme
 from nas.trackers import make_callbacks
 from nas.trackers.callback import Callback, Callbacks, SearchInfo
 from nas.trackers.display import Display
-from nas.training.settings import TrainSettings
 
 
 def run_search(
@@ -71,7 +71,7 @@ def run_search(
     listeners = Callbacks(make_callbacks([*shown, *config.callbacks, *callbacks]))
     if not address:  # the nodes of a cluster may have what this machine lacks
         check_evaluator(config)
-        _check_here(config)
+        check_here(config)
     prepared = prepare(
         config.data, config.image_size, progress=True, frame_size=config.augment.frame_size(config.image_size)
     )
@@ -82,20 +82,6 @@ def run_search(
     earlier = earlier_trials(first, config, prepared.fingerprint)
     check_warm_start(folder, earlier)
     return _run(folder, config, prepared.fingerprint, algorithm, earlier, address, listeners)
-
-
-def _check_here(config: Config) -> None:
-    """Check what needs torch, which the driver of a search waits for only where it must: it takes two seconds."""
-    if config.training.objective != TrainSettings.objective or ":" in config.training.optimizer:
-        from nas.training.objective import make_objective, metric_names
-        from nas.training.step import check_imports
-
-        check_imports(config.training)
-        check_metrics(metric_names(make_objective(config.training)))
-    if config.device != "cpu":
-        from nas.training.device import resolve_device
-
-        check_gpus(config, str(resolve_device(config.device)))
 
 
 def _resolve(given: Given, folder: str | os.PathLike[str] | None, plugins: Sequence[str]) -> tuple[Config, Path]:
@@ -123,6 +109,8 @@ def _run(
     with contextlib.ExitStack() as stack:
         if known := folder.exists():  # before anything slow
             stack.enter_context(locked(folder))
+            if is_finished(folder, settings.trials):
+                return _finished(folder, config, fingerprint, listeners)
         listeners.on_message("starting Ray" if address is None else f"connecting to Ray at {address}")
         ray = RayProcess(address)
         stack.callback(ray.close)
@@ -162,6 +150,16 @@ def _run(
         if ended.reason:
             listeners.on_message(ended.reason)
     return Run(folder, ended)
+
+
+def _finished(folder: Path, config: Config, fingerprint: str, listeners: Callbacks) -> Run:
+    """Tell of a search that has all its trials: nothing is started for it."""
+    run_id = open_run(folder, config, fingerprint)
+    trials, settings = tuple(read_trials(folder)), config.search
+    about = SearchInfo(folder, run_id, config.to_dict(), trials, settings.trials, settings.workers or 0, "running")
+    listeners.on_search_begin(about)
+    listeners.on_search_end(replace(about, state="finished"))
+    return Run(folder, Ended("finished"))
 
 
 def _trials(ledger: Ledger, config: Config, fingerprint: str, ray: RayProcess, listeners: Callbacks) -> Ended:

@@ -70,6 +70,9 @@ class Display(Callback):
         """Begin to show; trials of an earlier part of the search count as done."""
         self.search = SearchProgress(search)
         self.failures = self.search.statuses["failed"]
+        if self.search.done >= search.budget:
+            self.screen.say(f"{search.folder}: finished, all {search.budget} trials are done; --trials extends it")
+            return
         again = f", {self.search.done} done before" if self.search.done else ""
         self.screen.say(f"{search.folder}: {search.budget} trials, {search.workers} at once{again}")
         self.screen.start(search.budget, self.search.look)

@@ -75,6 +75,8 @@ class SearchProgress:
                 known = "" if advice.best_sd is None else f" of ±{advice.best_sd:.4f}"
                 parts.append(f"{AHEAD} more +{advice.expected_gain:.4f}{known}")
         parts.append(f"busy {len(self.running)}/{self.slots}")
+        if not self.running and self.done < self.total:
+            parts.append("waiting for a worker")
         new, elapsed = self.done - self.done_before, self.clock() - self.began
         if new and self.done < self.total:
             parts.append(f"ETA {duration(elapsed / new * (self.total - self.done))}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 
@@ -24,8 +26,8 @@ class Bar:
         self.progress: Progress | None = None
 
     def say(self, text: str) -> None:
-        """Print a line, as it is: paths and error messages are no markup."""
-        self.console.print(text, soft_wrap=True, markup=False, emoji=False)
+        """Print a line, broken between words; paths and error messages are no markup."""
+        self.console.print(wrapped(text, self.console.width), soft_wrap=True, markup=False, emoji=False)
 
     def start(self, total: float, look: Look) -> None:
         """Show the bar, of which `look` says how far it is."""
@@ -57,7 +59,7 @@ class Lines:
         self.look: Look | None = None
 
     def say(self, text: str) -> None:
-        """Print a line, as it is: paths and error messages are no markup."""
+        """Print a line, as it is and however long: a log is searched by lines."""
         self.console.print(text, soft_wrap=True, markup=False, emoji=False)
 
     def start(self, total: float, look: Look) -> None:
@@ -75,6 +77,28 @@ class Lines:
         if self.look is not None and worth_a_line and (line := self.look()[1]) != self.said:
             self.say(line)
         self.look = None
+
+
+PIPE_COLUMNS = 80  # where nothing else is said
+
+
+def wrapped(text: str, width: int, indent: int = 0) -> str:
+    """Break text between words, so that each line of it fits; a word that is longer, such as a path, stays whole.
+
+    Args:
+        width: characters a line.
+        indent: blanks before the lines that a line is continued on.
+    """
+    wrapper = textwrap.TextWrapper(
+        max(width, indent + 20), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(part for line in text.split("\n") for part in wrapper.wrap(line) or [""])
+
+
+def pipe_columns() -> int:
+    """How wide what is printed may be where no terminal says so: the variable COLUMNS, as other programs take it."""
+    said = os.environ.get("COLUMNS", "")
+    return int(said) if said.isdecimal() and int(said) else PIPE_COLUMNS
 
 
 class OpenConsole(Console):

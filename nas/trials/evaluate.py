@@ -53,7 +53,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     prepared = prepare(task.data, task.image_size, frame_size=task.augment.frame_size(task.image_size))
     answer = _known_before(architecture, task, prepared, device)
     torch.manual_seed(seed_of(seed, "weights", seeding=task.seeding))
-    network = _build(architecture, task.training, task.execution, prepared, device)
+    network = build(architecture, task.training, task.execution, prepared, device)
     try:
         answer |= timing_fields(_time(network, task, prepared, device))
         answer["metrics"] = _measured(network, task, prepared, device)
@@ -82,20 +82,21 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     return answer | {"device_s": (time.perf_counter() - start) * task.device_share}
 
 
-def _build(
+def build(
     architecture: Architecture,
     settings: TrainSettings,
     execution: ExecutionSettings,
     prepared: Prepared,
     device: torch.device,
 ) -> Network:
+    """Build a candidate's network on a device, with weights drawn by PyTorch's generator as it stands."""
     network = build_network(architecture, prepared.num_classes, prepared.channels, drop_path=settings.drop_path)
     layout = torch.channels_last if execution.channels_last else torch.contiguous_format
     return network.to(device).to(memory_format=layout)  # type: ignore[no-any-return, call-overload]
 
 
 # A worker that lives for many trials builds the reference once.
-_reference = lru_cache(maxsize=1)(_build)
+_reference = lru_cache(maxsize=1)(build)
 
 
 def _time(network: Network, task: Task, prepared: Prepared, device: torch.device) -> StepTime:

@@ -73,12 +73,21 @@ def _contents(folder: Path, name: str, images: int) -> str:
     return f"{printable(name)} holds {' and '.join(found) or 'no images'}"
 
 
-def _advice(folder: Path) -> str:
+def find_splits(folder: Path) -> tuple[Path | None, Path | None]:
+    """Give the folders of classes to train on and to test with, below a folder or the folder itself.
+
+    Returns: train, None where there is none; test, None where there is none.
+    """
     roots = [place for place in _below(folder, _DEEPEST) if _holds_classes(place)]
     words = {place: _words(str(place.relative_to(folder))) for place in roots}
     test = next((place for kind in (_TEST, _VALID) for place in roots if kind & words[place]), None)
     others = [place for place in roots if place != test]
     train = next((place for place in others if _TRAIN & words[place]), others[0] if others else None)
+    return train, test
+
+
+def _advice(folder: Path) -> str:
+    train, test = find_splits(folder)
     if train is None:
         return "Two or more folders of images, one a class, are needed"
     return f"Set data.path to {printable(train)}" + (f" and data.test_path to {printable(test)}" if test else "")

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -38,6 +39,55 @@ def read(settings: DataSettings, scratch: Path, progress: bool) -> Source:
     """
     with _bars(progress):
         return _read(settings, scratch)
+
+
+_LABELS = ("label", "labels", "class", "target", "category", "fine_label", "y")
+_SPLITS = ("test", "validation", "valid", "val", "dev")
+
+
+def with_columns(settings: DataSettings) -> DataSettings:
+    """Give the settings with the columns of images and labels that a data set has, and the names of its splits.
+
+    Found by kind, then by name; what cannot be found stays as it is, and is refused when it is read.
+    """
+    import datasets
+
+    with _bars(False):
+        if settings.source == "hf":
+            features, names = _builder(settings).info.features or {}, _split_names(settings.path)
+            test = next((name for name in _SPLITS if name in names), "")
+            settings = replace(settings, test_split=test if names else settings.test_split)
+        else:
+            files = [str(file) for file in _parquet_files(settings.path)]
+            features = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True).features or {}
+    pictures = [name for name, kind in features.items() if _is_picture(kind)]
+    classes = [name for name, kind in features.items() if getattr(kind, "names", None)]
+    named = [name for name in _LABELS if name in features]
+    return replace(
+        settings,
+        image_column=next((name for name in (settings.image_column, *pictures) if name in pictures), "image"),
+        label_column=next((name for name in (settings.label_column, *classes, *named) if name in features), "label"),
+    )
+
+
+def _is_picture(kind: Any) -> bool:
+    """Whether a column holds encoded images: as the reader's own type, as a record of bytes, or as bytes."""
+    import datasets
+
+    return (
+        isinstance(kind, datasets.Image)
+        or (isinstance(kind, dict) and "bytes" in kind)
+        or getattr(kind, "dtype", "") in ("binary", "large_binary")
+    )
+
+
+def _split_names(path: str) -> list[str]:
+    import datasets
+
+    try:
+        return list(datasets.get_dataset_split_names(path))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot open data set {path!r}: {first_line(error)}") from None
 
 
 def _parquet_files(path: str) -> list[Path]:

@@ -64,7 +64,9 @@ def test_two_runs_are_compared(run, better, capsys):
     assert all(each.value == pytest.approx(each.other + 0.02) for each in found.quantiles)
     assert found.chance_better > 0.5
     assert main(["explain", str(better), "--against", str(run)]) == 0
-    assert f"a trial here is better with probability {found.chance_better:.2f}" in capsys.readouterr().out
+    assert f"a trial here is better with probability {found.chance_better:.2f}" in " ".join(
+        capsys.readouterr().out.split()
+    )
     assert main(["explain", str(better), "--against", str(run), "--format", "json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["against"]["chance_better"] == pytest.approx(found.chance_better)

@@ -149,7 +149,7 @@ def test_every_command_module_is_a_command():
     import nas.commands
 
     files = {path.stem for path in Path(nas.commands.__file__).parent.glob("*.py")}
-    assert sorted(nas.cli.COMMANDS) == sorted(files - {"__init__", "arguments", "terminal", "trial_table"})
+    assert sorted(nas.cli.COMMANDS) == sorted(files - {"__init__", "arguments", "pages", "terminal", "trial_table"})
     [chosen] = (action.choices for action in nas.cli._parser([])._actions if isinstance(action.choices, dict))
     assert sorted(chosen) == sorted(word for words in nas.cli.COMMANDS.values() for word in words)
 
@@ -254,8 +254,9 @@ def test_a_damaged_configuration_is_one_line(run, capsys, damage, message, comma
     assert f"{run}/config.yaml is damaged: {message}" in err
 
 
-def test_the_winner_has_the_sizes_of_its_run(run, capsys):
+def test_the_winner_has_the_sizes_of_its_run(run, capsys, monkeypatch):
     """Where a trial says neither params, MACs nor image size, as one of an evaluator's own may not, the run does."""
+    monkeypatch.setenv("COLUMNS", "120")
     lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
     for record in lines:
         record |= {"params": None, "macs": None, "image_size": None}
@@ -294,8 +295,9 @@ def test_status_says_whether_anything_runs(run, capsys):
     assert state() == "stopped"
 
 
-def test_errors_and_marks_stand_in_the_tables(run, capsys):
+def test_errors_and_marks_stand_in_the_tables(run, capsys, monkeypatch):
     """0.9826±.0123, `*` the winner, `≈` not told apart from it, a line that sums up; in 110 columns; JSON has all."""
+    monkeypatch.setenv("COLUMNS", "120")
     lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
     for record in lines:
         if record["status"] == "ok":
@@ -312,6 +314,7 @@ def test_errors_and_marks_stand_in_the_tables(run, capsys):
     assert len({line.index(f"{row['accuracy']:.4f}") for line, row in zip(table[2:], rows, strict=True)}) == 1, (
         "aligned"
     )
+    out = " ".join(out.split())
     assert "minival of 500 images: accuracy is known to ±0.0123" in out
     assert f"winner: trial {rows[0]['trial_id']}, {rows[0]['arch_id']}: reward {rows[0]['reward']:.4f} ± 0.0200" in out
     front = nas(capsys, "pareto", run)[1]
@@ -348,7 +351,8 @@ def test_a_run_of_which_nothing_was_scored_says_why(run, capsys):
         "none of 12 trials was scored: failed 10, pruned 2; the last errors: trial 11: stopped after epoch 1; "
         "trial 9: cannot read [/data/x1]; trial 8: cannot read [/data/x0]"
     )
-    assert nas(capsys, "best", run) == (0, f"{said}\n", "")
+    status, out, err = nas(capsys, "best", run)
+    assert (status, " ".join(out.split()), err) == (0, said, "")
     assert nas(capsys, "best", run, "--format", "json")[:2] == (0, "[]\n")
     for command in (["scale", run, "--to", "m"], ["profile", run]):
         assert nas(capsys, *command) == (2, "", f"nas: {run}: {said}\n")

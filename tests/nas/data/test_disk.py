@@ -37,6 +37,6 @@ def test_units() -> None:
 def test_dry_runs_print_it(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Before anything is decoded, `nas search` and `nas train` say how much room it takes."""
     assert main([*command, "--dry-run"]) == 0
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert "whole images at 480 px or less" in said or "whole images at 750 px or less" in said
     assert " for 1,281,167" in said

@@ -281,9 +281,14 @@ def test_classes_without_a_training_image_are_named(
 
 
 def test_what_prepare_prints(
-    tmp_path: Path, write_folder: WriteFolder, pictures: Pictures, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    write_folder: WriteFolder,
+    pictures: Pictures,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Classes, images, range, what was left out, copies and warnings: each on its line, again from the cache."""
+    monkeypatch.setenv("COLUMNS", "1000")
     first = pictures(12)
     train = write_folder({"cat": first[:6], "dog": [*first[6:], first[0]]}, "train")
     test = write_folder({"cat": first[:2]}, "test")

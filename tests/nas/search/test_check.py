@@ -1,0 +1,102 @@
+"""What a look at a configuration finds before a search is run."""
+
+import dataclasses
+import math
+
+import pytest
+
+import nas
+from nas.config.search import parse, search_config
+from nas.search import findings
+from nas.search.machine import Places, search_hours
+from nas.search.timing import QUANTILES, REFERENCE
+
+SOUND = {
+    "space": {"name": "small", "image_size": 16},
+    "image_size": 16,
+    "data": {"source": "digits", "minival": 0.2},
+    "training": {"epochs": 2, "batch_size": 64},
+    "search": {"trials": 10, "workers": 1},
+    "device": "cpu",
+}
+
+
+def checked(**sections):
+    """The problems and warnings of a configuration, nothing measured."""
+    found = nas.check(search_config(**{**SOUND, **sections}), seconds=0)
+    return "\n".join(found.problems), "\n".join(found.warnings)
+
+
+def test_a_sound_search_is_measured():
+    """Its reference and candidates of the space are trained for a moment; hours follow, and nothing would fail."""
+    said = []
+    found = nas.check(SOUND, seconds=1.5, say=said.append)
+    assert found.problems == ()
+    assert found.data.images == 1438
+    assert [one.name for one in found.time.candidates] == [REFERENCE, *QUANTILES]
+    assert 0 < found.time.low < found.time.hours < found.time.high
+    assert all(one.steps >= 1 and one.step_s > 0 and one.training_s > 0 for one in found.time.candidates)
+    assert [line for line in said if "a step" in line]
+    assert "data.minival must be" in "\n".join(found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("sections", "problem"),
+    [
+        ({"data": {"source": "folder", "path": "/none"}}, "no folder '/none'"),
+        ({"data": {"source": "digits", "minival": 0}}, "data.minival leaves no image"),
+        ({"data": {"source": "digits", "minival": 2000}}, "minival 2000 leaves no image to train on"),
+        ({"training": {"batch_size": 2048}}, "training.batch_size 2048 is more than the 1150 training images"),
+        ({"device": "cuda:99", "search": {"gpus_per_trial": 1}}, "device 'cuda:99' asked for"),
+        ({"search": {"workers": 10_000}}, "search.workers is 10000, but only"),
+        ({"data": {"source": "digits", "decode_size": 10**6}}, "decoded images need"),
+        ({"search": {"cpus_per_trial": 100_000}}, "a trial needs 100000 CPU"),
+    ],
+)
+def test_what_would_fail_is_found(sections, problem):
+    """Paths, numbers of images, devices, places, room on the disk: each is a line, and none is raised."""
+    problems, _ = checked(**sections)
+    assert problem in problems
+
+
+@pytest.mark.parametrize(
+    ("sections", "warning"),
+    [
+        ({"image_size": 4}, "image_size 4 leaves 1 px before stage 4, which has stride 2: at least 8 px"),
+        ({"image_size": 64}, "image_size 64 is more than twice the images' 8 px"),
+        ({"space": {"name": "small", "constraints": {"num_classes": 7}}}, "num_classes is 7, the data have 10"),
+        ({"data": {"source": "digits", "minival": 8}}, "data.minival has 8 images of 10 classes"),
+        ({"data": {"source": "digits", "subset": 130}}, "makes 2 steps an epoch of 130 images"),
+    ],
+)
+def test_what_is_weak_is_said(sections, warning):
+    """A search would run, and be worth less."""
+    problems, warnings = checked(**sections)
+    assert not problems
+    assert warning in warnings
+
+
+def test_a_folder_with_other_trials_would_refuse(run):
+    """A search of this name has begun with other settings."""
+    found = nas.check(SOUND, folder=run, read=False)
+    assert "would not be comparable" in "\n".join(found.problems)
+
+
+def test_a_minival_is_as_large_as_what_it_tells_apart():
+    """The images that a gap asks for tell that gap apart, and no smaller one: the one is the other's inverse."""
+    for gap, trials in ((0.02, 100), (0.05, 1000), (0.02, 1000)):
+        images = findings.minival_for(gap, trials)
+        assert findings.gap_told_apart(images, trials) == pytest.approx(gap, rel=0.02)
+    assert findings.minival_for(0.02, 1000) > findings.minival_for(0.02, 100)
+
+
+def test_the_hours_of_a_search():
+    """Trainings share a device, of which who is timed has it alone: 36 trials of 100 s, of which timing is 20."""
+    config = parse({**SOUND, "search": {"trials": 36}})
+    assert search_hours(config, Places(1, 1), 20, 80) == pytest.approx(1.0)
+    assert search_hours(config, Places(4, 1), 20, 80) == pytest.approx(0.4)
+    assert search_hours(config, Places(4, 4), 20, 80) == pytest.approx(0.25)
+    assert search_hours(config, Places(2, 8), 20, 80) == pytest.approx(0.5)
+    unlocked = dataclasses.replace(config, step_time=dataclasses.replace(config.step_time, lock=False))
+    assert search_hours(unlocked, Places(4, 1), 20, 80) == pytest.approx(0.25)
+    assert math.isnan(search_hours(config, Places(1, 1), math.nan, 1))
