@@ -33,9 +33,7 @@ def add(commands: Any) -> None:
         metavar="RUN",
         help="compare the number's distribution with another run's, such as random search's",
     )
-    trained = sub.add_argument_group(
-        "training the way from reference to winner; the same command again goes on with it"
-    )
+    trained = sub.add_argument_group("training the way from reference to winner; the same command goes on with it")
     trained.add_argument(
         "--train", action="store_true", help="train every network on the way, beside what is predicted"
     )

@@ -122,7 +122,8 @@ def _of_cache(root: Path) -> Iterator[None]:
         yield
     except Exception as error:
         said, at = faults.line(error), Path(faults.file_of(error).partition(" -> ")[0]).absolute()
-        if said is None or not (at.is_relative_to(root) or root.is_relative_to(at)):
+        named = type(error) is ValueError  # by what read the image: it is not the cache's
+        if named or said is None or not (at.is_relative_to(root) or root.is_relative_to(at)):
             raise
         where = "data.cache_dir, or NAS_CACHE, says where it is"
         raise ValueError(f"the cache of decoded images: {said} ({where})") from error

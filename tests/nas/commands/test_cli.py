@@ -384,6 +384,7 @@ def test_the_best_of_repeats_is_shown_beside_the_best_seen(run, capsys):
     again.append(second | {"trial_id": 99, "seed": 99})
     (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in [*lines, *again]))
     _, out, _ = nas(capsys, "best", run)
+    out = " ".join(out.split())  # lines are broken where a terminal's are
     assert f"best: {second['arch_id']}, posterior mean" in out
     assert f"best seen: trial {first['trial_id']}, {first['reward']:.4f}" in out
     assert f"winner: trial {second['trial_id']}, {second['arch_id']}" in out
