@@ -17,5 +17,6 @@ def write(folder: Path, benchmark: str, record: dict[str, Any], text: str) -> No
     """
     slug = re.sub(r"[^a-z0-9]+", "-", record["device"].lower()).strip("-")
     path = folder / f"{record['date'][:10]}-{benchmark}-{slug}"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
     path.with_suffix(".md").write_text(text)

@@ -5,15 +5,15 @@ train on it without asking (`loaded`), and beside three trainers that share the 
 error at most 2 % idle and 3 % loaded with at most 30 pairs, Kendall's tau at least 0.97 and 0.92, and intervals of
 95 % that hold the truth in at least 90 % of the measurements, at no more than 1.5 times the time of pairs in one block.
 
-The truth is measured apart from the method that is judged: all networks take turns in random order, the reference
-thrice, each with a turn as long as ours, of which the fastest step counts, for many rounds before, between and after
-everything else, for a shared machine changes its ways every few minutes; every few rounds all is built and allocated
-anew. It is that of the same condition,
-for what competes for caches and memory moves the ratios themselves; that of `together` is that of `idle`, whose place
-the lock promises. Plain timing is 30 steps of a network in a row after 3 to warm up, in wall time; as it knows no unit
-of its own, its mean error is taken off first. `one block` is ours without building anew, with the interval that the
-pairs' own scatter gives. The truth has an error of its own, most of it common to all networks, which changes no order:
-how often intervals hold it is said with and without the mean error of all measurements.
+The truth is measured apart from the method that is judged: all networks take turns in random order, and three copies
+of the reference, each with a turn as long as ours, of which the fastest step counts, for many rounds before, between
+and after everything else, for a shared machine changes its ways every few minutes; every other round all is built and
+allocated anew, for what the reference's places in memory cost is in the truth of every network. It is that of the same
+condition, for what competes for caches and memory moves the ratios themselves; that of `together` is that of `idle`,
+whose place the lock promises. Plain timing is 30 steps of a network in a row after 3 to warm up, in wall time; as it
+knows no unit of its own, its mean error is taken off first. `one block` is ours without building anew, with the
+interval that the pairs' own scatter gives. The truth has an error of its own, most of it common to all networks, which
+changes no order: how often intervals hold it is said with and without the mean error of all measurements.
 
     python -m experiments.benchmarks.step_time --device cpu --out experiments/results     # an hour and a half
 """
@@ -65,7 +65,8 @@ PAIRS_OF_ONE_BLOCK = 30  # at most
 LOAD = {"cpu": 3, "cuda": 1}  # processes that compete in the condition `loaded`
 TRAINING = TrainSettings()
 TIMING = StepTimeSettings()
-ROUNDS_OF_A_BUILD = 6  # of the long reference measurement
+ROUNDS_OF_A_BUILD = 2  # of the long reference measurement
+REFERENCES = 3  # copies of the reference network in it, for its errors are in every ratio
 
 
 @dataclass(frozen=True)
@@ -123,20 +124,20 @@ def long_reference(
 ) -> np.ndarray:
     """Give the logarithms of each network's time over the last one's in the same round: (rounds, networks - 1)."""
     clock, rng = choose_clock("auto", device)[1], np.random.default_rng(seed)
-    turns = [*range(len(networks)), len(networks) - 1, len(networks) - 1]  # the reference's errors are in every ratio
-    logs = np.zeros((rounds, len(turns)))
+    built = [*networks[:-1], *[networks[-1]] * REFERENCES]
+    logs = np.zeros((rounds, len(built)))
     steps: list[TrainingStep] = []
     for number, row in enumerate(logs):
         if number % ROUNDS_OF_A_BUILD == 0:
             steps.clear()
             give_back_memory(device)
             batch = noise(chosen, device)
-            steps += [prepared(each, device) for each in networks]
+            steps += [prepared(each, device) for each in built]
             for step in steps:
                 block_s(step, batch, clock, 2)
-        for turn in rng.permutation(len(turns)):
-            row[turn] = math.log(min(block_s(steps[turns[turn]], batch, clock, TIMING.turn)))
-    return logs[:, : len(networks) - 1] - logs[:, len(networks) - 1 :].mean(axis=1, keepdims=True)
+        for turn in rng.permutation(len(built)):
+            row[turn] = math.log(min(block_s(steps[turn], batch, clock, TIMING.turn)))
+    return logs[:, :-REFERENCES] - logs[:, -REFERENCES:].mean(axis=1, keepdims=True)
 
 
 # ---- what competes for the device
