@@ -16,10 +16,13 @@ from search_space.lookup import find
 from search_space.middle import middle_of
 from search_space.space import SearchSpace
 
+OPS_OF_THE_PAPER = ("mbconv", "fused_mbconv")
+
 
 def efficientnetv2(
     backbone: str = "efficientnet_b4",
     *,
+    op: str | Sequence[str] = OPS_OF_THE_PAPER,
     se_ratio: float | Sequence[float] = 0.25,
     layers: Sequence[float] = (0.5, 0.75, 1, 1.5, 2),
     image_size: int | None = None,
@@ -29,6 +32,7 @@ def efficientnetv2(
 
     Args:
         backbone: a published name; its channels and strides are kept, "as they are already searched".
+        op: of every stage, one or several: `module:NAME` is one of yours.
         se_ratio: of every stage; several values make it a decision (the paper's search kept it; its winner S has none
             in its fused stages, so `[0, 0.25]` is the space that could have found it).
         layers: choices per stage as multiples of the backbone's layers, rounded, at least 1. The paper gives no list.
@@ -42,7 +46,7 @@ def efficientnetv2(
         raise ValueError(f"space efficientnetv2 layers must be a list of positive factors, got {layers!r}")
     stages = tuple(
         StageChoices(
-            op=("mbconv", "fused_mbconv"),
+            op=op,  # type: ignore[arg-type]  # one or several, as every field
             layers=tuple(sorted({max(1, int(stage.layers * factor + 0.5)) for factor in layers})),
             kernel_size=(3, 5),
             expansion=(1, 4, 6),
@@ -65,18 +69,23 @@ def efficientnetv2(
 
 
 def small(
-    *, stem_stride: int = 1, image_size: int | None = 32, constraints: Mapping[str, Any] | None = None
+    *,
+    op: str | Sequence[str] = OPS_OF_THE_PAPER,
+    stem_stride: int = 1,
+    image_size: int | None = 32,
+    constraints: Mapping[str, Any] | None = None,
 ) -> SearchSpace:
     """Give a space of four stages for 32-pixel images whose candidates train in seconds to minutes on a CPU core.
 
     Args:
+        op: of every stage, one or several: `module:NAME` is one of yours.
         stem_stride: 1, or 2 to make every candidate about four times cheaper.
         image_size: evaluation size of the candidates, pixels.
         constraints: fields of Constraints.
     """
     stages = tuple(
         StageChoices(
-            op=("mbconv", "fused_mbconv"),
+            op=op,  # type: ignore[arg-type]
             layers=layers,
             kernel_size=(3, 5),
             expansion=(1, 4, 6),
@@ -87,7 +96,8 @@ def small(
         for channels, stride, layers in ((16, 1, (1, 2)), (24, 2, (1, 2, 3)), (40, 2, (1, 2, 3)), (64, 2, (1, 2, 3)))
     )
     space = SearchSpace(16, stages, 256, stem_stride, image_size, None, 0.1, _constraints(constraints))
-    return replace(space, reference=_middle_choices(space))
+    plain = tuple(replace(stage, op=OPS_OF_THE_PAPER) for stage in stages)  # one unit of S, whichever the ops
+    return replace(space, reference=_middle_choices(replace(space, stages=plain)))
 
 
 # To add one: `SPACES["mine"] = function`. What stands beside `name` in a configuration are the function's arguments.

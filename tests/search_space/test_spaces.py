@@ -67,6 +67,16 @@ def test_ready_made_spaces_survive_yaml_and_are_found_by_name(name):
     assert space_from_config(space.to_dict()) == space
 
 
+@pytest.mark.parametrize("name", SPACES)
+def test_ops_of_a_ready_made_space_may_be_others(name):
+    """Those that are named, one or several, in every stage; what S is measured against stays."""
+    usual, one = SPACES[name](), SPACES[name](op="fused_mbconv")
+    assert {stage.op for stage in one.stages} == {("fused_mbconv",)}
+    assert one.reference == usual.reference
+    assert SPACES[name](op=["mbconv", "fused_mbconv"]) == usual
+    assert space_from_config(one.to_dict()) == one
+
+
 def test_config_arguments_reach_the_space():
     """What stands beside `name` are the function's arguments."""
     record = {"name": "small", "stem_stride": 2, "image_size": 28, "constraints": {"macs_max": 1e7}}
@@ -79,7 +89,7 @@ def test_config_arguments_reach_the_space():
         ({"name": "smal"}, "unknown space 'smal'; did you mean 'small'?"),
         ({"name": ["small"]}, "unknown space"),
         (None, "space must be a mapping, got NoneType"),
-        ({"name": "small", "layers": [1]}, "unknown key 'layers' in space small; known: stem_stride, image_size"),
+        ({"name": "small", "layers": [1]}, "unknown key 'layers' in space small; known: op, stem_stride, image_size"),
         (
             {"name": "small", "constraints": {"params": 1}},
             "unknown key 'params' in space constraints; known: params_min",
