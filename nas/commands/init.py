@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
         "data",
         nargs="?",
         metavar="DATA",
-        help="folder of images, parquet file, hub's name, module:Reader (default: digits)",
+        help="folder of images, parquet or IDX file, hub's name, module:Reader (default: digits)",
     )
     sub.add_argument("--out", type=Path, metavar="PATH", help="file or folder (default: NAME.yaml in this folder)")
     sub.add_argument("--seconds", type=count, default=20, metavar="S", help="to measure for (default: %(default)s)")

@@ -16,10 +16,11 @@ from nas.data.chunks import guess_channels, looked_at
 from nas.data.decode import shorter_side
 from nas.data.settings import READERS, DataSettings
 from nas.data.source import read_source, reader
+from nas.data.sources.idx import held_out_beside, holds_idx, is_idx
 from nas.data.sources.layout import find_splits, is_held_out, is_train
 from nas.data.sources.records import Source, nearby
 
-_NEED_A_PATH = ("folder", "parquet", "hf")
+_NEED_A_PATH = ("folder", "parquet", "hf", "idx")
 
 Given = DataSettings | Mapping[str, Any] | os.PathLike[str] | str | None
 
@@ -68,8 +69,9 @@ def describe_data(data: Given = None) -> DataDescription:
     """Say what a data set holds: it is listed, and of some images the head is read.
 
     Args:
-        data: a folder (of classes, of splits of them, or of parquet files), a parquet file or a glob of them, a data
-            set of the hub (`owner/name`), a source's name (`digits`, `module:Reader`); settings; None = digits.
+        data: a folder (of classes, of splits of them, of parquet files, or of MNIST's files), a parquet file or a glob
+            of them, an IDX file of images, a data set of the hub (`owner/name`), a source's name (`digits`,
+            `module:Reader`); settings; None = digits.
     Raises: ValueError, one line, if it is missing or wrong.
 
     >>> found = describe_data()
@@ -119,8 +121,10 @@ def _settings(given: str) -> DataSettings:
     if path.is_dir():
         return _of_folder(path)
     if path.is_file() or set(given) & set("*?["):
+        if path.is_file() and is_idx(path):
+            return DataSettings("idx", path=str(path.absolute()), test_path=held_out_beside(path.absolute()), minival=0)
         if path.is_file() and path.suffix.lower() not in (".parquet", ".pq"):
-            raise ValueError(f"{given} is no data set: a folder of images or a parquet file is needed")
+            raise ValueError(f"{given} is no data set: a folder of images, a parquet file or an IDX file is needed")
         return DataSettings("parquet", path=str(path.absolute()), test_path=_test_beside(path), minival=0)
     if (given in READERS and given not in _NEED_A_PATH) or (":" in given and os.sep not in given):
         return DataSettings(given, minival=0)
@@ -138,6 +142,8 @@ def _of_folder(path: Path) -> DataSettings:
         if not train:
             raise ValueError(f"{path} has parquet files, none of a training split: {', '.join(f.name for f in tables)}")
         return DataSettings("parquet", path=_glob(train), test_path=_glob_of_test(tables), minival=0)
+    if holds_idx(path):
+        return DataSettings("idx", path=str(path.absolute()), minival=0)
     settings = DataSettings("folder", path=str(path.absolute()), minival=0)
     try:
         reader(settings).identity(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,6 +43,7 @@ def described(process: int) -> str:
     runs, number = command(process), process
     while (runs.startswith("ray::") or "raylet" in runs) and (number := _parent(number)) > 1:
         runs = command(number) or runs
+    runs = re.sub(r" -c .+", " -c ...", runs)  # code says nothing
     return f"process {process} ({runs[:_SHOWN]})" if runs else f"process {process}"
 
 

@@ -114,7 +114,8 @@ def _with_data(
     warnings += findings.about_sizes(config, data)
     if seconds and splits and not problems and config.search.evaluator == EVALUATOR:
         if others := users_of_locks():
-            warnings.append(f"{', '.join(map(described, sorted(others)))} uses this machine: times are too long")
+            who = ", ".join(map(described, sorted(others)))
+            warnings.append(f"others time or train on this machine, so times are too long: {who}")
         time, slow = _measured(config, source, splits, scratch, seconds, say)
         problems += slow
     else:

@@ -70,7 +70,10 @@ def about_images(config: Config, data: DataDescription, splits: Splits) -> Itera
     trials = config.search.trials
     if splits.minival and gap_told_apart(splits.minival, trials) > GAP:
         wanted = minival_for(GAP, trials)
-        yield f"{about_minival(splits.minival, trials)}; for {GAP:g} data.minival must be {wanted:,}"
+        more = f"for {GAP:g} data.minival must be {wanted:,}"
+        if wanted >= data.images:
+            more += ", more images than there are: `nas confirm` with several seeds tells more apart"
+        yield f"{about_minival(splits.minival, trials)}; {more}"
     if 0 < splits.minival < len(data.counts):
         yield f"data.minival has {splits.minival} images of {len(data.counts)} classes: not every class is judged by"
     batch = config.training.batch_size
@@ -126,7 +129,7 @@ def about_room(config: Config, data: DataDescription) -> Iterator[str]:
 
 def about_paths(config: Config) -> Iterator[str]:
     """Say which paths of the data are not there, without reading any."""
-    if config.data.source not in ("folder", "parquet"):
+    if config.data.source not in ("folder", "parquet", "idx"):
         return
     for name, text in (("data.path", config.data.path), ("data.test_path", config.data.test_path)):
         if text and not (Path(text).exists() or (set(text) & set("*?[") and any(Path("/").glob(text.lstrip("/"))))):

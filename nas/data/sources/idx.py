@@ -50,6 +50,22 @@ def read(settings: DataSettings, scratch: Path, progress: bool) -> Source:
     return Source(len(classes), tuple(str(label) for label in classes), images["train"], images.get("test"))
 
 
+def is_idx(file: Path) -> bool:
+    """Whether a file is called as one of images is."""
+    return _IMAGES.search(file.name) is not None
+
+
+def holds_idx(folder: Path) -> bool:
+    """Whether files of images lie in a folder."""
+    return any(is_idx(file) for file in folder.iterdir())
+
+
+def held_out_beside(images: Path) -> str:
+    """Find the test split's file beside one of the training split, if it is called so; empty = none."""
+    named = (images.with_name(images.name.replace("train", word)) for word in ("test", "t10k"))
+    return next((str(file) for file in named if file != images and file.is_file()), "")
+
+
 def _parts(settings: DataSettings) -> dict[str, _Files]:
     """Find the files: a folder holds those of train, and of test unless `test_path` names them."""
     given = Path(settings.path).expanduser()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from nas.data.description import describe_data
 from nas.data.prepare import load_split, prepare
 from nas.data.settings import DataSettings
 from nas.data.sources.idx import _array
@@ -133,3 +134,14 @@ def test_fashion_mnist(tmp_path: Path) -> None:
     prepared = prepare(settings(FASHION_MNIST, tmp_path), 28)
     assert (prepared.train, prepared.test, prepared.num_classes) == (60_000, 10_000, 10)
     assert np.bincount(load_split(prepared, "test").labels).tolist() == [1000] * 10
+
+
+def test_they_are_found_by_looking(folder: Path) -> None:
+    """A folder of them, or the training split's file alone: `nas init` is told no source, and finds the test split."""
+    for plain in list(folder.glob("t10k-*-ubyte")):  # a split is found beside one of the same ending
+        plain.with_name(f"{plain.name}.gz").write_bytes(gzip.compress(plain.read_bytes()))
+        plain.unlink()
+    for named in (folder, folder / "train-images-idx3-ubyte.gz"):
+        found = describe_data(named)
+        assert (found.settings.source, found.settings.path) == ("idx", str(named))
+        assert (found.counts, found.test, found.channels, found.sizes) == ((4, 4, 4), 3, 1, (8, 8, 8))
