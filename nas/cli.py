@@ -106,7 +106,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _with_page(error: ValueError) -> str:
     """Put the page of the documentation that helps behind what an error says."""
     page = page_of(error)
-    return f"{error} (see {page})" if page else str(error)
+    said = str(error)
+    return f"{said} (docs: {page})" if page and f"docs: {page}" not in said else said
 
 
 def _open_streams() -> None:

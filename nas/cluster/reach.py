@@ -10,7 +10,7 @@ from nas.cluster.protocol import NoRay
 
 _PORT = 6379  # Ray's own
 _TCP_S = 5.0
-_HINT = "see experiments/cluster/README.md"
+_HINT = "docs: guides/cluster"
 
 
 def check_reachable(address: str) -> None:

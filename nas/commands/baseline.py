@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.commands.arguments import add_format, command, count
-from nas.commands.terminal import Column, console, show
+from nas.commands.terminal import Column, say, show
 from nas.runs.text import fixed, short
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ def run(a: argparse.Namespace) -> int:
 
     methods = tuple(CLASSICAL) if a.methods is None else tuple(a.methods.split(","))
 
-    def say(done: ClassicalBaseline) -> None:
-        console(stderr=True).print(f"{done.method}: {done.accuracy:.4f} after {done.fit_s:.0f} s", soft_wrap=True)
+    def tell(done: ClassicalBaseline) -> None:
+        say(f"{done.method}: {done.accuracy:.4f} after {done.fit_s:.0f} s", stderr=True)
 
     found = classical_baselines(
-        load_config(a.config), methods, image_size=a.image_size, test=a.test, threads=a.threads, say=say
+        load_config(a.config), methods, image_size=a.image_size, test=a.test, threads=a.threads, say=tell
     )
     if a.format == "table":
         first = found[0]
         images = f"{first.train_images:,} training images of {first.features:,} numbers"
-        console().print(f"{images}, {first.threads} threads; nothing is tuned", soft_wrap=True)
+        say(f"{images}, {first.threads} threads; nothing is tuned")
     show([asdict(each) for each in found], a.format, _COLUMNS)
     return 0

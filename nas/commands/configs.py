@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
 from nas.commands.arguments import command
-from nas.commands.terminal import console
-
-WIDTH = 80  # columns
+from nas.commands.terminal import say, show_facts
 
 
 def add(commands: Any) -> None:
@@ -28,10 +25,10 @@ def run(a: argparse.Namespace) -> int:
         sys.stdout.write(example_config(a.name))
         return 0
     for kind, usage in (("search", "nas search NAME"), ("train", "nas train ARCH NAME")):
-        console().print(f"{usage}", soft_wrap=True)
+        say(usage)
         for name, path in example_configs(kind).items():  # type: ignore[arg-type]  # both are kinds
-            lines = textwrap.wrap(first_sentence(path), WIDTH - 6)
-            console().print("\n".join([f"  {name}", *(f"      {line}" for line in lines)]), soft_wrap=True)
+            say(f"  {name}")
+            show_facts([("", first_sentence(path))], indent=4)
     return 0
 
 
@@ -40,7 +37,7 @@ def first_sentence(path: Path) -> str:
     said: list[str] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         text = line.removeprefix("#").strip()
-        if not line.startswith("#") or text.split(" ")[0].endswith(":"):  # `Run:` and the like
+        if not line.startswith("#") or (text[:1].isupper() and text.split(" ")[0].endswith(":")):  # `Run:`
             break
         said.append(text)
         if text.endswith("."):

@@ -196,7 +196,7 @@ _IMPORTANCES = (
     Column("best", "best"),
     Column("chance_best", "sure", "{:.0%}".format),
     Column("best_at_equal_cost", "at equal cost"),
-    Column("chance_best_at_equal_cost", "sure", "{:.0%}".format),
+    Column("chance_best_at_equal_cost", "sure of that", "{:.0%}".format),
 )
 _TRAINED = (
     Column("decision", "decision"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.commands.arguments import command, count
-from nas.commands.terminal import console
+from nas.commands.terminal import console, say
 
 
 def add(commands: Any) -> None:
@@ -44,9 +44,9 @@ def run(a: argparse.Namespace) -> int:
         in_channels=a.in_channels,
     )
     if not result.is_trained and set(a.to.split(",")) != {"json"}:
-        console(stderr=True).print(f"{a.what} has no trained weights: these are as drawn", soft_wrap=True)
+        say(f"{a.what} has no trained weights: these are as drawn", stderr=True)
     for path in result.files:
-        console().print(str(path), soft_wrap=True)
+        console().print(str(path), soft_wrap=True)  # whole, however long: for whoever reads it by lines
     if result.failed:
         raise ValueError("not written: " + "; ".join(f"{form}: {why}" for form, why in result.failed.items()))
     return 0

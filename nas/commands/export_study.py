@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.commands.arguments import command
-from nas.commands.terminal import console
+from nas.commands.terminal import console, say
 
 
 def add(commands: Any) -> None:
@@ -30,7 +30,8 @@ def run(a: argparse.Namespace) -> int:
         raise ValueError("--name is the Optuna study's: add --storage URL")
     if a.storage is not None:
         added = export_study(a.run, a.storage, name=a.name)
-        console().print(f"{a.storage}: {added} trials added. Look: optuna-dashboard {a.storage}", soft_wrap=True)
+        say(f"{a.storage}: {added} trials added")
+        say(f"look: optuna-dashboard {a.storage}")
     if a.deepcave is not None:
         for path in export_deepcave(a.run, a.deepcave):
             console().print(str(path), soft_wrap=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.commands.arguments import command
-from nas.commands.terminal import console
+from nas.commands.terminal import say
 from nas.whole_files import write_whole
 
 
@@ -30,6 +30,6 @@ def run(a: argparse.Namespace) -> int:
         print(text)
         return 0
     write_whole(a.out, text + "\n")
-    line = f"{a.out} written. First line of a configuration: # yaml-language-server: $schema={a.out}"
-    console().print(line, soft_wrap=True)
+    say(f"{a.out} written. First line of a configuration:")
+    say(f"# yaml-language-server: $schema={a.out}")
     return 0

@@ -229,7 +229,7 @@ def test_other_images_under_the_same_path_are_refused(run, capsys, tmp_path, mon
     status, _, err = nas(capsys, "search", run / "config.yaml", "--out", run, "--trials", "20")
     assert status == 2
     assert f"the data set is not what the trials in {run} were trained on" in err
-    assert err.rstrip().endswith("not before")
+    assert err.rstrip().endswith("not before (docs: guides/resuming)")
     assert len((run / "trials.jsonl").read_text().splitlines()) == 12
 
 
@@ -355,7 +355,7 @@ def test_a_run_of_which_nothing_was_scored_says_why(run, capsys):
     assert (status, " ".join(out.split()), err) == (0, said, "")
     assert nas(capsys, "best", run, "--format", "json")[:2] == (0, "[]\n")
     for command in (["scale", run, "--to", "m"], ["profile", run]):
-        assert nas(capsys, *command) == (2, "", f"nas: {run}: {said}\n")
+        assert nas(capsys, *command) == (2, "", f"nas: {run}: {said} (docs: faq)\n")
     assert nas(capsys, "report", run)[0] == 0
     assert f"No winner: {said}." in (run / "report.html").read_text()
 

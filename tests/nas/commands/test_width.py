@@ -33,6 +33,10 @@ LINES = [
     "proxy run --architectures 6 --dry-run",
     "replay run --algorithm random --seeds 2",
     "export run --to json --out exported",
+    "export run --to json --out exported-to-a-folder-of-a-long-name/in-another-one-of-a-long-name",
+    "export-study run --deepcave tables",
+    "schema --out schema-of-all-of-the-configurations-of-a-search.json",
+    "configs",
     "profile r1_k3_s2_e1_i8_o8 --reference r1_k3_s2_e1_i8_o8 --image-size 8 --batch 2 --num-classes 2",
 ]
 
