@@ -19,7 +19,9 @@ def add(commands: Any) -> None:
     """Declare the arguments of `nas completion`."""
     sub = command(commands, "completion", "print what lets a shell complete `nas` commands", run)
     sub.add_argument(
-        "shell", choices=SHELLS, help='bash: `eval "$(nas completion bash)"` in ~/.bashrc; zsh: as bash, in ~/.zshrc'
+        "shell",
+        choices=SHELLS,
+        help='bash: `eval "$(nas completion bash)"` in ~/.bashrc; zsh: as bash, in ~/.zshrc, below compinit',
     )
 
 
