@@ -1,0 +1,78 @@
+"""Draw README's picture from results that stand in experiments/results: python docs/pictures/evidence.py."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from scipy.stats import kendalltau
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE.parents[1] / "experiments" / "results"
+MINIVAL = 2000  # images, see the CIFAR-10 result's README
+INK, LINE, MARK, SECOND = "#24292f", "#8c959f", "#0550ae", "#bc4c00"
+NOISE, WORKERS = 0.003, 1  # of the searches shown: accuracies that scatter, one candidate at a time
+SHOWN = {"predictor": MARK, "ppo": SECOND, "evolution": INK}
+
+
+def draw(path: Path) -> None:
+    """Three panels: what MACs say of the step time, accuracy against it, and what search algorithms find."""
+    mpl.rcParams |= {"font.size": 10, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": LINE}
+    mpl.rcParams |= {"xtick.color": INK, "ytick.color": INK, "svg.hashsalt": "evidence", "axes.titlesize": 10.5}
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.4, 3.4), layout="constrained", facecolor="white")
+    trials = pd.read_csv(RESULTS / "2026-11-21-cifar10-cpu" / "trials.csv")
+    winner = trials["reward"].idxmax()
+    _step_time(left, trials, winner)
+    _accuracy(middle, trials, winner)
+    _algorithms(right, json.loads((RESULTS / "2026-11-21-algorithms.json").read_text()))
+    for axes in (left, middle, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def _step_time(axes: Axes, trials: pd.DataFrame, winner: int) -> None:
+    s, macs = trials["s_normalised"], trials["macs"] / 1e6
+    error = np.abs(trials[["s_low", "s_high"]].to_numpy().T - s.to_numpy())
+    axes.errorbar(macs, s, yerr=error, fmt="o", ms=3.5, lw=1, color=LINE)
+    axes.errorbar(macs[winner], s[winner], yerr=error[:, [winner]], fmt="o", ms=6.5, color=MARK)
+    axes.axhline(1, color=INK, lw=0.8, ls=":")
+    axes.text(axes.get_xlim()[1], 1.03, "reference", ha="right", va="bottom", fontsize=9)
+    axes.set(xlabel="MACs, million", ylabel="S: step time / reference's", ylim=(0, None))
+    axes.set_title(f"MACs do not tell the step time\n(Kendall's tau {kendalltau(macs, s).statistic:.2f})")
+
+
+def _accuracy(axes: Axes, trials: pd.DataFrame, winner: int) -> None:
+    s, accuracy = trials["s_normalised"], trials["accuracy"]
+    error = np.sqrt(accuracy * (1 - accuracy) / MINIVAL)
+    axes.errorbar(s, accuracy, yerr=error, fmt="o", ms=3.5, lw=1, color=LINE)
+    axes.errorbar(s[winner], accuracy[winner], yerr=error[winner], fmt="o", ms=6.5, color=MARK)
+    axes.annotate(
+        "winner", (s[winner], accuracy[winner]), (-6, 30), textcoords="offset points", color=MARK, ha="center"
+    )
+    axes.set(xlabel="S: step time / reference's", ylabel="accuracy ± standard error", xlim=(0, None))
+    axes.set_title("32 candidates on CIFAR-10: winner at\n0.46 of the step, bars of one error")
+
+
+def _algorithms(axes: Axes, searches: list[dict]) -> None:
+    """The same landscapes for all: those on which each was tried."""
+    alike = [one for one in searches if (one["noise"], one["workers"], one["settings"]) == (NOISE, WORKERS, {})]
+    by_name = {name: [one for one in alike if one["algorithm"] == name] for name in SHOWN}
+    common = set.intersection(*({one["landscape"] for one in found} for found in by_name.values()))
+    for name, color in SHOWN.items():
+        found = [one["g"] for one in by_name[name] if one["landscape"] in common]
+        values = np.array([[g[n] for n in ("50", "100", "200")] for g in found])  # (searches, 3)
+        mean, error = values.mean(0), values.std(0, ddof=1) / np.sqrt(len(values))
+        axes.errorbar((50, 100, 200), mean, yerr=error, fmt="-o", ms=4, lw=1.4, color=color)
+        axes.text(207, mean[-1], name, color=color, va="center", fontsize=9.5)
+    axes.set(xlabel="trials", ylabel="0: random search, 1: optimum", xlim=(35, 290), xticks=(50, 100, 200), ylim=(0, 1))
+    axes.set_title(f"How far searches get, on {len(common)}\nsynthetic landscapes with noise")
+
+
+if __name__ == "__main__":
+    sys.exit(draw(HERE / "evidence.svg"))
