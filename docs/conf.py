@@ -56,7 +56,7 @@ def plain_docstring(app: Any, what: str, name: str, thing: Any, options: Any, li
 
 def outside(app: Any, page: str, source: list[str]) -> None:
     """Make links to texts outside of docs/ links to files: they are no pages of the site."""
-    source[0] = re.sub(r"\]\(((?:\.\./)+experiments/[^)#]+\.md)\)", r"](path:\1)", source[0])
+    source[0] = re.sub(r"\]\(((?:\.\./)+experiments/[^)#]+\.\w+)\)", r"](path:\1)", source[0])
 
 
 def setup(app: Any) -> None:

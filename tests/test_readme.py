@@ -61,6 +61,7 @@ LEFT_OUT = (
     "--to timm",
     "onnx",
     "hub-folder",
+    "train_digits",
 )
 
 
@@ -71,13 +72,12 @@ def test_guides_work_as_written(tmp_path, monkeypatch, capsys):
     calls, callback = re.findall(r"```python\n(.*?)```", (docs / "guides" / "python.md").read_text(), flags=re.S)[:2]
     tables = re.findall(r"```python\n(.*?)```", (docs / "guides" / "logs.md").read_text(), flags=re.S)
     reading = re.findall(r"```python\n(.*?)```", (docs / "start.md").read_text(), flags=re.S)
-    (tmp_path / "experiments" / "configs").mkdir(parents=True)
-    (tmp_path / "experiments" / "configs" / "digits.yaml").write_text(QUICK)
+    (tmp_path / "digits.yaml").write_text(QUICK)
     (tmp_path / "space.yaml").write_text(
         re.findall(r"```yaml\n(.*?)```", (docs / "guides" / "space.md").read_text(), re.S)[0]
     )
     (tmp_path / "script.py").write_text(
-        calls.replace("trials=32", "trials=10")
+        calls.replace("trials=32", "trials=10").replace('load_config("digits")', 'load_config("digits.yaml")')
         + callback.replace("config,", "config, trials=2,")
         + "assert len(run.trials) == 10\n"
         + "\n".join((*reading, *tables))
