@@ -76,6 +76,7 @@ def test_guides_work_as_written(tmp_path, monkeypatch, capsys):
     (tmp_path / "space.yaml").write_text(
         re.findall(r"```yaml\n(.*?)```", (docs / "guides" / "space.md").read_text(), re.S)[0]
     )
+    assert 'load_config("digits")' in calls  # which would take minutes
     (tmp_path / "script.py").write_text(
         calls.replace("trials=32", "trials=10").replace('load_config("digits")', 'load_config("digits.yaml")')
         + callback.replace("config,", "config, trials=2,")
