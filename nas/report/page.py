@@ -29,11 +29,13 @@ def report(run: str | Path, *, against: str | Path | None = None, refresh: bool 
     return page(*readings(run, against), refresh=refresh)
 
 
-def readings(run: str | Path, against: str | Path | None = None) -> tuple[Reading, Reading | None]:
-    """Read a run, and the one it is compared with. Raises ValueError as `report` does."""
+def readings(
+    run: str | Path, against: str | Path | None = None, *, may_be_empty: bool = False
+) -> tuple[Reading, Reading | None]:
+    """Read a run, and the one it is compared with. Raises ValueError as `report` does, if it may not be empty."""
     folder = Path(run)
     reading = read(folder)
-    if reading.frame.empty and not is_locked(folder):
+    if reading.frame.empty and not may_be_empty and not is_locked(folder):
         raise ValueError(f"{folder}: {reading.why_none}")
     return reading, None if against is None else read(Path(against))
 

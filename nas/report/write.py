@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nas.analysis.plots import save
 from nas.report.page import REFRESH_S, page, pictures, readings
+from nas.report.reading import Reading
 from nas.runs.folder import TRIALS
 from nas.runs.status import status
 from nas.whole_files import write_whole
@@ -32,13 +33,18 @@ def write_report(
     Raises: ValueError if it is no run folder, or no trial of it has finished and no search is running there.
     """
     reading, other = readings(run, against)
-    text = page(reading, other, refresh=refresh)
-    path = Path(path) if path is not None else Path(run) / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text.encode("utf-8", "backslashreplace"))
+    path = _write(reading, other, path, refresh)
     if figures is not None:
         for picture in pictures(reading, other):
             save(picture.drawn, Path(figures), picture.name)
+    return path
+
+
+def _write(reading: Reading, other: Reading | None, path: str | Path | None, refresh: bool) -> Path:
+    text = page(reading, other, refresh=refresh)
+    path = Path(path) if path is not None else reading.folder / "report.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.encode("utf-8", "backslashreplace"))
     return path
 
 
@@ -63,7 +69,10 @@ def watch_report(
         state, size = status(run).state, (run / TRIALS).stat().st_size if (run / TRIALS).exists() else 0
         began = time.monotonic()
         if (state, size) != seen:
-            written, seen = write_report(run, path, against=against, refresh=True), (state, size)
+            # A search that was seen running may have ended without a trial: its last page says so.
+            may_be_empty = state == "running" or seen is not None
+            read = readings(run, against, may_be_empty=may_be_empty)
+            written, seen = _write(*read, path, refresh=True), (state, size)
             if told is not None:
                 told(written, state)
         if state != "running":

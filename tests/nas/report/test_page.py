@@ -231,6 +231,26 @@ def test_a_watched_report_follows_the_search(run, monkeypatch):
     assert waits[1] >= 7
 
 
+def test_a_watched_search_that_ends_before_its_first_trial_gets_a_last_page(run, monkeypatch):
+    """It says that no trial finished, and no longer refreshes; at a first look, that is refused."""
+    (run / "trials.jsonl").write_text("")
+    written = []
+
+    def told(path, state):
+        text = path.read_text()
+        written.append((state, "location.reload()" in text, "interrupted after 0 of" in text))
+
+    search = locked(run)
+    search.__enter__()
+    monkeypatch.setattr(time, "sleep", lambda _: search.__exit__(None, None, None))
+    nas.watch_report(run, told=told)
+    assert [state for state, *_ in written] == ["running", "stopped"]
+    assert [refreshed for _, refreshed, _ in written] == [True, False]
+    assert written[-1][2]
+    with pytest.raises(ValueError, match="it has no finished trial yet"):
+        nas.watch_report(run)
+
+
 def test_the_command_refuses_what_it_cannot_do(run, tmp_path, capsys):
     """One line, status 2, nothing written."""
     assert main(["report", str(run), "--watch", "--figures", str(tmp_path / "f")]) == 2
