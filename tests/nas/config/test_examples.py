@@ -49,14 +49,15 @@ def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
         (
             ["search", "digitz"],
             "nas: no configuration 'digitz': neither a file nor one that comes along: "
-            "cifar10_cpu, digits, efficientnetv2_s, fashion_mnist\n",
+            "cifar10_cpu, digits, efficientnetv2_s, fashion_mnist (docs: start)\n",
         ),
         (
             ["train", "efficientnet_b0", "digits"],
             "nas: no configuration 'digits': neither a file nor one that comes along: "
-            "train_cifar10_cpu, train_digits, train_efficientnetv2_s, train_fashion_mnist, train_imagenet_sgd\n",
+            "train_cifar10_cpu, train_digits, train_efficientnetv2_s, train_fashion_mnist, train_imagenet_sgd "
+            "(docs: start)\n",
         ),
-        (["configs", "digitz"], "nas: no configuration 'digitz'; did you mean 'digits'?\n"),
+        (["configs", "digitz"], "nas: no configuration 'digitz'; did you mean 'digits'? (docs: start)\n"),
     ],
 )
 def test_an_unknown_name_is_one_line_with_those_there_are(arguments, message, tmp_path, monkeypatch, capsys):
