@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -25,8 +24,12 @@ from nas.imports import uncollected
 from nas.signals import STOPS, handled
 from search_space.lookup import describe
 
-_END_S = 10.0  # for Ray to end in good order, and for this process not to
-_LAST = 'kill -s KILL -- "-$0"; for _ in 1 2 3 4 5; do rm -rf -- "$1"; test -e "$1" || exit; sleep 0.2; done'
+_LAST = """
+left=100
+while kill -s 0 "$0" 2> /dev/null && [ $left -gt 0 ]; do left=$((left - 1)); sleep 0.1; done
+kill -s KILL -- "-$0" 2> /dev/null
+for _ in 1 2 3 4 5; do rm -rf -- "$1"; test -e "$1" || exit; sleep 0.2; done
+"""
 
 
 class AskedInVain(Exception):
@@ -76,25 +79,21 @@ def _listen(connection: Connection, inbox: queue.SimpleQueue[Any], setup: Setup)
     with contextlib.suppress(EOFError, OSError):
         while True:
             inbox.put(pickle.loads(connection.recv_bytes()))
-    late = threading.Timer(_END_S, _end, (setup.folder,))
-    late.daemon = True
-    late.start()
+    _hand_over(setup.folder)
     with contextlib.suppress(Exception):
         disconnect()
-    _end(setup.folder)
+    os._exit(1)
 
 
-def _end(folder: Path) -> None:
-    """End this process and whatever of Ray is left, then remove what they wrote.
+def _hand_over(folder: Path) -> None:
+    """Have a shell end what is left of Ray when this process has ended, in 10 s at most, then remove what they wrote.
 
-    In this order: a worker that is just starting, which Ray does not wait for, would make the folder again.
+    In this order: a worker that is just starting, which Ray does not wait for, would make the folder again. Beforehand:
+    what is asked of Ray in the main thread while it is being shut down ends this process at once.
     """
     command = ["sh", "-c", _LAST, str(os.getpgrp()), str(folder)]
-    try:
+    with contextlib.suppress(OSError):
         subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
-        time.sleep(_END_S)
-    finally:
-        os._exit(1)
 
 
 def _called(message: tuple[str, tuple[Any, ...]], connection: Connection, inbox: queue.SimpleQueue[Any]) -> Any:
