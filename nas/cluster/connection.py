@@ -10,8 +10,6 @@ import ray
 from ray._private.node import Node
 
 from nas.cluster import ENVIRONMENT
-from nas.cluster.places import Share as Share
-from nas.cluster.places import slots as slots
 from nas.cluster.protocol import Ask, NoRay
 from nas.cluster.reach import no_token
 from nas.cpus import available_cpus

@@ -14,7 +14,7 @@ PAGES = {
     "nas.claims.proxy": "guides/proxy",
     "nas.claims.proxy_plan": "guides/proxy",
     "nas.cluster": "guides/cluster",
-    "nas.cluster.places": "faq",
+    "nas.cluster.share": "faq",
     "nas.config": "reference/settings",
     "nas.config.examples": "start",
     "nas.config.train": "guides/training",

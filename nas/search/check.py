@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SECONDS = 60.0  # for the measurement
-_SAMPLE = 1024  # images that candidates are timed with, or three batches
+_SAMPLE = 1024  # images that candidates are timed with, or four batches
 
 
 @dataclass(frozen=True)

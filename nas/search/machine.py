@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.cluster.places import Share, slots
+from nas.cluster.share import Share, slots
 from nas.config.search import Config
 from nas.cpus import available_cpus
 
