@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import platform
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 FORMATS = ("table", "json", "csv")
@@ -53,6 +54,26 @@ def command(commands: Any, name: str, text: str, run: Callable[[argparse.Namespa
 def add_format(sub: argparse.ArgumentParser) -> None:
     """Add `--format`: a table for people, or rows for another program."""
     sub.add_argument("--format", choices=FORMATS, default="table", help="default: table")
+
+
+def add_trainings(options: Any, *, recipe: str, folder: str, seeds: int | None = None) -> None:
+    """Add what commands ask of the trainings that they compare: how many, how long, measured on what, where.
+
+    Args:
+        options: a parser, or a group of one.
+        recipe: what is trained by unless --config is given.
+        folder: what they are written to unless --out is given, in the run's.
+        seeds: what --seeds is where it is not given; None = that it was not given can be seen.
+    """
+    add = options.add_argument
+    add("--seeds", type=count, default=seeds, metavar="N", help="trainings of each (default: 3)")
+    text = f"YAML file as `nas train` takes it (default: {recipe})"
+    add("--config", type=Path, metavar="RECIPE", help=text)
+    add("--epochs", type=count, metavar="N", help="instead of the recipe's")
+    add("--test", action="store_true", help="measure on the test split instead of minival")
+    add("--parallel", type=count, metavar="N", help="trainings at once (default: as many as fit)")
+    add("--address", metavar="A", help="Ray cluster to train on (default: this machine)")
+    add("--out", type=Path, metavar="DIR", help=f"default: {folder} in the run folder")
 
 
 def count(text: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.commands.arguments import add_format, command, count
+from nas.commands.arguments import add_format, add_trainings, command, count
 from nas.commands.terminal import Column, console, say, show, table
 from nas.runs.text import duration, fixed, listed
 
@@ -23,14 +23,6 @@ def add(commands: Any) -> None:
     sub = command(commands, "confirm", text, run)
     sub.add_argument("run", type=Path, metavar="DIR", help="run folder")
     sub.add_argument("--top", type=count, default=5, metavar="K", help="the K best architectures (default: 5)")
-    sub.add_argument("--seeds", type=count, default=3, metavar="N", help="trainings of each (default: 3)")
-    sub.add_argument(
-        "--config",
-        type=Path,
-        metavar="RECIPE",
-        help="YAML file as `nas train` takes it (default: the search's training, three times as long)",
-    )
-    sub.add_argument("--epochs", type=count, metavar="N", help="instead of the recipe's")
     sub.add_argument(
         "--baseline",
         action="append",
@@ -47,10 +39,7 @@ def add(commands: Any) -> None:
     sub.add_argument(
         "--target-accuracy", type=float, metavar="A", help="tell how long it takes to reach this, in (0, 1]"
     )
-    sub.add_argument("--test", action="store_true", help="compare on the test split instead of minival")
-    sub.add_argument("--parallel", type=count, metavar="N", help="trainings at once (default: as many as fit)")
-    sub.add_argument("--address", metavar="A", help="Ray cluster to train on (default: this machine)")
-    sub.add_argument("--out", type=Path, metavar="DIR", help="default: confirm in the run folder")
+    add_trainings(sub, recipe="the search's training, three times as long", folder="confirm", seeds=3)
     add_format(sub)
 
 

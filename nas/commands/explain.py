@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.commands.arguments import add_format, command, count
+from nas.commands.arguments import add_format, add_trainings, command, count
 from nas.commands.terminal import Column, console, say, show, table
 from nas.runs.columns import column as column_of
 from nas.runs.text import bar
@@ -37,18 +37,7 @@ def add(commands: Any) -> None:
     trained.add_argument(
         "--train", action="store_true", help="train every network on the way, beside what is predicted"
     )
-    trained.add_argument("--seeds", type=count, metavar="N", help="trainings of each (default: 3)")
-    trained.add_argument(
-        "--config",
-        type=Path,
-        metavar="RECIPE",
-        help="YAML file as `nas train` takes it (default: the search's training)",
-    )
-    trained.add_argument("--epochs", type=count, metavar="N", help="instead of the recipe's")
-    trained.add_argument("--test", action="store_true", help="measure on the test split instead of minival")
-    trained.add_argument("--parallel", type=count, metavar="N", help="trainings at once (default: as many as fit)")
-    trained.add_argument("--address", metavar="A", help="Ray cluster to train on (default: this machine)")
-    trained.add_argument("--out", type=Path, metavar="DIR", help="default: ablation in the run folder")
+    add_trainings(trained, recipe="the search's training", folder="ablation")
     add_format(sub)
 
 
