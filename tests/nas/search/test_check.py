@@ -7,6 +7,8 @@ import pytest
 
 import nas
 from nas.config.search import parse, search_config
+from nas.data.description import DataDescription
+from nas.runs.folder import read_config, write_config
 from nas.search import findings
 from nas.search.machine import Places, search_hours
 from nas.search.timing import QUANTILES, REFERENCE
@@ -27,8 +29,12 @@ def checked(**sections):
     return "\n".join(found.problems), "\n".join(found.warnings)
 
 
-def test_a_sound_search_is_measured():
-    """Its reference and candidates of the space are trained for a moment; hours follow, and nothing would fail."""
+def test_a_sound_search_is_measured(monkeypatch):
+    """Its reference and candidates of the space are trained for a moment; hours follow, and nothing would fail.
+
+    Who else is busy on the machine is said: it makes them too long.
+    """
+    monkeypatch.setattr("nas.search.check.users_of_locks", lambda: frozenset({1}))
     said = []
     found = nas.check(SOUND, seconds=1.5, say=said.append)
     assert found.problems == ()
@@ -38,6 +44,7 @@ def test_a_sound_search_is_measured():
     assert all(one.steps >= 1 and one.step_s > 0 and one.training_s > 0 for one in found.time.candidates)
     assert [line for line in said if "a step" in line]
     assert "data.minival must be" in "\n".join(found.warnings)
+    assert "others time or train on this machine, so times are too long: process 1" in "\n".join(found.warnings)
 
 
 @pytest.mark.parametrize(
@@ -100,3 +107,49 @@ def test_the_hours_of_a_search():
     unlocked = dataclasses.replace(config, step_time=dataclasses.replace(config.step_time, lock=False))
     assert search_hours(unlocked, Places(4, 1), 20, 80) == pytest.approx(0.25)
     assert math.isnan(search_hours(config, Places(1, 1), math.nan, 1))
+
+
+def test_what_is_just_enough_is_not_said():
+    """Eight pixels are one behind strides of 8, sixteen are twice the digits' eight, 256 images four batches of 64."""
+    for sections in (
+        {"image_size": 8},
+        {"image_size": 16},
+        {"data": {"source": "digits", "minival": 0.2, "subset": 256}},
+        {"data": {"source": "digits", "minival": 10}},
+    ):
+        problems, warnings = checked(**sections)
+        assert not problems
+        assert not [text for text in ("image_size", "an epoch of", "of 10 classes") if text in warnings], warnings
+
+
+def test_without_reading_paths_are_looked_for(tmp_path):
+    """Of a folder, or of files by a pattern; nothing is opened, counted or timed."""
+    (tmp_path / "train-0.parquet").touch()
+    here = {"source": "parquet", "path": str(tmp_path / "train-*.parquet"), "test_path": str(tmp_path / "test-*")}
+    found = nas.check(search_config(**SOUND | {"data": here}), read=False)
+    assert found.problems == (f"data.test_path {here['test_path']} is not there",)
+    assert (found.data, found.time) == (None, None)
+    gone = nas.check(search_config(**SOUND | {"data": {"source": "folder", "path": "/none"}}), read=False)
+    assert gone.problems == ("data.path /none is not there",)
+    assert nas.check(SOUND, read=False).problems == ()
+
+
+def test_a_run_that_has_begun_is_looked_at_as_it_goes_on(run):
+    """With the reference that its trials have, and the numbers of trials and workers that are asked for."""
+    record = read_config(run)
+    own = parse(record | {"reference": "efficientnet_b0"})
+    write_config(run, own.to_dict())
+    given = {name: value for name, value in record.items() if name not in ("reference", "constraints_given")}
+    found = nas.check(given, folder=run, trials=77, workers=1, read=False)
+    assert found.config.reference == own.reference != nas.check(given, read=False).config.reference
+    assert (found.config.search.trials, found.config.search.workers) == (77, 1)
+
+
+def test_the_room_that_decoded_images_take():
+    """A byte a pixel and channel of training and test images, as large as crops need, never larger than they are."""
+    config = parse(SOUND)
+    data = DataDescription(config.data, None, (60, 40), 20, 3, (10, 20, 30), (), ())
+    assert findings.decoded_bytes(config, data) == 16 * 16 * 3 * 120
+    resized = parse({**SOUND, "augment": {"crop": "resized"}})
+    assert findings.decoded_bytes(resized, data) == 30 * 30 * 3 * 120
+    assert findings.decoded(config, data).startswith("92.2 kB in all, ")

@@ -6,11 +6,15 @@ from PIL import Image
 
 import nas
 from nas.cli import main
-from nas.config.search import load_config
+from nas.config.search import load_config, parse
 from nas.data.description import DataDescription
 from nas.data.settings import DataSettings
 from nas.search.choices import FEWEST_TRIALS, HOURS, TRIALS, Machine, choose, fit_time
 from nas.search.findings import GAP, gap_told_apart
+from nas.search.suggest import _expected, _limit, _lines, hours_text, name_of
+from nas.search.timing import SearchTime, TimedCandidate
+from search_space import yaml_text
+from search_space.cost import count_batch
 
 CPUS, GPUS = Machine(8, 0), Machine(32, 4)
 
@@ -106,3 +110,72 @@ def test_a_search_ends_within_a_night():
     assert few.trials == FEWEST_TRIALS
     assert few.subset < 45_000 * HOURS / 300
     assert hours == pytest.approx(HOURS, rel=0.01)
+
+
+def read(data, machine, chosen, limit=None):
+    """The configuration that is written for these choices."""
+    return parse(yaml_text.load("\n".join(_lines(data, machine, chosen, limit))))
+
+
+@pytest.mark.parametrize(
+    ("counts", "side", "channels", "machine"), [([140] * 10, 8, 1, CPUS), ([1300] * 1000, 400, 3, GPUS)]
+)
+def test_the_file_says_what_was_chosen(counts, side, channels, machine):
+    """Each choice under its own key; a GPU is asked for, and a mirrored digit is another."""
+    data = described(counts, side, channels)
+    chosen = fit_time(choose(data, machine), data.images, len(counts), 100.0)[0]
+    config = read(data, machine, chosen, limit=300)
+    assert (config.image_size, config.space.constraints.image_size) == (chosen.image_size, chosen.image_size)
+    assert (len(config.space.stages) < 6) == chosen.is_small == (machine is CPUS)
+    assert (config.data.source, config.data.minival, config.data.subset) == ("digits", chosen.minival, chosen.subset)
+    assert (config.augment.crop, config.augment.flip) == (chosen.crop, channels == 3)
+    assert (config.training.epochs, config.training.batch_size) == (chosen.epochs, chosen.batch_size)
+    assert (config.search.trials, config.search.workers) == (FEWEST_TRIALS, chosen.workers)
+    assert (config.search.cpus_per_trial, config.search.gpus_per_trial) == (chosen.cpus_per_trial, machine is GPUS)
+    assert (config.search.time_limit_s, config.device) == (300, "cuda" if machine is GPUS else "cpu")
+    assert read(data, machine, chosen).search.time_limit_s is None
+
+
+def test_hours_that_nobody_measured_follow_from_the_arithmetic(monkeypatch):
+    """Six FLOPs a MAC, image and epoch, a fifth more to time the step, by what a core or a GPU sustains."""
+    data = described([500] * 10, 32)
+    for machine, rate, unit in ((Machine(1, 0), 2e10, "a CPU core"), (Machine(8, 1), 1e13, "a GPU")):
+        monkeypatch.setattr("nas.search.machine.available_cpus", lambda cpus=machine.cpus: cpus)
+        chosen = choose(data, machine)
+        draft = read(data, machine, chosen)
+        codes = draft.space.sample_encodings(512, np.random.default_rng(1))
+        macs = count_batch(draft.space, codes, chosen.image_size, 10, 3).macs.mean()
+        seconds = 1.2 * 6 * macs * (5000 - chosen.minival) * chosen.epochs / rate
+        hours, how = _expected(draft, data, machine, None)
+        assert hours == pytest.approx(100 * seconds / 3600, rel=0.1)
+        assert how.endswith(unit)
+
+
+def test_a_time_limit_is_five_times_the_slowest_trial():
+    """In whole minutes, two at least."""
+
+    def limit(*seconds):
+        timed = [TimedCandidate("c", None, 0.1, 9, 5.0, each - 5.0) for each in seconds]
+        return _limit(SearchTime(tuple(timed), 1, 1, 1, "cpu"))
+
+    assert (limit(30, 61, 50), limit(7), _limit(None)) == (360, 120, None)
+
+
+def test_hours_and_names_are_said_as_people_do():
+    """Minutes below an hour and a half; a data set by its own name, not by that of its split."""
+    assert [hours_text(hours) for hours in (0.001, 1.4, 1.5, 12.34)] == [
+        "1 minutes",
+        "84 minutes",
+        "1.5 hours",
+        "12 hours",
+    ]
+    for source, path, name in [
+        ("digits", "", "digits"),
+        ("mine.lab:Birds", "", "birds"),
+        ("folder", "/d/birds/train", "birds"),
+        ("parquet", "/d/birds/data/train-*.parquet", "birds"),
+        ("folder", "/d/birds.v2/Images", "birds"),
+        ("folder", "/", "search"),
+    ]:
+        settings = DataSettings(source, path=path)
+        assert name_of(DataDescription(settings, None, (1,), 0, 3, (8, 8, 8), (), ())) == name
