@@ -30,6 +30,7 @@ LINES = [
     "search run/config.yaml --dry-run",
     "check run/config.yaml --out run --no-timing",
     "init --no-timing",
+    "baseline run/config.yaml --methods random_forest,linear_svm --test --threads 1",
     "proxy run --architectures 6 --dry-run",
     "replay run --algorithm random --seeds 2",
     "export run --to json --out exported",
