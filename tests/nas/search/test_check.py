@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import pytest
 
@@ -45,6 +46,26 @@ def test_a_sound_search_is_measured(monkeypatch):
     assert [line for line in said if "a step" in line]
     assert "data.minival must be" in "\n".join(found.warnings)
     assert "others time or train on this machine, so times are too long: process 1" in "\n".join(found.warnings)
+
+
+def test_a_candidate_that_does_not_train_is_a_problem(monkeypatch):
+    """One that memory fails for is named with its error, what else fails says so itself; hours are not known then."""
+
+    def fails(*given, **more):
+        raise ValueError("no such thing")
+
+    for train, problem in ((fails, "no such thing"), (lambda *given, **more: Ended("oom", "too large"), "too large")):
+        monkeypatch.setattr("nas.search.timing.train", train)
+        found = nas.check(SOUND, seconds=0.1)
+        assert found.time is None
+        assert found.problems in ((problem,), tuple(f"{name}: {problem}" for name in (REFERENCE, *QUANTILES)))
+
+
+class Ended(NamedTuple):
+    """What is known of a training that did not come to its end."""
+
+    status: str
+    error: str
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from nas.algorithms import ALGORITHMS, Proposal
 from nas.config.search import differences, parse
 from nas.config.train import changed_settings, parse_training
 from nas.data.prepare import prepare
-from nas.runs.folder import locked, read_config, read_run, read_trials
+from nas.runs.folder import locked, read_config, read_run, read_trials, write_run
 from nas.runs.log import read_lines
 from nas.search.continuation import check_run, open_run
 from nas.search.ledger import Ledger
@@ -169,6 +169,8 @@ def test_another_version_of_an_evaluator_is_another_measurement(run, tmp_path, m
         earlier_trials([folder], config)
     with pytest.raises(ValueError, match=r"search\.evaluator: 'gauge:evaluate' -> 'gauge:other'"):
         check_run(folder, replace(config, search=replace(config.search, evaluator="gauge:other")))
+    write_run(folder, {**read_run(folder), "modules": {}})  # as a run of an earlier version has it, which did not know
+    check_run(folder, config)
 
 
 # ---- two searches that begin at once

@@ -95,9 +95,10 @@ def test_what_is_chosen_follows_from_data_and_machine(counts, side, machine, siz
 
 
 def test_minival_tells_the_top_apart_where_there_are_images():
-    """Large enough for a gap of two points; of few images at most a quarter is held out."""
+    """Large enough for a gap of two points, with two images a class; of few images at most a quarter is held out."""
     assert gap_told_apart(choose(described([5000] * 10, 32), CPUS).minival, TRIALS) <= GAP * 1.01
     assert choose(described([100] * 10, 32), CPUS).minival == 250
+    assert choose(described([50] * 4000, 32), CPUS).minival == 8000
 
 
 def test_a_search_ends_within_a_night():
