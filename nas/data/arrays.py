@@ -1,27 +1,31 @@
-"""A source -> uint8 arrays on disk, decoded once."""
+"""A source -> uint8 arrays, or JPEGs, on disk, made once."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
+from PIL import __version__ as PILLOW
 
-from nas.data.chunks import Part, decode_part, guess_channels, usual_length
-from nas.data.decode import Decoding
+from nas.data.chunks import Part, decode_part, guess_channels, looked_at, usual_length
+from nas.data.decode import Decoding, decode
 from nas.data.findings import about_labels, about_left_out, about_levels, same_images
+from nas.data.reencode import as_jpeg
 from nas.data.settings import DataSettings
 from nas.data.sources.records import Images, Source
+from nas.data.stores import CHUNK, ArrayStore, JpegStore, Store
 from nas.data.wide import Range
+
+Storage = Literal["arrays", "jpeg"]
 
 
 @dataclass(frozen=True)
@@ -42,40 +46,45 @@ class ArraysInfo:
     left_out: tuple[str, ...]  # what lies there and is not used, a line a kind
     copies: tuple[str, ...]  # some of the images that are there more than once, pixel by pixel
     warnings: tuple[str, ...]  # what whoever uses the data should know, a line each
+    storage: Storage = "arrays"
 
 
-def write_arrays(
+def write_images(
     source: Source,
     settings: DataSettings,
     image_size: int,
     folder: Path,
     progress: bool,
     frame_size: int | None = None,
+    storage: Storage = "arrays",
 ) -> ArraysInfo:
-    """Decode a source into `folder`: {train,test}_{images,labels,hashes,aspects}.npy, images (N, H, W, C).
+    """Keep the images of a source in `folder`: {train,test}_{images,labels,hashes,aspects}.npy, images (N, H, W, C).
 
-    Images of more than 8 bits are read twice: once to find what is white.
+    As JPEGs they are {train,test}_images.jpegs and {train,test}_images_index.npy instead; see nas/data/jpegs.py. What
+    an earlier process left there half-done is gone on with. Images of more than 8 bits are read twice: once to find
+    what is white.
 
     Raises: ValueError naming the images that cannot be read; ValueError if the disk has too little room, or the
         training images are all of one level.
     """
-    if frame_size is not None:  # no image is kept larger than it is, but for what is wanted
-        frame_size = max(image_size, min(frame_size, usual_length(source.train) or frame_size))
-    side = frame_size or image_size
-    channels = settings.channels or guess_channels(source.train)
+    plan = planned(source, settings, image_size, frame_size)
+    frame_size, side, channels = plan.frame_size, plan.side, plan.channels
     sources = {"train": source.train} | ({"test": source.test} if source.test else {})
-    _check_room(folder, sum(len(part.labels) for part in sources.values()) * side**2 * channels)
+    needed = plan.array_bytes if storage == "arrays" else jpeg_bytes(source, settings, plan)
+    _check_room(folder, needed)
+    _go_on_or_begin(folder, {"storage": storage, "side": side, "channels": channels, "chunk": CHUNK, "pillow": PILLOW})
     grey_only = settings.channels is None and channels == 1
     how = Decoding(side, channels, grey_only, settings.value_range, whole=frame_size is not None)
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(b"" if storage == "arrays" else storage.encode(), digest_size=16)
     parts: dict[str, Part] = {}
     for name, images in sources.items():
-        shape = (len(images.labels), side, side, channels)
-        array = open_memmap(folder / f"{name}_images.npy", "w+", np.uint8, shape)
-        _take_room(folder / f"{name}_images.npy")
+        store: Store
+        if storage == "arrays":
+            store = ArrayStore(folder, name, (len(images.labels), side, side, channels))
+        else:
+            store = JpegStore(folder, name, settings.jpeg_size or side, settings.jpeg_quality)
         leave_out = settings.unreadable == "leave_out"
-        parts[name], how = decode_part(images, array, how, name, leave_out, progress)
-        array.flush()
+        parts[name], how = decode_part(images, store, how, name, leave_out, progress)
         if name == "train" and len(present := np.unique(parts[name].labels)) < 2:
             raise ValueError(f"the images that can be read are all of one class, {_name(source, int(present[0]))}")
         _save(parts[name], folder, name)
@@ -83,7 +92,47 @@ def write_arrays(
             digest.update(part)
         if how.whole:
             digest.update(parts[name].aspects.tobytes())
-    return replace(_info(source, sources, parts, how, digest.hexdigest()), image_size=image_size, frame_size=frame_size)
+    info = _info(source, sources, parts, how, digest.hexdigest())
+    return replace(info, image_size=image_size, frame_size=frame_size, storage=storage)
+
+
+class Plan(NamedTuple):
+    """How large the images of a source are kept."""
+
+    frame_size: int | None  # of the squares that whole images are squashed to; None = centres
+    side: int  # of either
+    channels: int
+    array_bytes: int  # that all of them take, decoded
+
+
+def planned(source: Source, settings: DataSettings, image_size: int, frame_size: int | None) -> Plan:
+    """Look at some images of a source and say how large all are kept."""
+    if frame_size is not None:  # no image is kept larger than it is, but for what is wanted
+        frame_size = max(image_size, min(frame_size, usual_length(source.train) or frame_size))
+    side = frame_size or image_size
+    channels = settings.channels or guess_channels(source.train)
+    return Plan(frame_size, side, channels, _count(source) * side**2 * channels)
+
+
+def jpeg_bytes(source: Source, settings: DataSettings, plan: Plan) -> int:
+    """Estimate what the images of a source take as JPEGs, by making some."""
+    how = Decoding(plan.side, plan.channels, given_range=settings.value_range, whole=plan.frame_size is not None)
+    keep = partial(as_jpeg, size=settings.jpeg_size or plan.side, quality=settings.jpeg_quality)
+    made = list(looked_at(source.train, lambda data: len(decode(data, how, keep).content or b"")))
+    return int(_count(source) * (np.mean(made) if made else 0))
+
+
+def _count(source: Source) -> int:
+    return len(source.train.labels) + (len(source.test.labels) if source.test else 0)
+
+
+def _go_on_or_begin(folder: Path, plan: dict[str, Any]) -> None:
+    """Empty a folder of what was begun in another way: by another version, say."""
+    file = folder / "plan.json"
+    if not file.exists() or file.read_text() != json.dumps(plan):
+        for entry in folder.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        file.write_text(json.dumps(plan))
 
 
 def _name(source: Source, label: int) -> str:
@@ -126,7 +175,10 @@ def _info(
 
 def save_info(info: ArraysInfo, folder: Path) -> None:
     """Write `info` beside the arrays."""
-    (folder / "info.json").write_text(json.dumps(asdict(info), indent=1))
+    record = asdict(info)
+    if info.storage == "arrays":  # so that earlier versions read them
+        del record["storage"]
+    (folder / "info.json").write_text(json.dumps(record, indent=1))
 
 
 def load_info(folder: Path) -> ArraysInfo:
@@ -148,20 +200,8 @@ def _moments(levels: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float,
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
 
 
-def _take_room(path: Path) -> None:
-    """Take the room of a mapped file, which is empty: a disk that is full later would end the process by a signal."""
-    if not hasattr(os, "posix_fallocate"):  # macOS
-        return
-    with path.open("r+b") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # a file system that cannot
-                raise
-
-
 def _check_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(folder).free + sum(file.stat().st_blocks * 512 for file in folder.glob("*_images.*"))
     if needed > free:
         text = f"decoded images need {needed / 1e9:.1f} GB in {folder.parent}, which has {free / 1e9:.1f} GB free"
         raise ValueError(f"{text}; make room, or say by data.cache_dir or NAS_CACHE where there is some")

@@ -22,6 +22,7 @@ def augment(
     num_classes: int,
     image_size: int | None = None,
     aspects: Tensor | None = None,
+    is_cut: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Crop, flip, RandAugment, erase, Mixup and CutMix a training batch, in this order.
 
@@ -33,6 +34,7 @@ def augment(
         num_classes: width of soft labels.
         image_size: height and width wanted; None = as given.
         aspects: (N,) on the host, width over height of images that are squashed here; None = they are not.
+        is_cut: whether images were cut out and resized before; what said where is drawn again (nas/data/cut_jpegs.py).
     Returns: grey levels (N, C, image_size, image_size), channels-last, uint8, or float32 with Mixup; labels as given,
         or (N, num_classes) float32 if `settings.mixes`.
     """
@@ -40,7 +42,7 @@ def augment(
     if images.dtype != torch.uint8:
         images = images.round().clamp(0, 255).to(torch.uint8)
     pixels = images.permute(0, 2, 3, 1).contiguous()  # (N, H, W, C): no copy if channels-last
-    pixels = _cut(pixels, settings, size, generator, aspects)
+    pixels = _cut(pixels, settings, size, generator, aspects, is_cut)
     if settings.randaugment_magnitude and settings.randaugment_layers:
         layers, magnitude = settings.randaugment_layers, settings.randaugment_magnitude
         pixels = randaugment(pixels, layers, magnitude, settings.randaugment_policy, generator)
@@ -53,14 +55,20 @@ def augment(
 
 
 def _cut(
-    pixels: Tensor, settings: AugmentSettings, size: int, generator: torch.Generator | None, aspects: Tensor | None
+    pixels: Tensor,
+    settings: AugmentSettings,
+    size: int,
+    generator: torch.Generator | None,
+    aspects: Tensor | None,
+    is_cut: bool,
 ) -> Tensor:
     """Crop, resize and flip: (N, H, W, C) -> (N, size, size, C)."""
     n, given = len(pixels), pixels.shape[1]
     if settings.crop == "resized":
         shapes = torch.ones(n) if aspects is None else aspects
-        pixels = geometry.resized_crop(pixels, crops.random_boxes(shapes, given, settings, generator), size)
-    else:
+        boxes = crops.random_boxes(shapes, given, settings, generator)
+        pixels = pixels if is_cut else geometry.resized_crop(pixels, boxes, size)
+    elif not is_cut:
         pixels = centres(pixels, aspects, size)
     padding = round(settings.crop_padding * size / 32) if settings.crop == "pad" else 0
     if padding:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nas.data.augment import augment as augment_batch
 from nas.data.augment import centres
+from nas.data.crops import centre_boxes
+from nas.data.cut_jpegs import Cutter, boxes_ahead
+from nas.data.jpegs import Jpegs
 from nas.data.prefetch import prefetched
-from nas.data.prepare import Prepared, SplitName, load_split
+from nas.data.prepare import JpegSplit, Prepared, SplitName, load_jpegs, load_split
 from nas.data.settings import AugmentSettings
 from nas.seeds import SEEDING, seed_of
 
 RESIDENT_SHARE = 0.25  # of a GPU's free memory that a split may take
 AHEAD = 2  # batches on their way to a GPU
+Fill = Callable[[bool], Tensor]  # whether in pinned memory -> images (N, H, W, C) uint8 on the host
 
 
 class Batches:
@@ -36,6 +42,7 @@ class Batches:
         resident: whether the split's images are held on the device; None = on a GPU that has room, never on a CPU.
             What is not resident stays mapped from disk.
         share: (i, n): only the i-th, counted from 0, of n parts of every batch, for one of n processes.
+        threads: that decode images kept as JPEGs; None = as many as torch computes with, the cores of a trial.
     Raises: ValueError if the split is empty, `image_size` too large, shuffling would leave no whole batch, or the batch
         cannot be shared evenly.
     """
@@ -55,8 +62,9 @@ class Batches:
         channels_last: bool = True,
         resident: bool | None = None,
         share: tuple[int, int] = (0, 1),
+        threads: int | None = None,
     ) -> None:
-        split = load_split(prepared, split_name)
+        split = load_jpegs(prepared, split_name) if prepared.storage == "jpeg" else load_split(prepared, split_name)
         self.prepared, self.split_name, self.device = prepared, split_name, device
         self.batch_size, self.augment, self.seed, self.channels_last = batch_size, augment, seed, channels_last
         self.share, self.seeding = share, seeding
@@ -64,11 +72,12 @@ class Batches:
         self.shuffle = split_name == "train" if shuffle is None else shuffle
         self._check(len(split.labels))
         self.data_wait_s = 0.0
-        needed = len(split.labels) * int(np.prod(split.images.shape[1:]))
-        self.resident = _has_room(device, needed) if resident is None else resident
-        mapped = torch.from_numpy(split.images)
-        self._images = _upload(mapped, split.indices, device) if self.resident else mapped
-        self._rows = torch.arange(len(split.labels)) if self.resident else torch.from_numpy(split.indices)
+        self._rows = torch.from_numpy(split.indices)
+        self._cutter = self._cutting(split.images, threads) if isinstance(split, JpegSplit) else None
+        if isinstance(split, JpegSplit):
+            self.resident = False
+        else:
+            self.resident = self._hold(split.images, resident)
         self._labels = torch.from_numpy(split.labels)
         self._aspects = None if split.aspects is None else torch.from_numpy(split.aspects)
         std = torch.tensor(prepared.std, dtype=torch.float64)
@@ -97,12 +106,33 @@ class Batches:
         order = self._shared(order[: len(self) * self.batch_size])
         labels = self._labels[order].to(self.device)
         aspects = None if self._aspects is None else self._aspects[order]
-        loaded = self._load(self._rows[order])
+        loaded = self._load(self._rows[order], self._filling(self._rows[order], aspects, generator))
         for part in self._parts(len(order)):
             began = time.perf_counter()
             batch = self._finish(next(loaded), labels[part], None if aspects is None else aspects[part], generator)
             self.data_wait_s += time.perf_counter() - began
             yield batch
+
+    def _hold(self, images: NDArray[np.uint8], resident: bool | None) -> bool:
+        """Map arrays, or hold the split's images on the device, and say which."""
+        needed = len(self._rows) * int(np.prod(images.shape[1:]))
+        resident = _has_room(self.device, needed) if resident is None else resident
+        self._images = torch.from_numpy(images)
+        if resident:
+            self._images = _upload(self._images, self._rows, self.device)
+            self._rows = torch.arange(len(self._rows))
+        return resident
+
+    def _cutting(self, jpegs: Jpegs, threads: int | None) -> Cutter:
+        prepared, whole = self.prepared, self.prepared.frame_size
+        return Cutter(
+            jpegs,
+            size=self.image_size,
+            frame=whole or prepared.image_size,
+            whole=whole is not None,
+            channels=prepared.channels,
+            threads=threads or torch.get_num_threads(),
+        )
 
     def _check(self, count: int) -> None:
         if self.batch_size < 1:
@@ -124,20 +154,39 @@ class Batches:
         size = self.batch_size // self.share[1]
         return (slice(start, start + size) for start in range(0, count, size))
 
-    def _load(self, rows: Tensor) -> Iterator[Tensor]:
+    def _load(self, rows: Tensor, filling: Iterator[Fill]) -> Iterator[Tensor]:
         """Batches (N, H, W, C) uint8 on the device of the images at `rows`."""
-        if self.resident or self.device.type == "cpu":
+        if self.resident:
             rows = rows.to(self.device)
             return (self._images.index_select(0, rows[part]) for part in self._parts(len(rows)))
-        return self._arrived(prefetched(self._sent(rows), AHEAD))
+        if self.device.type == "cpu":
+            return (fill(False) for fill in filling)
+        return self._arrived(prefetched(self._sent(filling), AHEAD))
 
-    def _sent(self, rows: Tensor) -> Iterator[tuple[Tensor, torch.cuda.Event]]:
+    def _filling(self, rows: Tensor, aspects: Tensor | None, generator: torch.Generator) -> Iterator[Fill]:
+        """Batch by batch, what makes its images (N, H, W, C) uint8 on the host, in pinned memory or not."""
+        parts = list(self._parts(len(rows)))
+        if self._cutter is None:
+            shape = self._images.shape[1:]
+            return (partial(_picked, self._images, rows[part], shape) for part in parts)
+        shapes = torch.ones(len(rows)) if aspects is None else aspects
+        frame, size = self._cutter.frame, self.image_size
+        boxes: Iterator[Tensor]
+        if self.augment is not None and self.augment.crop == "resized":
+            ahead = torch.Generator()
+            ahead.set_state(generator.get_state())
+            boxes = boxes_ahead((shapes[part] for part in parts), self.augment, frame, ahead)
+        else:
+            boxes = (centre_boxes(shapes[part], frame) for part in parts)
+        shape = torch.Size((size, size, self.prepared.channels))
+        return (partial(_cut, self._cutter, rows[part], box, shape) for part, box in zip(parts, boxes, strict=True))
+
+    def _sent(self, filling: Iterator[Fill]) -> Iterator[tuple[Tensor, torch.cuda.Event]]:
         """Copy batches to the GPU on a stream of their own, from a thread of its own."""
         torch.cuda.set_device(self.device)  # this thread's; pinned memory belongs to a device
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        for part in self._parts(len(rows)):
-            pinned = torch.empty((len(rows[part]), *self._images.shape[1:]), dtype=torch.uint8, pin_memory=True)
-            torch.index_select(self._images, 0, rows[part], out=pinned)
+        for fill in filling:
+            pinned = fill(True)
             with torch.cuda.stream(stream):
                 images = pinned.to(self.device, non_blocking=True)  # PyTorch keeps `pinned` until this is done
                 arrived = stream.record_event()
@@ -155,23 +204,38 @@ class Batches:
     ) -> tuple[Tensor, Tensor]:
         if self.augment is not None:
             given, classes = images.permute(0, 3, 1, 2), self.prepared.num_classes
-            images, labels = augment_batch(given, labels, self.augment, generator, classes, self.image_size, aspects)
+            images, labels = augment_batch(
+                given, labels, self.augment, generator, classes, self.image_size, aspects, self._cutter is not None
+            )
             images = images.permute(0, 2, 3, 1)
-        else:
+        elif self._cutter is None:
             images = centres(images, aspects, self.image_size)
         rows = images.reshape(len(images), self.image_size, -1).to(torch.float32).mul_(self._scale).add_(self._shift)
         normalised = rows.view(images.shape).permute(0, 3, 1, 2)  # (N, C, H, W), channels-last in memory
         return normalised if self.channels_last else normalised.contiguous(), labels
 
 
+def _picked(images: Tensor, rows: Tensor, shape: torch.Size, pinned: bool) -> Tensor:
+    if not pinned:
+        return images.index_select(0, rows)
+    made = torch.empty((len(rows), *shape), dtype=torch.uint8, pin_memory=True)
+    torch.index_select(images, 0, rows, out=made)
+    return made
+
+
+def _cut(cutter: Cutter, rows: Tensor, boxes: Tensor, shape: torch.Size, pinned: bool) -> Tensor:
+    made = torch.empty((len(rows), *shape), dtype=torch.uint8, pin_memory=pinned)
+    cutter.fill(made, rows, boxes)
+    return made
+
+
 def _has_room(device: torch.device, needed: int) -> bool:
     return device.type == "cuda" and needed <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
-def _upload(images: Tensor, indices: np.ndarray[tuple[int], np.dtype[np.int64]], device: torch.device) -> Tensor:
+def _upload(images: Tensor, indices: Tensor, device: torch.device) -> Tensor:
     """The chosen images on the device, copied a part at a time so that the host never holds them all."""
     held = torch.empty((len(indices), *images.shape[1:]), dtype=torch.uint8, device=device)
     for start in range(0, len(indices), 4096):
-        part = torch.from_numpy(indices[start : start + 4096])
-        held[start : start + 4096] = images.index_select(0, part).to(device)
+        held[start : start + 4096] = images.index_select(0, indices[start : start + 4096]).to(device)
     return held

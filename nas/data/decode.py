@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,16 +42,23 @@ class Decoded(NamedTuple):
     wide: Held | None = None  # what the values of an image of more than 8 bits lie between
     first_of_several: bool = False  # whether its file has more frames
     aspect: float = 1.0  # width over height, of the whole image, upright
+    content: bytes | None = None  # of the JPEG that is kept in place of pixels
+    levels: NDArray[np.int64] | None = None  # (channels, 256): of that JPEG, how many values are of each level
 
 
-def decode(data: Encoded, how: Decoding) -> Decoded:
+Keep = Callable[[Encoded, Image.Image, Decoding, Held | None], Decoded]
+
+
+def decode(data: Encoded, how: Decoding, keep: Keep | None = None) -> Decoded:
     """Decode one image.
 
+    Args:
+        keep: makes of the image, open and of 8 bits, what is kept of it; None = the pixels of a square.
     Raises: Refused for colour where it is refused; what Pillow raises if it cannot read the image.
     """
     _check_kind(data)
     if isinstance(data, np.ndarray) and data.dtype.itemsize > 1:
-        return _from_values(data, how, is_grey(data), None)
+        return _from_values(data, data, how, is_grey(data), None, keep or _kept)
     with open_image(data) as image:
         grey = _is_grey(image)
         # Telephones keep a second picture, a depth map say, in an MPO: it is no frame.
@@ -58,10 +66,11 @@ def decode(data: Encoded, how: Decoding) -> Decoded:
         values = wide_values(data, image)
         if values is None and how.given_range is None:
             _check_colour(grey, how)
-            return _kept(image, how, None)._replace(first_of_several=several)
+            return (keep or _kept)(data, image, how, None)._replace(first_of_several=several)
         if values is None:
             values = np.asarray(ImageOps.exif_transpose(image).convert("L" if grey else "RGB"))
-        return _from_values(values, how, grey, image)._replace(first_of_several=several)
+        made = _from_values(data, values, how, grey, image, keep or _kept)
+        return made._replace(first_of_several=several)
 
 
 def _check_kind(data: Encoded) -> None:
@@ -113,7 +122,7 @@ def pixels(image: Image.Image, image_size: int, channels: int) -> NDArray[np.uin
     Returns: (image_size, image_size, channels).
     Raises: ValueError for an image of more bits; what Pillow raises if it cannot read the image.
     """
-    image = _upright(image, image_size, channels)
+    image = upright(image, image_size, channels)
     if image.size != (image_size, image_size):
         image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BICUBIC)
     return np.asarray(image).reshape(image_size, image_size, channels)
@@ -124,11 +133,12 @@ def squashed(image: Image.Image, image_size: int, channels: int) -> NDArray[np.u
 
     Lanczos's filter keeps more of what is fine than a bicubic one, and what is cut out of this is resized once more.
     """
-    image = _upright(image, image_size, channels).resize((image_size, image_size), Image.Resampling.LANCZOS)
+    image = upright(image, image_size, channels).resize((image_size, image_size), Image.Resampling.LANCZOS)
     return np.asarray(image).reshape(image_size, image_size, channels)
 
 
-def _upright(image: Image.Image, image_size: int, channels: int) -> Image.Image:
+def upright(image: Image.Image, image_size: int, channels: int) -> Image.Image:
+    """Decode an image and turn it upright; a JPEG is halved while it is read as long as `image_size` is kept twice."""
     if image.mode in WIDE_GREY_MODES:
         raise ValueError(f"values of more than 8 bits (mode {image.mode}) have no known range")
     # A JPEG decoder can halve a large photograph while reading it; twice the size is left for the resize to average.
@@ -139,17 +149,19 @@ def _upright(image: Image.Image, image_size: int, channels: int) -> Image.Image:
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def _kept(image: Image.Image, how: Decoding, between: Held | None) -> Decoded:
+def _kept(data: Encoded, image: Image.Image, how: Decoding, between: Held | None) -> Decoded:
     made = (squashed if how.whole else pixels)(image, how.image_size, how.channels)
     return Decoded(made, between, aspect=image.width / image.height)  # the image has been turned by now
 
 
-def _from_values(values: NDArray[Any], how: Decoding, grey: bool, image: Image.Image | None) -> Decoded:
+def _from_values(
+    data: Encoded, values: NDArray[Any], how: Decoding, grey: bool, image: Image.Image | None, keep: Keep
+) -> Decoded:
     _check_colour(grey, how)
     between = held(values)
     if (value_range := how.given_range or how.found_range) is None:
         return Decoded(None, between)
-    return _kept(narrowed(values, value_range, image), how, between)
+    return keep(data, narrowed(values, value_range, image), how, between)
 
 
 def _is_grey(image: Image.Image) -> bool:

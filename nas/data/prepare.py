@@ -1,11 +1,13 @@
-"""Any data set -> a folder of decoded arrays, made once by whichever process comes first, and its splits."""
+"""Any data set -> a folder of decoded arrays or JPEGs, made once by whichever process comes first, and its splits."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,16 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas import faults
-from nas.data.arrays import ArraysInfo, load_info, save_info, write_arrays
+from nas.data.arrays import ArraysInfo, Storage, load_info, planned, save_info, write_images
 from nas.data.findings import about_classes, about_copies
+from nas.data.jpegs import Jpegs
 from nas.data.settings import DataSettings
 from nas.data.source import read_source, reader
 from nas.data.sources.records import Images, Source
 from nas.data.splits import split_train, stratified
+from nas.data.storage import chosen
 from nas.file_lock import exclusive
 
 logger = logging.getLogger(__name__)
 FORMAT = 4  # of the arrays and of how images are decoded; a change makes every cache entry new
+KEPT_S = 7 * 24 * 3600.0  # that what a killed process left is kept for one that goes on
 SplitName = Literal["train", "minival", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "minival", "test")
 
@@ -48,6 +53,7 @@ class Prepared:
     test: int
     fingerprint: str  # of every pixel, label and split: same data, same fingerprint, on any host
     frame_size: int | None = None  # of squares that hold whole images, squashed; None = centres of `image_size`
+    storage: Storage = "arrays"
 
 
 class Split(NamedTuple):
@@ -57,6 +63,15 @@ class Split(NamedTuple):
     labels: NDArray[np.int64]  # (M,)
     indices: NDArray[np.int64]  # (M,)
     aspects: NDArray[np.float32] | None = None  # (M,) width over height before squashing; None = images are centres
+
+
+class JpegSplit(NamedTuple):
+    """One split whose images are kept as JPEGs: image i is record `indices[i]`, its class `labels[i]`."""
+
+    images: Jpegs  # may hold more images than the split
+    labels: NDArray[np.int64]  # (M,)
+    indices: NDArray[np.int64]  # (M,)
+    aspects: NDArray[np.float32] | None = None  # (M,) as in `Split`
 
 
 class Found(NamedTuple):
@@ -99,20 +114,35 @@ def prepare(
     images = {"format": FORMAT, "source": settings.source, "size": image_size, "channels": settings.channels}
     frame_size = settings.decode_size or frame_size
     images |= {"value_range": settings.value_range, "unreadable": settings.unreadable, "frame_size": frame_size}
-    key = _key(images | reader(settings).identity(settings))
+    images |= reader(settings).identity(settings)
     root = settings.cache
+    folders = _folders(settings, images)
     with _of_cache(root):
         root.mkdir(parents=True, exist_ok=True)
-        folder = root / key
-        if not folder.is_dir():
-            with _alone(root, key, say if progress else logger.info):
-                if not folder.is_dir():
-                    _build(settings, image_size, frame_size, folder, progress)
+        folder = _made(folders)
+        if folder is None:
+            with _alone(next(iter(folders.values())), say if progress else logger.info):
+                folder = _made(folders) or _build(settings, image_size, frame_size, folders, progress)
         prepared, is_new = _split(settings, folder, load_info(folder))
     if is_new or progress:
         for line in found(prepared).lines():
             say(line)
     return prepared
+
+
+def _folders(settings: DataSettings, images: dict[str, Any]) -> dict[Storage, Path]:
+    """Give where the images lie, or will, by the ways of keeping them that the settings allow."""
+    how: dict[Storage, dict[str, Any]] = {  # arrays have no more in their key than ever
+        "arrays": {},
+        "jpeg": {"storage": "jpeg", "jpeg_size": settings.jpeg_size, "jpeg_quality": settings.jpeg_quality},
+    }
+    return {
+        name: settings.cache / _key(images | more) for name, more in how.items() if settings.storage in ("auto", name)
+    }
+
+
+def _made(folders: Mapping[Storage, Path]) -> Path | None:
+    return next((folder for folder in folders.values() if folder.is_dir()), None)
 
 
 @contextmanager
@@ -139,23 +169,49 @@ def found(prepared: Prepared) -> Found:
 def load_split(prepared: Prepared, name: SplitName) -> Split:
     """Map one split into memory.
 
+    Raises: ValueError if there is no such split or it has no images, or they are kept as JPEGs.
+    """
+    _check_split(prepared, name)
+    if prepared.storage != "arrays":
+        raise ValueError("these images are kept as JPEGs; set data.storage to arrays")
+    images = np.load(Path(prepared.folder) / f"{_part(name)}_images.npy", mmap_mode="c")
+    return Split(images, *_rows(prepared, name))
+
+
+def load_jpegs(prepared: Prepared, name: SplitName) -> JpegSplit:
+    """Open one split of images that are kept as JPEGs.
+
     Raises: ValueError if there is no such split or it has no images.
     """
+    _check_split(prepared, name)
+    return JpegSplit(Jpegs(Path(prepared.folder) / f"{_part(name)}_images.jpegs"), *_rows(prepared, name))
+
+
+def _check_split(prepared: Prepared, name: SplitName) -> None:
     if name not in SPLITS:
         raise ValueError(f"unknown split {name!r}; known: {', '.join(SPLITS)}")
     if getattr(prepared, name) == 0:
         present = [other for other in SPLITS if getattr(prepared, other)]
         raise ValueError(f"the data set has no {name} images; it has: {', '.join(present)}")
-    part = "test" if name == "test" else "train"
-    images = np.load(Path(prepared.folder) / f"{part}_images.npy", mmap_mode="c")
-    labels = np.load(Path(prepared.folder) / f"{part}_labels.npy")
+
+
+def _part(name: SplitName) -> str:
+    return "test" if name == "test" else "train"
+
+
+def _rows(
+    prepared: Prepared, name: SplitName
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32] | None]:
+    """Labels, indices and aspects of a split."""
+    folder, part = Path(prepared.folder), _part(name)
+    labels = np.load(folder / f"{part}_labels.npy")
     if name == "test":
         indices = np.arange(len(labels))
     else:
         with np.load(prepared.splits) as splits:
             indices = splits[name]
-    aspects = np.load(Path(prepared.folder) / f"{part}_aspects.npy")[indices] if prepared.frame_size else None
-    return Split(images, labels[indices], indices, aspects)
+    aspects = np.load(folder / f"{part}_aspects.npy")[indices] if prepared.frame_size else None
+    return labels[indices], indices, aspects
 
 
 def prepare_sample(
@@ -170,40 +226,92 @@ def prepare_sample(
     Raises: ValueError as `prepare` does.
     """
     labels, read = source.train.labels, source.train.read
-    chosen = stratified(labels, min(images, len(labels)), settings.seed, keep_one=True).tolist()
+    drawn = stratified(labels, min(images, len(labels)), settings.seed, keep_one=True).tolist()
     some = Images(
-        labels[chosen],
-        lambda start, stop: [read(i, i + 1)[0] for i in chosen[start:stop]],
-        lambda i: source.train.name(chosen[i]),
+        labels[drawn],
+        lambda start, stop: [read(i, i + 1)[0] for i in drawn[start:stop]],
+        lambda i: source.train.name(drawn[i]),
     )
     frame_size = settings.decode_size or frame_size
-    info = write_arrays(replace(source, train=some, test=None), settings, image_size, folder, False, frame_size)
+    info = write_images(replace(source, train=some, test=None), settings, image_size, folder, False, frame_size)
     save_info(info, folder)
     return _split(replace(settings, minival=0.25, subset=None), folder, load_info(folder))[0]
 
 
-def _build(settings: DataSettings, image_size: int, frame_size: int | None, folder: Path, progress: bool) -> None:
-    work = folder.with_suffix(".part")
-    shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
-    _remove_leftovers(folder.parent)
-    work.mkdir()
+def _build(
+    settings: DataSettings, image_size: int, frame_size: int | None, folders: Mapping[Storage, Path], progress: bool
+) -> Path:
+    """Keep the images in one of the folders, and give it; the lock of the first is held."""
+    first = next(iter(folders.values()))
+    _remove_leftovers(first.parent)
+    scratch = first.with_suffix(".scratch")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+    scratch.mkdir()
     try:
-        scratch = work / "scratch"
-        scratch.mkdir()
         source = read_source(settings, scratch, progress)
+        storage = _storage(source, settings, image_size, frame_size, folders)
+        folder = folders[storage]
+        if folder == first:
+            _write(source, settings, image_size, frame_size, storage, folder, progress)
+        else:
+            with _alone(folder):  # of who asks for this way of keeping them
+                if not folder.is_dir():
+                    _write(source, settings, image_size, frame_size, storage, folder, progress)
+        return folder
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _storage(
+    source: Source,
+    settings: DataSettings,
+    image_size: int,
+    frame_size: int | None,
+    folders: Mapping[Storage, Path],
+) -> Storage:
+    """Say how images are kept: as the settings say, as a process began that was killed, or as suits size and room."""
+    if settings.storage != "auto":
+        return settings.storage
+    if began := [name for name, folder in folders.items() if folder.with_suffix(".part").is_dir()]:
+        return began[0]
+    plan = planned(source, settings, image_size, frame_size)
+    storage, why = chosen(plan.array_bytes, shutil.disk_usage(settings.cache).free)
+    if storage != "arrays":
+        logger.info("images are kept as JPEGs: %s", why)
+    return storage
+
+
+def _write(
+    source: Source,
+    settings: DataSettings,
+    image_size: int,
+    frame_size: int | None,
+    storage: Storage,
+    folder: Path,
+    progress: bool,
+) -> None:
+    work = folder.with_suffix(".part")
+    work.mkdir(exist_ok=True)  # it may be there, of a process that was killed
+    try:
         logger.info("decoding %s images into %s", settings.source, folder)
-        save_info(write_arrays(source, settings, image_size, work, progress, frame_size), work)
-        shutil.rmtree(scratch)
+        save_info(write_images(source, settings, image_size, work, progress, frame_size, storage), work)
         work.rename(folder)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
+    except Exception as error:  # what Ctrl-C, a disk or a network ends goes on the next time
+        if not _may_pass(error):
+            shutil.rmtree(work, ignore_errors=True)
         raise
 
 
+def _may_pass(error: Exception) -> bool:
+    """Whether an error is of the system, and it may do better the next time; a full disk must not be left so."""
+    of_system = next((each for each in (error, error.__cause__) if isinstance(each, OSError)), None)
+    return of_system is not None and of_system.errno not in (errno.ENOSPC, errno.EDQUOT)
+
+
 @contextmanager
-def _alone(root: Path, key: str, say: Callable[[str], None] = logger.info) -> Iterator[None]:
+def _alone(folder: Path, say: Callable[[str], None] = logger.info) -> Iterator[None]:
     """Hold the lock of one cache entry; the operating system frees it when its holder dies."""
-    lock = root / f"{key}.lock"
+    lock = folder.with_suffix(".lock")
     with ExitStack() as stack:
         try:
             stack.enter_context(exclusive(lock))
@@ -214,10 +322,12 @@ def _alone(root: Path, key: str, say: Callable[[str], None] = logger.info) -> It
 
 
 def _remove_leftovers(root: Path) -> None:
-    """Remove what killed processes left half-done of other entries: nobody holds the lock of theirs."""
-    for work in root.glob("*.part"):
-        with suppress(BlockingIOError), exclusive(work.with_suffix(".lock")):
-            shutil.rmtree(work, ignore_errors=True)
+    """Remove what killed processes left of other entries, if it was left long ago: it could be gone on with."""
+    for work in (*root.glob("*.part"), *root.glob("*.scratch")):
+        with suppress(OSError), exclusive(work.with_suffix(".lock")):  # OSError: somebody is at it, or it is gone
+            latest = max(entry.stat().st_mtime for entry in (work, *work.iterdir()))
+            if work.suffix == ".scratch" or time.time() - latest > KEPT_S:
+                shutil.rmtree(work, ignore_errors=True)
 
 
 def _split(settings: DataSettings, folder: Path, info: ArraysInfo) -> tuple[Prepared, bool]:
@@ -237,6 +347,7 @@ def _split(settings: DataSettings, folder: Path, info: ArraysInfo) -> tuple[Prep
         num_classes=info.num_classes, class_names=info.class_names, mean=info.mean, std=info.std,
         train=len(train), minival=len(minival), test=info.test,
         fingerprint=_key({"pixels": info.digest, "splits": drawn}), frame_size=info.frame_size,
+        storage=info.storage,
     )  # fmt: skip
     return prepared, is_new
 

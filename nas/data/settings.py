@@ -79,6 +79,14 @@ class DataSettings:
     # Pixels of the squares that whole images are squashed to and kept as; less where images are smaller. None = 5/2 of
     # the largest training size for `crop: resized`; else only centres are kept, at the largest size wanted.
     decode_size: int | None = None
+    # How images are kept: decoded (arrays: quick to read, large), or as JPEGs that are decoded for each batch (jpeg: a
+    # tenth to a twentieth of the room). auto: as they were kept before; else arrays, unless these would take more than
+    # 50 GB or half of the room on the disk.
+    storage: Literal["auto", "arrays", "jpeg"] = locates("auto")
+    # jpeg: pixels of the shorter side kept; no image is enlarged. None = as large as whole images in arrays are.
+    jpeg_size: int | None = locates(None)
+    # jpeg: 1..95. None = JPEG files stay as they are, in their own size; others become JPEGs of 95.
+    jpeg_quality: int | None = locates(90)
     cache_dir: str = may_change("")  # decoded images; empty = $NAS_CACHE or ~/.cache/training-aware-nas
 
     def __post_init__(self) -> None:
@@ -105,6 +113,11 @@ class DataSettings:
             raise ValueError(f"seed must be at least 0, got {self.seed!r}")
         if self.decode_size is not None and self.decode_size < 1:
             raise ValueError(f"decode_size must be at least 1 pixel or null, got {self.decode_size!r}")
+        _one_of("storage", self.storage, ("auto", "arrays", "jpeg"))
+        if self.jpeg_size is not None and self.jpeg_size < 1:
+            raise ValueError(f"jpeg_size must be at least 1 pixel or null, got {self.jpeg_size!r}")
+        if self.jpeg_quality is not None and not 1 <= self.jpeg_quality <= 95:
+            raise ValueError(f"jpeg_quality must be in [1, 95] or null, got {self.jpeg_quality!r}")
 
     @property
     def known(self) -> Known | None:
