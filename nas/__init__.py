@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from nas.runs.trial import Trial
     from nas.schema import config_schema
     from nas.search.check import check
+    from nas.search.data_profile import profile_data
     from nas.search.evaluation import evaluate
     from nas.search.plan import describe
     from nas.search.run import run_search
@@ -87,6 +88,7 @@ _WHERE = {
     "open_run": "nas.analysis.run",
     "prepare": "nas.data.prepare",
     "profile": "nas.profiling",
+    "profile_data": "nas.search.data_profile",
     "run_search": "nas.search.run",
     "scale": "nas.families",
     "search_config": "nas.config.search",
@@ -132,6 +134,7 @@ __all__ = [
     "open_run",
     "prepare",
     "profile",
+    "profile_data",
     "run_search",
     "scale",
     "search_config",

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,7 @@ def classical_baselines(
     for name, value in (("image_size", image_size), ("threads", threads)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be >= 1, got {value!r}")
-    prepared = prepare(config.data, image_size or config.image_size)
+    prepared = prepare(replace(config.data, storage="arrays"), image_size or config.image_size)
     names: tuple[SplitName, ...] = ("train", "minival", "test") if test else ("train", "minival")
     parts = {name: _pixels(prepared, name) for name in names}
     found = []

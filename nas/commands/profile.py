@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.commands.arguments import add_format, command, count
-from nas.commands.terminal import Column, console, say, show, table
+from nas.commands.terminal import Column, console, say, show, show_facts, table
 from nas.runs.text import fixed, short
 from search_space.block_strings import to_block_strings
 
@@ -43,7 +44,10 @@ _PARTS = (
 def add(commands: Any) -> None:
     """Declare the arguments of `nas profile`."""
     sub = command(commands, "profile", "params, MACs, measured step time and memory of architectures", run)
-    sub.add_argument("arch", nargs="+", metavar="ARCH", help="see `nas --help`")
+    sub.add_argument("arch", nargs="*", metavar="ARCH", help="see `nas --help`")
+    sub.add_argument(
+        "--data", type=Path, metavar="CONFIG", help="of a search: whether its trainings wait for their data"
+    )
     sub.add_argument("--reference", default="efficientnet_b0", metavar="ARCH", help="S = 1 (default: %(default)s)")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     sub.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="default: auto")
@@ -56,7 +60,11 @@ def add(commands: Any) -> None:
 
 
 def run(a: argparse.Namespace) -> int:
-    """Measure architectures beside a reference and print a row for each, then its parts."""
+    """Measure architectures beside a reference and print a row for each, then its parts; or the data of a search."""
+    if a.data is not None:
+        return _data(a)
+    if not a.arch:
+        raise ValueError("an architecture is needed, or --data CONFIG")
     from nas.profiling import profile
 
     profiled = profile(
@@ -83,6 +91,29 @@ def run(a: argparse.Namespace) -> int:
     for each in profiled:
         say(f"\n{each.name}, {each.costs.step_time.image_size} px")
         console().print(table([_part(part) for part in each.costs.parts], _PARTS))
+    return 0
+
+
+def _data(a: argparse.Namespace) -> int:
+    """Print what loading gives beside what training takes."""
+    from nas.config.search import load_config
+    from nas.search.data_profile import profile_data
+
+    if a.arch:
+        raise ValueError(f"--data measures the reference of its search: {a.arch[0]} cannot be given, too")
+    found = profile_data(load_config(a.data))
+    if a.format != "table":
+        numbers = {"wait_share": found.wait_share, "threads_needed": found.threads_needed, "advice": found.advice()}
+        show([asdict(found) | numbers], a.format, ())
+        return 0
+    kept = f"{found.storage}{', held on the device' * found.resident}"
+    show_facts([
+        ("device", f"{found.device_name}, {found.threads} CPU threads a trial"),
+        ("images", f"{kept}, {found.image_size} px, batch {found.batch_size}"),
+        ("loading", f"{found.loader:,.0f} images/s; {found.loader_core:,.0f} a CPU second"),
+        ("the step", f"{found.step:,.0f} images/s, which takes {found.threads_needed} CPU threads to load"),
+        ("which", found.advice()),
+    ])  # fmt: skip
     return 0
 
 

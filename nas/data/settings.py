@@ -20,8 +20,9 @@ READERS: dict[str, Any] = {
     "folder": "nas.data.sources.folder",
     "idx": "nas.data.sources.idx",
     "parquet": "nas.data.sources.tables",
+    "synthetic": "nas.data.sources.synthetic",
 }
-_WITHOUT_OPTIONS = tuple(READERS)
+_WITHOUT_OPTIONS = tuple(name for name in READERS if name != "synthetic")
 CROPS = ("none", "pad", "resized")
 # A frame's side over the training size, for `crop: resized`. A crop then is as sharp as one cut out of the file within
 # a few per cent (experiments/benchmarks/reference.py); at the training size itself it would have half the sharpness.
@@ -74,7 +75,7 @@ class DataSettings:
     )
     minival: float = 0.1  # held out of train, stratified: a share below 1, or a number of images; 0 = none
     seed: int = 0  # of the split
-    # What a source of your own wants to be told besides.
+    # What a source of your own wants to be told besides; of synthetic: images, test (images), classes, size (pixels).
     options: dict[str, Any] = field(default_factory=dict, metadata=LOCATES)
     # Pixels of the squares that whole images are squashed to and kept as; less where images are smaller. None = 5/2 of
     # the largest training size for `crop: resized`; else only centres are kept, at the largest size wanted.
@@ -94,6 +95,8 @@ class DataSettings:
             raise ValueError(f"unknown source {with_hint(self.source, READERS)}")
         if self.source == "digits" and (self.path or self.test_path):
             raise ValueError(f"source digits has no path, got {self.path or self.test_path!r}")
+        if self.source == "synthetic" and (self.path or self.test_path):
+            raise ValueError(f"source synthetic has no path, got {self.path or self.test_path!r}")
         if self.source in ("hf", "folder", "idx", "parquet") and not self.path:
             raise ValueError(f"source {self.source} needs a path")
         if self.source in _WITHOUT_OPTIONS and self.options:

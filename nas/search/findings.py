@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from nas.config.search import Config
 from nas.data.description import DataDescription
-from nas.data.disk import bytes_each, short_bytes
+from nas.data.disk import free_bytes, kept_as, short_bytes
 from nas.data.findings import about_classes
 from nas.data.splits import split_train
-from nas.search.machine import free_bytes
 from rewards.uncertainty import accuracy_error, critical, images_needed
 from search_space.cost import output_size
 
@@ -105,11 +104,12 @@ def about_sizes(config: Config, data: DataDescription | None) -> Iterator[str]:
 
 
 def decoded_bytes(config: Config, data: DataDescription) -> int:
-    """Give the room that the decoded images take."""
+    """Give the room that the images take, decoded or as JPEGs."""
     frame = config.augment.frame_size(config.image_size)
     if frame is not None and data.sizes[2]:  # no image is kept larger than it is
         frame = max(config.image_size, min(frame, data.sizes[2]))
-    return bytes_each(config.data, config.image_size, frame, data.channels) * (data.images + data.test)
+    images = data.images + data.test
+    return int(kept_as(config.data, config.image_size, frame, data.channels, images).each * images)
 
 
 def decoded(config: Config, data: DataDescription) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 from nas.cluster.share import Share, slots
 from nas.config.search import Config
@@ -40,11 +38,3 @@ def search_hours(config: Config, places: Places, timing_s: float, training_s: fl
     beside = places.at_once / devices
     each = timing_s + training_s / beside if config.step_time.lock else (timing_s + training_s) / beside
     return config.search.trials * each / devices / 3600
-
-
-def free_bytes(folder: Path) -> int:
-    """Give the room on the disk where a folder is, or will be."""
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free

@@ -16,7 +16,7 @@ from nas.cluster.protocol import Engine, Event, Job, Stopped
 from nas.cluster.search import run as run_on_ray
 from nas.cluster.share import Share, slots
 from nas.config.search import Config, with_numbers, with_plugins
-from nas.data.prepare import prepare
+from nas.data.prepare import Prepared, prepare
 from nas.measure.holders import described, users_of_locks
 from nas.plugins import load as load_plugins
 from nas.runs.folder import held, locked, read_trials
@@ -81,7 +81,7 @@ def run_search(
     algorithm = make_algorithm(config)
     earlier = earlier_trials(first, config, prepared.fingerprint)
     check_warm_start(folder, earlier)
-    return _run(folder, config, prepared.fingerprint, algorithm, earlier, address, listeners)
+    return _run(folder, config, prepared, algorithm, earlier, address, listeners)
 
 
 def _resolve(given: Given, folder: str | os.PathLike[str] | None, plugins: Sequence[str]) -> tuple[Config, Path]:
@@ -98,7 +98,7 @@ def _resolve(given: Given, folder: str | os.PathLike[str] | None, plugins: Seque
 def _run(
     folder: Path,
     config: Config,
-    fingerprint: str,
+    prepared: Prepared,
     algorithm: Algorithm,
     earlier: Sequence[Trial],
     address: str | None,
@@ -110,7 +110,7 @@ def _run(
         if known := folder.exists():  # before anything slow
             stack.enter_context(locked(folder))
             if is_finished(folder, settings.trials):
-                return _finished(folder, config, fingerprint, listeners)
+                return _finished(folder, config, prepared.fingerprint, listeners)
         listeners.on_message("starting Ray" if address is None else f"connecting to Ray at {address}")
         ray = RayProcess(address)
         stack.callback(ray.close)
@@ -121,7 +121,7 @@ def _run(
         if address is None and config.step_time.lock and (others := users_of_locks()):
             who = ", ".join(map(described, sorted(others)))
             listeners.on_message(f"{who} times or trains on this host, too: timing a candidate may wait for it")
-        run_id = open_run(folder, config, fingerprint)  # checked again: another search may have been here meanwhile
+        run_id = open_run(folder, config, prepared.fingerprint)  # checked again: another search may have been here
         ray.log_to(folder / "ray.log")
         remember(folder, earlier)
         for trial in (warm := recall(folder, config.space)):
@@ -144,7 +144,7 @@ def _run(
         listeners.on_search_begin(about)
         ended = Ended("failed")
         try:
-            ended = _trials(ledger, config, fingerprint, ray, listeners)
+            ended = _trials(ledger, config, prepared, ray, listeners)
         finally:
             listeners.on_search_end(replace(about, trials=tuple(ledger.trials), state=ended.state))
         if ended.reason:
@@ -162,18 +162,18 @@ def _finished(folder: Path, config: Config, fingerprint: str, listeners: Callbac
     return Run(folder, Ended("finished"))
 
 
-def _trials(ledger: Ledger, config: Config, fingerprint: str, ray: RayProcess, listeners: Callbacks) -> Ended:
+def _trials(ledger: Ledger, config: Config, prepared: Prepared, ray: RayProcess, listeners: Callbacks) -> Ended:
     """Run trials until the search ends, and say how it did."""
     settings = config.search
     job = Job.of(
-        task_of(config),
+        task_of(config, prepared.storage),
         plugins=config.plugins,
         evaluator=settings.evaluator,
         epochs=config.training.epochs,
         time_limit_s=settings.time_limit_s,
         reports=settings.prune != "none" or listeners.wants_epochs,
         packages=packages_of(config),
-        fingerprint=fingerprint,
+        fingerprint=prepared.fingerprint,
     )
     engine = Engine(
         Share(settings.cpus_per_trial, settings.gpus_per_trial),

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Literal
 
 from nas.config.search import Config
 from nas.trials import installed
 from nas.trials.task import Task
 
 
-def task_of(config: Config) -> Task:
-    """Give what all trials of a search share."""
+def task_of(config: Config, storage: Literal["auto", "arrays", "jpeg"] | None = None) -> Task:
+    """Give what all trials of a search share.
+
+    Args:
+        storage: how the driver keeps the images, so that no node chooses otherwise; None = as the settings say.
+    """
     settings = config.search
     return Task(
-        data=config.data,
+        data=replace(config.data, storage=storage or config.data.storage),
         augment=config.augment,
         training=config.training,
         execution=config.execution,

@@ -25,6 +25,23 @@ def test_bytes_of_whole_images_and_of_centres() -> None:
     assert disk_use(DataSettings("folder", "x", channels=1), 100, None) == "centres at 100 px: 10 kB each"
 
 
+def test_large_sets_are_jpegs() -> None:
+    """`auto` says why it is JPEGs, and about how much they take; of an unknown number of images it says arrays."""
+    imagenet = replace(IMAGENET, storage="auto")
+    said = disk_use(imagenet, 128, 240)
+    assert said.startswith("JPEGs, for whole images at 240 px or less, quality 90: about 27.6 kB each, 35.4 GB for 1,2")
+    assert said.endswith("; decoded they would take 221 GB, more than 50 GB")
+    assert "centres at 32 px: 3.07 kB each, 3.94 GB" in disk_use(imagenet, 32, None)
+    assert disk_use(DataSettings("folder", "x"), 384, 960).startswith("whole images at 960 px or less: 2.76 MB each")
+    chosen = replace(imagenet, storage="jpeg", jpeg_size=256, jpeg_quality=None)
+    assert disk_use(chosen, 128, 240) == (
+        "JPEGs, for whole images at 240 px or less, shorter side 256 px or less, JPEG files as they are: about 43.7 kB "
+        "each, 56 GB for 1,281,167"
+    )
+    half = disk_use(replace(chosen, jpeg_quality=70, channels=1), 128, 240)
+    assert "about 12.8 kB each" in half  # three quarters of 87,381 pixels at 0.196 bytes
+
+
 def test_units() -> None:
     """Three digits and the unit that suits them."""
     assert [short_bytes(n) for n in (64, 6400, 5e8, 2e9, 3e12)] == ["64 B", "6.4 kB", "500 MB", "2 GB", "3 TB"]

@@ -1,12 +1,15 @@
 """Preparing survives what happens on a cluster: many processes at once, and kill -9 at any moment."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -26,7 +29,8 @@ go = Path(sys.argv[3])
 print("ready", flush=True)
 while not go.exists():
     time.sleep(0.005)
-print(prepare(DataSettings("folder", sys.argv[1], cache_dir=sys.argv[2]), int(sys.argv[4])).fingerprint, flush=True)
+settings = DataSettings("folder", sys.argv[1], cache_dir=sys.argv[2], storage=sys.argv[5])
+print(prepare(settings, int(sys.argv[4])).fingerprint, flush=True)
 """
 
 
@@ -45,10 +49,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def preparing(n: int, folder: Path, cache: Path, size: int = 32) -> Iterator[list[subprocess.Popen[str]]]:
+def preparing(
+    n: int, folder: Path, cache: Path, size: int = 32, storage: str = "auto"
+) -> Iterator[list[subprocess.Popen[str]]]:
     """`n` processes that prepare at the same moment."""
     go = cache.with_suffix(".go")
-    command = [sys.executable, "-c", PREPARE, str(folder), str(cache), str(go), str(size)]
+    command = [sys.executable, "-c", PREPARE, str(folder), str(cache), str(go), str(size), storage]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(n)]
     try:
         for process in processes:
@@ -105,7 +111,7 @@ def test_processes_at_once_decode_once(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("image", [0, 50, 150])
 def test_killed_half_way(folder: Path, tmp_path: Path, image: int) -> None:
-    """kill -9 while decoding leaves nothing that is taken for whole; the next process starts anew and cleans up."""
+    """kill -9 while decoding leaves nothing that is taken for whole; the next process goes on and cleans up."""
     cache = tmp_path / "cache"
     with preparing(1, folder, cache) as (process,):
         wait_until_decoding(cache, image)
@@ -113,6 +119,40 @@ def test_killed_half_way(folder: Path, tmp_path: Path, image: int) -> None:
         process.wait()
     assert list(cache.glob("*.part")), "killed too late to prove anything"
     check(folder, cache)
+
+
+@pytest.mark.parametrize("storage", ["arrays", "jpeg"])
+def test_goes_on_after_kill(
+    folder: Path, tmp_path: Path, storage: Literal["arrays", "jpeg"], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was done before a kill -9 is not done again, unless it is damaged; the data are those made in one go."""
+    caplog.set_level("INFO")
+    cache = tmp_path / "cache"
+    settings = DataSettings("folder", str(folder), cache_dir=str(cache), storage=storage)
+    whole = prepare(replace(settings, cache_dir=str(tmp_path / "whole")), 32)
+    with preparing(1, folder, cache, storage=storage) as (process,):
+        wait_until(lambda: list(cache.glob("*.part/train_chunks/256.npz")))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    (part,) = cache.glob("*.part")
+    done = sorted(int(file.stem) for file in part.glob("train_chunks/*.npz") if file.stem.isdigit())
+    (file,) = (file for file in part.glob("train_images.*") if file.suffix in (".npy", ".jpegs"))
+    second = 128 + 300 * 32 * 32 * 3 if storage == "arrays" else _length(part, 0) + _length(part, 256) // 2
+    with file.open("r+b") as damaged:
+        damaged.seek(second)
+        damaged.write(b"damaged")
+    prepared = prepare(settings, 32)
+    kept = [number for number in done if number != 256] if storage == "arrays" else [0]
+    assert f"decoding train: {sum(min(256, 3 * EACH - n) for n in kept)} images are there already" in caplog.text
+    assert prepared.fingerprint == whole.fingerprint
+    for name in ("train_labels.npy", "train_hashes.npy", "train_aspects.npy", file.name):
+        assert (Path(prepared.folder) / name).read_bytes() == (Path(whole.folder) / name).read_bytes()
+    assert not list(cache.glob("*.part")) + list(cache.glob("*/*_chunks"))
+
+
+def _length(part: Path, number: int) -> int:
+    with np.load(part / f"train_chunks/{number}.npz") as chunk:
+        return int(chunk["index"]["length"].sum())
 
 
 def test_waiting_process_takes_over_from_a_killed_one(folder: Path, tmp_path: Path) -> None:
@@ -130,7 +170,7 @@ def test_waiting_process_takes_over_from_a_killed_one(folder: Path, tmp_path: Pa
 
 
 def test_leftovers_of_other_entries_go_but_not_those_in_work(folder: Path, tmp_path: Path) -> None:
-    """Decoding another size removes what a killed process left of the first, and spares what a live one is making."""
+    """Decoding another size removes what was left half-done a week ago; not what could go on, or a live one's."""
     cache = tmp_path / "cache"
     with preparing(1, folder, cache) as (process,):
         wait_until_decoding(cache)
@@ -139,6 +179,10 @@ def test_leftovers_of_other_entries_go_but_not_those_in_work(folder: Path, tmp_p
     (left,) = cache.glob("*.part")
     with preparing(1, folder, cache, 24) as (live,):
         wait_until(lambda: [part for part in cache.glob("*.part") if part != left])
+        prepare(DataSettings("folder", str(folder), cache_dir=str(cache)), 8)
+        assert left.exists()
+        for entry in (left, *left.iterdir()):
+            os.utime(entry, (0, time.time() - 8 * 24 * 3600))
         check_other = prepare(DataSettings("folder", str(folder), cache_dir=str(cache)), 16)
         assert not left.exists()
         live.communicate(timeout=120)

@@ -1,0 +1,155 @@
+"""Whether a search's trainings wait for their data: what the loader gives beside what the training step takes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.config.search import Config
+from nas.data.batches import Batches
+from nas.data.prepare import Prepared, prepare
+from nas.training.device import device_name, resolve_device, set_up, synchronize, threads_limited
+from nas.training.train import train
+from nas.trials.evaluate import build
+
+MUCH = 0.1  # share of a training's time waiting for data, from which on it is worth doing something
+_FIRST = 2  # steps and batches that are not counted: memory is taken, kernels are chosen
+_FOREVER = 1 << 20  # epochs: the time ends the training
+
+
+@dataclass(frozen=True)
+class DataProfile:
+    """What loading gives and training takes, for the reference network of a search."""
+
+    storage: str  # arrays or jpeg
+    resident: bool  # whether the images are held on the device
+    image_size: int  # pixels
+    batch_size: int
+    threads: int  # of a trial
+    loader: float  # images a second: loaded, augmented and normalised on the device, with nothing else to do
+    loader_core: float  # images a second of the processor's time
+    step: float  # images a second that the training step takes, of a batch that is there
+    ahead: bool  # whether batches are made while the device computes
+    device_name: str
+
+    @property
+    def wait_share(self) -> float:
+        """Share of a training's time waiting for data, expected."""
+        load, step = 1 / self.loader, 1 / self.step
+        return max(0.0, 1 - step / load) if self.ahead else load / (load + step)
+
+    @property
+    def threads_needed(self) -> int:
+        """CPU threads with which loading keeps up with the step, at least 1."""
+        return max(1, math.ceil(self.step / self.loader_core))
+
+    def advice(self) -> str:
+        """Say which bounds which, and what to change."""
+        share = f"waiting for data is {self.wait_share:.0%} of a training"
+        if self.wait_share <= MUCH:
+            return f"the step bounds: {share}"
+        if not self.ahead:
+            remedy = (
+                "augment less, or smaller images" if self.storage == "arrays" else "data.storage: arrays, if it fits"
+            )
+        elif self.threads_needed > self.threads:
+            remedy = f"search.cpus_per_trial: {self.threads_needed}"
+            remedy += " or data.storage: arrays" if self.storage == "jpeg" else " or augment less"
+        else:
+            remedy = "a faster disk, or more memory for the images"
+        return f"the data bound: {share}; try {remedy}"
+
+
+def profile_data(config: Config, seconds: float = 10.0) -> DataProfile:
+    """Measure how many images a second loading gives and the reference network's training step takes.
+
+    The data set is prepared first, unless that was done.
+
+    Args:
+        config: of a search.
+        seconds: for both together; a step that takes longer is done to its end.
+    Raises: ValueError as preparing does, or if no step could be done.
+    """
+    device = resolve_device(config.device)
+    set_up(device)
+    prepared = prepare(
+        config.data, config.image_size, progress=True, frame_size=config.augment.frame_size(config.image_size)
+    )
+    threads = config.execution.threads or max(1, math.floor(config.search.cpus_per_trial))
+    with threads_limited(threads):
+        batches = Batches(
+            prepared,
+            "train",
+            batch_size=min(config.training.batch_size, prepared.train),
+            device=device,
+            augment=config.augment,
+            channels_last=config.execution.channels_last,
+        )
+        loader, loader_core = _loaded(batches, device, seconds / 2)
+        step = _stepped(config, prepared, batches, device, seconds / 2)
+    return DataProfile(
+        storage=prepared.storage, resident=batches.resident, image_size=config.image_size,
+        batch_size=batches.batch_size, threads=threads, loader=loader, loader_core=loader_core, step=step,
+        ahead=device.type != "cpu", device_name=device_name(device),
+    )  # fmt: skip
+
+
+def _loaded(batches: Batches, device: torch.device, seconds: float) -> tuple[float, float]:
+    """Give images a second of the clock and of the processor."""
+    images, number = 0, 0
+    start = cpu = 0.0
+    while True:
+        for each, _ in _epochs(batches):
+            if number == _FIRST:
+                synchronize(device)
+                start, cpu, images = time.perf_counter(), time.process_time(), 0
+            images, number = images + len(each), number + 1
+            if number > _FIRST + 1 and time.perf_counter() - start > seconds:
+                synchronize(device)
+                return images / (time.perf_counter() - start), images / (time.process_time() - cpu)
+
+
+def _epochs(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+    number = 0
+    while True:
+        yield from batches.epoch(number)
+        number += 1
+
+
+class _Same:
+    """One batch, again and again: what training takes if nothing has to be loaded."""
+
+    def __init__(self, batch: tuple[Tensor, Tensor]) -> None:
+        self.batch = batch
+
+    def __len__(self) -> int:
+        return 1 << 10
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return (self.batch for _ in range(len(self)))
+
+
+def _stepped(config: Config, prepared: Prepared, batches: Batches, device: torch.device, seconds: float) -> float:
+    """Give the images a second that training takes, of a batch that is on the device."""
+    ticks: list[float] = []
+
+    def tick() -> None:
+        synchronize(device)
+        ticks.append(time.perf_counter())
+
+    same = _Same(next(batches.epoch(0)))
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        network = build(config.reference, config.training, config.execution, prepared, device)
+        training = replace(config.training, epochs=_FOREVER, eval_every=_FOREVER)
+        execution = replace(config.execution, time_limit_s=seconds)
+        result = train(network, same, same, training, execution=execution, device=device, between_steps=tick)
+    steps = np.diff(ticks)[_FIRST if len(ticks) > 2 * _FIRST else 0 :]
+    if not len(steps):
+        raise ValueError(f"the reference network could not be trained: {result.status} {result.error or ''}".rstrip())
+    return float(batches.batch_size / np.median(steps))
