@@ -46,6 +46,8 @@ def _facts(prepared: Prepared, found: Found) -> Iterator[tuple[str, str]]:
     yield "classes", f"{prepared.num_classes}: {', '.join(names[:8])}{', ...' * (len(names) > 8)}"
     size = f"{prepared.image_size} px" + f", of whole images at {prepared.frame_size}" * bool(prepared.frame_size)
     yield "pixels", f"{size}, {colours}, black {black:g}, white {white:g}"
+    if prepared.storage == "jpeg":
+        yield "kept as", "JPEGs"
     yield from (("left out", line) for line in found.left_out)
     yield from (("copies", line) for line in found.copies)
     yield from (("warning", line) for line in found.warnings)

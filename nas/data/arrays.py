@@ -71,7 +71,7 @@ def write_images(
     frame_size, side, channels = plan.frame_size, plan.side, plan.channels
     sources = {"train": source.train} | ({"test": source.test} if source.test else {})
     needed = plan.array_bytes if storage == "arrays" else jpeg_bytes(source, settings, plan)
-    _check_room(folder, needed)
+    _check_room(folder, needed, "decoded images" if storage == "arrays" else "JPEGs")
     _go_on_or_begin(folder, {"storage": storage, "side": side, "channels": channels, "chunk": CHUNK, "pillow": PILLOW})
     grey_only = settings.channels is None and channels == 1
     how = Decoding(side, channels, grey_only, settings.value_range, whole=frame_size is not None)
@@ -200,8 +200,8 @@ def _moments(levels: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float,
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
 
 
-def _check_room(folder: Path, needed: int) -> None:
+def _check_room(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free + sum(file.stat().st_blocks * 512 for file in folder.glob("*_images.*"))
     if needed > free:
-        text = f"decoded images need {needed / 1e9:.1f} GB in {folder.parent}, which has {free / 1e9:.1f} GB free"
+        text = f"{what} need {needed / 1e9:.1f} GB in {folder.parent}, which has {free / 1e9:.1f} GB free"
         raise ValueError(f"{text}; make room, or say by data.cache_dir or NAS_CACHE where there is some")

@@ -130,7 +130,7 @@ def test_the_engine_is_given_what_the_configuration_says(ray, cache, tmp_path):
     assert job.fingerprint == prepare(config.data, 16).fingerprint
     task = pickle.loads(job.task)
     assert (task.training, task.data, task.time_limit_s) == (config.training, config.data, 50.0)
-    assert task == task_of(config)
+    assert task == task_of(config, "arrays")
 
 
 def test_a_cluster_is_the_one_that_is_named(ray, cache, tmp_path):
