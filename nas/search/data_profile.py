@@ -149,6 +149,7 @@ def _stepped(config: Config, prepared: Prepared, batches: Batches, device: torch
         training = replace(config.training, epochs=_FOREVER, eval_every=_FOREVER)
         execution = replace(config.execution, time_limit_s=seconds)
         result = train(network, same, same, training, execution=execution, device=device, between_steps=tick)
+        tick()
     steps = np.diff(ticks)[_FIRST if len(ticks) > 2 * _FIRST else 0 :]
     if not len(steps):
         raise ValueError(f"the reference network could not be trained: {result.status} {result.error or ''}".rstrip())

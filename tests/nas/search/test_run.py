@@ -1,6 +1,7 @@
 """What a search does around its trials; in place of Ray stands an engine that answers in this process."""
 
 import pickle
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -129,7 +130,8 @@ def test_the_engine_is_given_what_the_configuration_says(ray, cache, tmp_path):
     assert (job.evaluator, job.packages) == (f"{__name__}:measured", packages_of(config))
     assert job.fingerprint == prepare(config.data, 16).fingerprint
     task = pickle.loads(job.task)
-    assert (task.training, task.data, task.time_limit_s) == (config.training, config.data, 50.0)
+    kept = replace(config.data, storage="arrays")  # as the driver does, on every node
+    assert (task.training, task.data, task.time_limit_s) == (config.training, kept, 50.0)
     assert task == task_of(config, "arrays")
 
 
