@@ -55,12 +55,12 @@ def run(a: argparse.Namespace) -> int:
 
 def show_checked(found: Checked) -> None:
     """Print what a look at a configuration found."""
-    from nas.search.findings import decoded
+    from nas.search.findings import disk
     from nas.search.plan import describe
 
     config, lines = found.config, describe(found.config)
     if found.data is not None:
-        lines |= found.data.lines() | {"disk": f"{lines['disk']}; {decoded(config, found.data)}"}
+        lines |= found.data.lines() | {"disk": disk(config, found.data)}
     if found.time is not None:
         lines["hours"] = _hours(found.time)
     show_facts(lines)

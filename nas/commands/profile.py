@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,10 @@ def add(commands: Any) -> None:
     sub = command(commands, "profile", "params, MACs, measured step time and memory of architectures", run)
     sub.add_argument("arch", nargs="*", metavar="ARCH", help="see `nas --help`")
     sub.add_argument(
-        "--data", type=Path, metavar="CONFIG", help="of a search: whether its trainings wait for their data"
+        "--data",
+        type=Path,
+        metavar="CONFIG",
+        help="of a search: do its trainings wait for their data? Takes --device, --format",
     )
     sub.add_argument("--reference", default="efficientnet_b0", metavar="ARCH", help="S = 1 (default: %(default)s)")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
@@ -96,12 +99,13 @@ def run(a: argparse.Namespace) -> int:
 
 def _data(a: argparse.Namespace) -> int:
     """Print what loading gives beside what training takes."""
-    from nas.config.search import load_config
     from nas.search.data_profile import profile_data
+    from nas.search.given import config_of
 
     if a.arch:
         raise ValueError(f"--data measures the reference of its search: {a.arch[0]} cannot be given, too")
-    found = profile_data(load_config(a.data))
+    config = config_of(a.data)
+    found = profile_data(config if a.device == "auto" else replace(config, device=a.device))
     if a.format != "table":
         numbers = {"wait_share": found.wait_share, "threads_needed": found.threads_needed, "advice": found.advice()}
         show([asdict(found) | numbers], a.format, ())
@@ -111,8 +115,8 @@ def _data(a: argparse.Namespace) -> int:
         ("device", f"{found.device_name}, {found.threads} CPU threads a trial"),
         ("images", f"{kept}, {found.image_size} px, batch {found.batch_size}"),
         ("loading", f"{found.loader:,.0f} images/s; {found.loader_core:,.0f} a CPU second"),
-        ("the step", f"{found.step:,.0f} images/s, which takes {found.threads_needed} CPU threads to load"),
-        ("which", found.advice()),
+        ("training step", f"{found.step:,.0f} images/s, as many as {found.threads_needed} CPU threads load"),
+        ("advice", found.advice()),
     ])  # fmt: skip
     return 0
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class Cutter:
         self.jpegs, self.size, self.frame, self.whole = jpegs, size, frame, whole
         self.mode = "L" if channels == 1 else "RGB"
         self.threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="jpegs") if threads > 1 else None
+        self._pool = pool_of(threads) if threads > 1 else None
 
     def fill(self, target: Tensor, rows: Tensor, boxes: Tensor) -> None:
         """Cut a square out of each of some images.
@@ -78,6 +79,21 @@ class Cutter:
         else:
             cut = geometry.resized_crop(pixels.view(1, image.height, image.width, -1), box, self.size)
             target.copy_(cut[0])
+
+
+def pool_of(threads: int) -> ThreadPoolExecutor:
+    """A pool whose threads compute alone: torch would give each a team as large as the calling thread's."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="jpegs")
+    count, all_there = torch.get_num_threads(), Barrier(threads)
+
+    def begin(_: int) -> None:
+        torch.get_num_threads()  # or torch would set the number of others at this thread's first computation
+        torch.set_num_threads(1)
+        all_there.wait()  # so that each thread begins once
+
+    list(pool.map(begin, range(threads)))
+    torch.set_num_threads(count)  # of this thread and of those to come
+    return pool
 
 
 def _of_centre(share: tuple[float, float, float, float], width: int, height: int) -> tuple[float, float, float, float]:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from nas.data.settings import DataSettings
+from nas.data.settings import DataSettings, Known
 from nas.data.storage import chosen
 
 # Bytes a pixel of photographs in colour at a quality, measured on those of two data sets; grey ones take three quarters
@@ -24,13 +24,14 @@ class Kept(NamedTuple):
     why: str  # of `auto`, where it is JPEGs; else empty
 
 
-def disk_use(settings: DataSettings, image_size: int, frame_size: int | None) -> str:
+def disk_use(settings: DataSettings, image_size: int, frame_size: int | None, known: Known | None = None) -> str:
     """Say in one line how a data set would be kept.
 
     Args:
         image_size, frame_size: as `prepare` is given them, pixels.
+        known: of the data set; None = what is known without reading it.
     """
-    known = settings.known
+    known = known or settings.known
     whole = settings.decode_size or frame_size
     side = max(image_size, whole or 0)
     images, channels = (known.images, known.channels) if known else (None, 3)

@@ -212,10 +212,11 @@ def _rows(
 def prepare_sample(
     settings: DataSettings, source: Source, image_size: int, folder: Path, *, images: int, frame_size: int | None = None
 ) -> Prepared:
-    """Decode some training images of an open data set, a quarter of them for minival: to see what training takes.
+    """Keep some training images of an open data set, a quarter of them for minival: to see what training takes.
 
     Args:
-        folder: empty; the decoded images lie there, and not in the cache.
+        settings: its `storage` says how they are kept; `auto` = as arrays.
+        folder: empty; the images lie there, and not in the cache.
         images: how many, of all classes in proportion; all of them where there are fewer.
         image_size, frame_size: as `prepare` has them.
     Raises: ValueError as `prepare` does.
@@ -228,7 +229,9 @@ def prepare_sample(
         lambda i: source.train.name(drawn[i]),
     )
     frame_size = settings.decode_size or frame_size
-    info = write_images(replace(source, train=some, test=None), settings, image_size, folder, False, frame_size)
+    storage: Storage = "jpeg" if settings.storage == "jpeg" else "arrays"
+    part = replace(source, train=some, test=None)
+    info = write_images(part, settings, image_size, folder, False, frame_size, storage)
     save_info(info, folder)
     return _split(replace(settings, minival=0.25, subset=None), folder, load_info(folder))[0]
 

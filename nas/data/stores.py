@@ -181,7 +181,9 @@ class JpegStore:
         return found
 
     def close(self, chunks: dict[int, Chunk], numbers: NDArray[np.int64]) -> dict[int, Chunk]:
-        """Write the index."""
+        """Write the index, and see that all is on the disk."""
+        with self.file.open("rb") as file:
+            os.fsync(file.fileno())
         index = np.concatenate([chunk.index for chunk in chunks.values()])
         index["offset"] = np.cumsum(index["length"], dtype=np.int64) - index["length"]
         np.save(index_of(self.file), index)

@@ -116,7 +116,7 @@ def _with_data(
         if others := users_of_locks():
             who = ", ".join(map(described, sorted(others)))
             warnings.append(f"others time or train on this machine, so times are too long: {who}")
-        time, slow = _measured(config, source, splits, scratch, seconds, say)
+        time, slow = _measured(config, data, source, splits, scratch, seconds, say)
         problems += slow
     else:
         time = None
@@ -148,7 +148,13 @@ def _gpus(config: Config) -> int:
 
 
 def _measured(
-    config: Config, source: Source, splits: Splits, scratch: Path, seconds: float, say: Callable[[str], None]
+    config: Config,
+    data: DataDescription,
+    source: Source,
+    splits: Splits,
+    scratch: Path,
+    seconds: float,
+    say: Callable[[str], None],
 ) -> tuple[SearchTime | None, list[str]]:
     """Measure what the search takes; the other is what went wrong."""
     from nas.search.timing import time_search
@@ -161,7 +167,8 @@ def _measured(
         sample = scratch / "sample"
         sample.mkdir()
         frame = config.augment.frame_size(config.image_size)
-        prepared = prepare_sample(config.data, source, config.image_size, sample, images=images, frame_size=frame)
+        settings = replace(config.data, storage=findings.how_kept(config, data).storage)
+        prepared = prepare_sample(settings, source, config.image_size, sample, images=images, frame_size=frame)
         say(f"training the reference and candidates of the space, {seconds:g} s in all")
         places = places_of(config, _gpus(config))
         counted = (splits.train, splits.minival)

@@ -14,6 +14,7 @@ from torch import Tensor
 from nas.config.search import Config
 from nas.data.batches import Batches
 from nas.data.prepare import Prepared, prepare
+from nas.search.given import Given, config_of
 from nas.training.device import device_name, resolve_device, set_up, synchronize, threads_limited
 from nas.training.train import train
 from nas.trials.evaluate import build
@@ -66,16 +67,17 @@ class DataProfile:
         return f"the data bound: {share}; try {remedy}"
 
 
-def profile_data(config: Config, seconds: float = 10.0) -> DataProfile:
+def profile_data(config: Given, seconds: float = 10.0) -> DataProfile:
     """Measure how many images a second loading gives and the reference network's training step takes.
 
     The data set is prepared first, unless that was done.
 
     Args:
-        config: of a search.
+        config: of a search: a Config, what a YAML file would hold, the path of one, or a run folder.
         seconds: for both together; a step that takes longer is done to its end.
     Raises: ValueError as preparing does, or if no step could be done.
     """
+    config = config_of(config)
     device = resolve_device(config.device)
     set_up(device)
     prepared = prepare(

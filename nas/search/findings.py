@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from nas.config.search import Config
 from nas.data.description import DataDescription
-from nas.data.disk import free_bytes, kept_as, short_bytes
+from nas.data.disk import Kept, disk_use, free_bytes, kept_as, short_bytes
 from nas.data.findings import about_classes
+from nas.data.settings import Known
 from nas.data.splits import split_train
 from rewards.uncertainty import accuracy_error, critical, images_needed
 from search_space.cost import output_size
@@ -103,26 +104,33 @@ def about_sizes(config: Config, data: DataDescription | None) -> Iterator[str]:
         yield f"image_size {size} is more than twice the images' {median} px: it costs time and shows nothing more"
 
 
-def decoded_bytes(config: Config, data: DataDescription) -> int:
-    """Give the room that the images take, decoded or as JPEGs."""
+def how_kept(config: Config, data: DataDescription) -> Kept:
+    """Say how the images would be kept, were they not there already."""
+    return kept_as(config.data, config.image_size, _frame(config, data), data.channels, data.images + data.test)
+
+
+def disk(config: Config, data: DataDescription) -> str:
+    """Say how the images are kept, how much room that takes, and how much there is."""
+    known = Known(len(data.counts), data.channels, data.images + data.test)
+    use = disk_use(config.data, config.image_size, _frame(config, data), known)
+    return f"{use}; {short_bytes(free_bytes(config.data.cache))} free"
+
+
+def _frame(config: Config, data: DataDescription) -> int | None:
     frame = config.augment.frame_size(config.image_size)
-    if frame is not None and data.sizes[2]:  # no image is kept larger than it is
-        frame = max(config.image_size, min(frame, data.sizes[2]))
-    images = data.images + data.test
-    return int(kept_as(config.data, config.image_size, frame, data.channels, images).each * images)
-
-
-def decoded(config: Config, data: DataDescription) -> str:
-    """Say how much room the decoded images take, and there is."""
-    return f"{short_bytes(decoded_bytes(config, data))} in all, {short_bytes(free_bytes(config.data.cache))} free"
+    if frame is None or not data.sizes[2]:
+        return frame
+    return max(config.image_size, min(frame, data.sizes[2]))  # no image is kept larger than it is
 
 
 def about_room(config: Config, data: DataDescription) -> Iterator[str]:
-    """Say where the disk has no room for the decoded images."""
-    needed = decoded_bytes(config, data)
+    """Say where the disk has no room for the images as they are kept."""
+    kept = how_kept(config, data)
+    needed = kept.each * (data.images + data.test)
     if needed > (free := free_bytes(config.data.cache)):
+        what = "decoded images" if kept.storage == "arrays" else "images as JPEGs"
         yield (
-            f"decoded images need {short_bytes(needed)} in {config.data.cache}, which has {short_bytes(free)} free; "
+            f"{what} need {short_bytes(needed)} in {config.data.cache}, which has {short_bytes(free)} free; "
             "make room, or say by data.cache_dir or NAS_CACHE where there is some"
         )
 

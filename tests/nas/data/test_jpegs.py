@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from nas.data import storage
 from nas.data.augment import augment
 from nas.data.batches import Batches
 from nas.data.crops import random_boxes
-from nas.data.cut_jpegs import boxes_ahead
+from nas.data.cut_jpegs import boxes_ahead, pool_of
 from nas.data.jpegs import DamagedRecord, Jpegs
 from nas.data.prepare import JpegSplit, Prepared, load_jpegs, load_split, prepare
 from nas.data.settings import READERS, AugmentSettings, DataSettings
 from nas.data.sources.records import Encoded, Images, Source
+from nas.training.device import threads_limited
 
 CPU = torch.device("cpu")
 SIZE = 32
@@ -174,6 +176,15 @@ def test_threads_change_nothing(data: DataSettings, threads: int) -> None:
     """However many threads decode, the batches are the same, also when the decoder is far ahead."""
     prepared = prepare(replace(data, storage="jpeg"), SIZE, frame_size=80)
     assert torch.equal(made(prepared, "train", ALL, threads=threads)[0], made(prepared, "train", ALL, threads=2)[0])
+
+
+def test_each_thread_computes_alone() -> None:
+    """Threads that decode have no team of threads each, and leave others with as many as they had."""
+    with threads_limited(3):
+        pool = pool_of(2)
+        assert set(pool.map(lambda _: torch.get_num_threads(), range(8))) == {1}
+        with ThreadPoolExecutor(1) as later:
+            assert (torch.get_num_threads(), later.submit(torch.get_num_threads).result()) == (3, 3)
 
 
 def test_boxes_ahead_are_those_that_augmentation_draws() -> None:
