@@ -1,4 +1,4 @@
-"""Ready-made search spaces: EfficientNetV2's, and a small one for a CPU and 32-pixel images."""
+"""Ready-made search spaces: EfficientNetV2's, that of Vertex AI around its B0, and a small one for 32-pixel images."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from search_space.choices import Constraints, StageChoices
 from search_space.families import published
 from search_space.lookup import find
 from search_space.middle import middle_of
+from search_space.ops import find_op
+from search_space.ops.option import NO_OPTIONS
 from search_space.space import SearchSpace
 
 OPS_OF_THE_PAPER = ("mbconv", "fused_mbconv")
@@ -68,6 +70,53 @@ def efficientnetv2(
     )
 
 
+def vertex(
+    *,
+    op: str | Sequence[str] = OPS_OF_THE_PAPER,
+    activation: str | Sequence[str] = ("swish", "relu"),
+    image_size: int | None = None,
+    constraints: Mapping[str, Any] | None = None,
+) -> SearchSpace:
+    """Give the EfficientNetV2 space that Vertex AI published: around V2-B0, with channels and squeeze-and-excitation.
+
+    Each stage has a layer less or more, 0.75 or 1.25 times the channels (in whole numbers, no multiples of eight),
+    expansion 1, 2, 4 or 6, and kernel 3 or 5: 3.8e14 architectures.
+
+    Args:
+        op: of every stage, one or several: `module:NAME` is one of yours.
+        activation: of the ops that have an option `activation`, 2.4e16 architectures then; the paper's have none.
+        image_size: evaluation size of the candidates, pixels; default: B0's.
+        constraints: fields of Constraints.
+    Source: google/vertex-ai-nas, nas_architecture/tunable_efficientnetv2_search_space.py.
+    """
+    base = published("efficientnetv2_b0")
+    names = (op,) if isinstance(op, str) else op
+    options = {"activation": activation} if any("activation" in find_op(name).options for name in names) else NO_OPTIONS
+    stages = tuple(
+        StageChoices(
+            op=op,  # type: ignore[arg-type]
+            layers=tuple(n for n in (stage.layers - 1, stage.layers, stage.layers + 1) if n > 0),
+            kernel_size=(3, 5),
+            expansion=(1, 2, 4, 6),
+            channels=tuple(int(stage.channels * factor) for factor in (0.75, 1, 1.25)),
+            stride=(stage.stride,),
+            se_ratio=(0.0, 0.25),
+            options=options,  # type: ignore[arg-type]
+        )
+        for stage in base.stages
+    )
+    return SearchSpace(
+        stem_channels=base.stem_channels,
+        stages=stages,
+        head_channels=base.head_channels,
+        image_size=image_size or base.image_size,
+        train_image_size=base.train_image_size,
+        dropout=base.dropout,
+        constraints=_constraints(constraints),
+        reference=base,
+    )
+
+
 def small(
     *,
     op: str | Sequence[str] = OPS_OF_THE_PAPER,
@@ -101,7 +150,7 @@ def small(
 
 
 # To add one: `SPACES["mine"] = function`. What stands beside `name` in a configuration are the function's arguments.
-SPACES: dict[str, Callable[..., SearchSpace]] = {"efficientnetv2": efficientnetv2, "small": small}
+SPACES: dict[str, Callable[..., SearchSpace]] = {"efficientnetv2": efficientnetv2, "vertex": vertex, "small": small}
 
 
 def space_from_config(record: Mapping[str, Any]) -> SearchSpace:

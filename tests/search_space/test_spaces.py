@@ -8,8 +8,10 @@ import pytest
 from search_space.choices import Constraints
 from search_space.cost import count
 from search_space.families import published
+from search_space.ops import OPS
+from search_space.ops.option import Option
 from search_space.space import SearchSpace
-from search_space.spaces import SPACES, backbone_of, efficientnetv2, small, space_from_config
+from search_space.spaces import SPACES, backbone_of, efficientnetv2, small, space_from_config, vertex
 
 
 def test_efficientnetv2_is_the_papers_space():
@@ -44,6 +46,29 @@ def test_efficientnetv2_arguments():
     assert space.image_size == 128
     assert space.constraints == Constraints(params_max=20_000_000)
     assert space.contains(dataclasses.replace(published("efficientnetv2_b0"), image_size=128))
+
+
+def test_vertex_is_the_published_space():
+    """V2-B0 is a point of it; the first stage has 2 * 2 * 3 * 4 * 2 * 2 choices, each other one half as many again."""
+    space = vertex()
+    assert [s.layers for s in space.stages] == [(1, 2), (1, 2, 3), (1, 2, 3), (2, 3, 4), (4, 5, 6), (7, 8, 9)]
+    assert [s.channels for s in space.stages] == [
+        (12, 16, 20), (24, 32, 40), (36, 48, 60), (72, 96, 120), (84, 112, 140), (144, 192, 240),
+    ]  # fmt: skip
+    assert space.size == 192 * 288**5 == pytest.approx(3.8e14, rel=0.01)
+    assert space.contains(published("efficientnetv2_b0"))
+    assert backbone_of(space) == published("efficientnetv2_b0")
+
+
+def test_vertex_decides_the_activation_of_ops_that_have_one(monkeypatch):
+    """An op with an option `activation` doubles the choices of each stage; a choice that it has not is refused."""
+    activation = Option("swish", among=("swish", "relu", "gelu"))
+    monkeypatch.setitem(OPS, "activated", dataclasses.replace(OPS["mbconv"], options={"activation": activation}))
+    assert vertex(op="activated").size == 2**6 * vertex(op="mbconv").size == 2**6 * 96 * 144**5
+    assert vertex(op=["mbconv", "activated"]).size == (96 * 3) * (144 * 3) ** 5
+    assert vertex(op="activated", activation="gelu").size == vertex(op="mbconv").size
+    with pytest.raises(ValueError, match="op activated option activation must be one of swish, relu, gelu, got 'tanh'"):
+        vertex(op="activated", activation=["swish", "tanh"])
 
 
 def test_small_fits_a_cpu():
