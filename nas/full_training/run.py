@@ -33,6 +33,7 @@ from nas.full_training.folder import (
 )
 from nas.full_training.metrics import Metrics, whole_lines
 from nas.runs.folder import provenance
+from nas.runs.waiting import about_waiting
 from nas.seeds import seed_of
 from nas.trackers.callback import Callback, Callbacks, TrainingEnd, TrainingInfo
 from nas.training.checkpoint import TrainingState, load_checkpoint
@@ -67,6 +68,8 @@ def train_alone(
     def work() -> TrainingEnd:
         with threads_limited(threads):
             result = train_in(folder, config, prepared, test, device, kept, origin, listener=listeners)
+        if line := about_waiting([result.data_wait_s / result.seconds if result.seconds else None]):
+            listeners.on_message(line)
         return training_end(folder, result.status, result.error, result.curve)
 
     return told(listeners, info, work)

@@ -14,12 +14,12 @@ from torch import Tensor
 from nas.config.search import Config
 from nas.data.batches import Batches
 from nas.data.prepare import Prepared, prepare
+from nas.runs.waiting import MUCH
 from nas.search.given import Given, config_of
 from nas.training.device import device_name, resolve_device, set_up, synchronize, threads_limited
 from nas.training.train import train
 from nas.trials.evaluate import build
 
-MUCH = 0.1  # share of a training's time waiting for data, from which on it is worth doing something
 _FIRST = 2  # steps and batches that are not counted: memory is taken, kernels are chosen
 _FOREVER = 1 << 20  # epochs: the time ends the training
 

@@ -22,6 +22,7 @@ from nas.plugins import load as load_plugins
 from nas.runs.folder import held, locked, read_trials
 from nas.runs.status import is_finished
 from nas.runs.trial import Trial
+from nas.runs.waiting import about_waiting
 from nas.search.checks import check_config, check_data, check_evaluator, check_here, make_algorithm, space_for
 from nas.search.continuation import as_begun, check_run, open_run
 from nas.search.given import Given, config_of, is_run
@@ -147,8 +148,9 @@ def _run(
             ended = _trials(ledger, config, prepared, ray, listeners)
         finally:
             listeners.on_search_end(replace(about, trials=tuple(ledger.trials), state=ended.state))
-        if ended.reason:
-            listeners.on_message(ended.reason)
+        for line in (ended.reason, about_waiting(trial.data_wait_share for trial in ledger.trials)):
+            if line:
+                listeners.on_message(line)
     return Run(folder, ended)
 
 

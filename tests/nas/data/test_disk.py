@@ -1,14 +1,16 @@
 """A dry run says what decoded images will take."""
 
+import doctest
 from dataclasses import replace
 
 import pytest
 
 from nas.cli import main
+from nas.data import disk, storage
 from nas.data.disk import disk_use, short_bytes
 from nas.data.settings import AugmentSettings, DataSettings
 
-IMAGENET = DataSettings("hf", "ILSVRC/imagenet-1k")
+IMAGENET = DataSettings("hf", "ILSVRC/imagenet-1k", storage="arrays")
 
 
 def test_bytes_of_whole_images_and_of_centres() -> None:
@@ -25,8 +27,9 @@ def test_bytes_of_whole_images_and_of_centres() -> None:
     assert disk_use(DataSettings("folder", "x", channels=1), 100, None) == "centres at 100 px: 10 kB each"
 
 
-def test_large_sets_are_jpegs() -> None:
+def test_large_sets_are_jpegs(monkeypatch: pytest.MonkeyPatch) -> None:
     """`auto` says why it is JPEGs, and about how much they take; of an unknown number of images it says arrays."""
+    monkeypatch.setattr(disk, "free_bytes", lambda _: 10**12)
     imagenet = replace(IMAGENET, storage="auto")
     said = disk_use(imagenet, 128, 240)
     assert said.startswith("JPEGs, for whole images at 240 px or less, quality 90: about 27.6 kB each, 35.4 GB for 1,2")
@@ -40,6 +43,11 @@ def test_large_sets_are_jpegs() -> None:
     )
     half = disk_use(replace(chosen, jpeg_quality=70, channels=1), 128, 240)
     assert "about 12.8 kB each" in half  # three quarters of 87,381 pixels at 0.196 bytes
+
+
+def test_what_is_chosen() -> None:
+    """The doctests."""
+    assert doctest.testmod(storage).failed == 0
 
 
 def test_units() -> None:

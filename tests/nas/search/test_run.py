@@ -75,7 +75,7 @@ class Live(Heard):
 @pytest.fixture
 def ray(monkeypatch):
     """Stands for Ray: what it was given, and what it does after a number of trials."""
-    given = SimpleNamespace(jobs=[], engines=[], addresses=[], open=[], after=None, then=lambda: None)
+    given = SimpleNamespace(jobs=[], engines=[], addresses=[], open=[], after=None, then=lambda: None, more={})
 
     class Process:
         def __init__(self, address):
@@ -98,7 +98,7 @@ def ray(monkeypatch):
         done = 0
         while done != given.after and (candidate := candidates.next_candidate()):
             on_event(Event("started", candidate))
-            answered = Trial(candidate.proposal.architecture, "ok", reward=0.1 * done, accuracy=0.5)
+            answered = Trial(candidate.proposal.architecture, "ok", reward=0.1 * done, accuracy=0.5, **given.more)
             on_event(Event("finished", candidate, candidates.finish(candidate.trial_id, answered)))
             done += 1
         given.then()
@@ -182,6 +182,13 @@ def test_listeners_hear_what_was_there_and_how_it_ended(ray, cache, tmp_path):
     assert [trial.seed for trial in trials] == [seed_of(5, "trial", number) for number in range(5)]
     assert len({trial.arch_id for trial in trials}) == 5
     assert {trial.run_id for trial in trials} == {begun.run_id}
+
+
+def test_a_search_that_waited_for_its_data_says_so(ray, cache, tmp_path):
+    """More than a tenth of the trainings' time, in the middle one, is the last line of a search."""
+    ray.more, heard = {"data_wait_share": 0.25}, Heard()
+    searched(configured(cache), tmp_path / "run", callbacks=[heard])
+    assert heard.messages[-1].startswith("trainings waited for data 25 % of their time, median")
 
 
 def test_a_signal_and_lateness_are_two_ends(ray, cache, tmp_path):
