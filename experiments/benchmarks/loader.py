@@ -12,7 +12,9 @@ clock, which on a cold disk is longer.
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -30,7 +32,6 @@ from torch.utils.data import DataLoader, Dataset
 from experiments.benchmarks.augmentation import processor
 from experiments.benchmarks.results import write
 from nas.data.batches import Batches
-from nas.data.crops import random_boxes
 from nas.data.geometry import resized_crop
 from nas.data.prepare import Prepared, prepare
 from nas.data.settings import AugmentSettings, DataSettings
@@ -62,11 +63,10 @@ class Files(Dataset[Tensor]):
 
     def __getitem__(self, number: int) -> Tensor:
         image = self.decode(self.files[number])
-        aspect = torch.tensor([image.width / image.height])
-        top, left, height, width = (random_boxes(aspect, 4096, AUGMENT, None)[:, 0] / 4096).tolist()
-        box = (left * image.width, top * image.height, (left + width) * image.width, (top + height) * image.height)
-        image = image.crop(tuple(map(round, box))).resize((self.size, self.size), Image.Resampling.BILINEAR)
-        if torch.rand(()) < 0.5:
+        left, top, wide, tall = random_box(image.width, image.height)
+        image = image.crop((left, top, left + wide, top + tall))
+        image = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
+        if random.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
         return pixels.to(torch.float32).mul_(self.scale).add_(self.shift)
@@ -79,15 +79,26 @@ class Fast(Files):
         import simplejpeg
 
         content = self.files[number].read_bytes()
-        tall, wide, *_ = simplejpeg.decode_jpeg_header(content)
-        share = random_boxes(torch.tensor([wide / tall]), 4096, AUGMENT, None)[:, 0] / 4096
-        least = {"min_height": int(self.size / share[2]), "min_width": int(self.size / share[3])}
-        pixels = torch.from_numpy(simplejpeg.decode_jpeg(content, "RGB", min_factor=2, **least))[None]
-        box = (share * torch.tensor([pixels.shape[1], pixels.shape[2]] * 2)).to(torch.int64)
-        box[2:].clamp_(min=1)
-        cut = resized_crop(pixels, box[:, None], self.size)[0]
-        cut = cut.flip(1) if torch.rand(()) < 0.5 else cut
+        height, width, *_ = simplejpeg.decode_jpeg_header(content)
+        left, top, wide, tall = random_box(width, height)
+        least = {"min_height": math.ceil(self.size * height / tall), "min_width": math.ceil(self.size * width / wide)}
+        pixels = torch.from_numpy(simplejpeg.decode_jpeg(content, "RGB", min_factor=1, **least))
+        share = pixels.shape[0] / height
+        box = [max(0, int(part * share)) for part in (top, left)] + [max(1, int(part * share)) for part in (tall, wide)]
+        cut = resized_crop(pixels[None], torch.tensor(box)[:, None], self.size)[0]
+        cut = cut.flip(1) if random.random() < 0.5 else cut
         return cut.permute(2, 0, 1).to(torch.float32).mul_(self.scale).add_(self.shift)
+
+
+def random_box(width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, width and height of a crop, drawn as torchvision's RandomResizedCrop draws it; else the image."""
+    low, high = (math.log(ratio) for ratio in AUGMENT.crop_ratio)
+    for _ in range(10):
+        area, ratio = width * height * random.uniform(*AUGMENT.crop_scale), math.exp(random.uniform(low, high))
+        wide, tall = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < wide <= width and 0 < tall <= height:
+            return random.randint(0, width - wide), random.randint(0, height - tall), wide, tall
+    return 0, 0, width, height
 
 
 def with_pillow(file: Path) -> Image.Image:
@@ -96,14 +107,18 @@ def with_pillow(file: Path) -> Image.Image:
         return Image.open(opened).convert("RGB")
 
 
-def timed(epoch: Callable[[], Iterable[Any]], before: Callable[[], None], seconds: float) -> tuple[float, float]:
-    """Give images a second of the processor and of the clock: medians over epochs that take `seconds` in all."""
+def timed(epoch: Callable[[], Iterable[Any]], seconds: float) -> tuple[float, float]:
+    """Give images a second of the processor and of the clock: medians over epochs that take `seconds` in all.
+
+    Args:
+        epoch: gives the batches of one more epoch; what it does itself is not counted.
+    """
     found: list[tuple[float, float]] = []
     end = time.perf_counter() + seconds
     while len(found) < 3 or time.perf_counter() < end:
-        before()
+        batches = epoch()
         clock, cpu = time.perf_counter(), time.process_time()
-        images = sum(len(batch[0] if isinstance(batch, tuple) else batch) for batch in epoch())
+        images = sum(len(batch[0] if isinstance(batch, tuple) else batch) for batch in batches)
         found.append((images / (time.process_time() - cpu), images / (time.perf_counter() - clock)))
     return statistics.median(each[0] for each in found), statistics.median(each[1] for each in found)
 
@@ -119,20 +134,33 @@ def forget(prepared: Prepared) -> None:
 
 def ours(folder: Path, cache: Path, size: int, seconds: float) -> Iterable[Row]:
     """Load with our batches."""
-    frame = AUGMENT.frame_size(size)
-    for storage, ways in (("arrays", ("warm", "cold")), ("jpeg", ("warm", "cold"))):
+    for storage in ("arrays", "jpeg"):
         settings = DataSettings("folder", str(folder), storage=storage, minival=0, cache_dir=str(cache))  # type: ignore[arg-type]
-        prepared = prepare(settings, size, frame_size=frame)
+        prepared = prepare(settings, size, frame_size=AUGMENT.frame_size(size))
         disk = sum(file.stat().st_size for file in Path(prepared.folder).glob("train_images.*"))
-        for way in ways:
-            batches = Batches(prepared, "train", batch_size=BATCH, device=torch.device("cpu"), augment=AUGMENT)
-            epochs = iter(range(10**6))
-            found = timed(
-                lambda batches=batches, epochs=epochs: batches.epoch(next(epochs)),  # type: ignore[misc]
-                (lambda prepared=prepared: forget(prepared)) if way == "cold" else (lambda: None),  # type: ignore[misc]
-                seconds,
-            )
+        for way in ("warm", "cold"):
+            found = timed(_Epochs(prepared, cold=way == "cold").next, seconds)
             yield Row(f"{storage}, {way}", size, *found, disk / prepared.train / 1e3)
+
+
+class _Epochs:
+    """One epoch after the other of a data set."""
+
+    def __init__(self, prepared: Prepared, cold: bool) -> None:
+        self.prepared, self.cold, self.number = prepared, cold, 0
+        self.batches = self._opened()
+
+    def next(self) -> Iterable[Any]:
+        """Give the next one's batches, the files out of the system's memory if they are to be cold."""
+        if self.cold:
+            del self.batches  # what is mapped stays in memory
+            forget(self.prepared)
+            self.batches = self._opened()
+        self.number += 1
+        return self.batches.epoch(self.number)
+
+    def _opened(self) -> Batches:
+        return Batches(self.prepared, "train", batch_size=BATCH, device=torch.device("cpu"), augment=AUGMENT)
 
 
 def theirs(folder: Path, size: int, seconds: float) -> Iterable[Row]:
@@ -147,7 +175,7 @@ def theirs(folder: Path, size: int, seconds: float) -> Iterable[Row]:
     disk = statistics.mean(file.stat().st_size for file in folder.rglob("*.JPEG"))
     for name, files in ways.items():
         loader = DataLoader(files, BATCH, shuffle=True, drop_last=True)
-        yield Row(name, size, *timed(lambda loader=loader: loader, lambda: None, seconds), disk / 1e3)  # type: ignore[misc]
+        yield Row(name, size, *timed(lambda loader=loader: loader, seconds), disk / 1e3)  # type: ignore[misc]
 
 
 def table(rows: list[Row]) -> str:
