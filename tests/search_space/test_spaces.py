@@ -63,7 +63,8 @@ def test_vertex_is_the_published_space():
 def test_vertex_decides_the_activation_of_ops_that_have_one(monkeypatch):
     """An op with an option `activation` doubles the choices of each stage; a choice that it has not is refused."""
     activation = Option("swish", among=("swish", "relu", "gelu"))
-    monkeypatch.setitem(OPS, "activated", dataclasses.replace(OPS["mbconv"], options={"activation": activation}))
+    mine = dataclasses.replace(OPS["mbconv"], options={"activation": activation}, google=None, timm=None)
+    monkeypatch.setitem(OPS, "activated", mine)
     assert vertex(op="activated").size == 2**6 * vertex(op="mbconv").size == 2**6 * 96 * 144**5
     assert vertex(op=["mbconv", "activated"]).size == (96 * 3) * (144 * 3) ** 5
     assert vertex(op="activated", activation="gelu").size == vertex(op="mbconv").size

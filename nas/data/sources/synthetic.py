@@ -58,4 +58,5 @@ def _image(label: int, size: int, seed: tuple[int, int]) -> NDArray[np.uint8]:
     colour, slope = of_class.uniform(64, 192, 3), of_class.uniform(-60, 60, (2, 3))
     across = np.linspace(-1, 1, size)
     values = colour + across[:, None, None] * slope[0] + across[None, :, None] * slope[1]
-    return np.clip(values + own.normal(0, _NOISE, (size, size, 3)), 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(values + own.normal(0, _NOISE, (size, size, 3)), 0, 255).astype(np.uint8)
+    return pixels
