@@ -77,7 +77,7 @@ class Ended(NamedTuple):
         ({"training": {"batch_size": 2048}}, "training.batch_size 2048 is more than the 1150 training images"),
         ({"device": "cuda:99", "search": {"gpus_per_trial": 1}}, "device 'cuda:99' asked for"),
         ({"search": {"workers": 10_000}}, "search.workers is 10000, but only"),
-        ({"data": {"source": "digits", "decode_size": 10**6}}, "decoded images need"),
+        ({"data": {"source": "digits", "decode_size": 10**6, "storage": "arrays"}}, "decoded images need"),
         ({"search": {"cpus_per_trial": 100_000}}, "a trial needs 100000 CPU"),
     ],
 )
