@@ -109,6 +109,11 @@ def how_kept(config: Config, data: DataDescription) -> Kept:
     return kept_as(config.data, config.image_size, _frame(config, data), data.channels, data.images + data.test)
 
 
+def kept_bytes(config: Config, data: DataDescription) -> int:
+    """Give the room that the images take, decoded or as JPEGs."""
+    return int(how_kept(config, data).each * (data.images + data.test))
+
+
 def disk(config: Config, data: DataDescription) -> str:
     """Say how the images are kept, how much room that takes, and how much there is."""
     known = Known(len(data.counts), data.channels, data.images + data.test)
@@ -125,10 +130,9 @@ def _frame(config: Config, data: DataDescription) -> int | None:
 
 def about_room(config: Config, data: DataDescription) -> Iterator[str]:
     """Say where the disk has no room for the images as they are kept."""
-    kept = how_kept(config, data)
-    needed = kept.each * (data.images + data.test)
+    needed = kept_bytes(config, data)
     if needed > (free := free_bytes(config.data.cache)):
-        what = "decoded images" if kept.storage == "arrays" else "images as JPEGs"
+        what = "decoded images" if how_kept(config, data).storage == "arrays" else "images as JPEGs"
         yield (
             f"{what} need {short_bytes(needed)} in {config.data.cache}, which has {short_bytes(free)} free; "
             "make room, or say by data.cache_dir or NAS_CACHE where there is some"

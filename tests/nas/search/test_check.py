@@ -170,7 +170,10 @@ def test_the_room_that_decoded_images_take():
     """A byte a pixel and channel of training and test images, as large as crops need, never larger than they are."""
     config = parse(SOUND)
     data = DataDescription(config.data, None, (60, 40), 20, 3, (10, 20, 30), (), ())
-    assert findings.decoded_bytes(config, data) == 16 * 16 * 3 * 120
+    assert findings.kept_bytes(config, data) == 16 * 16 * 3 * 120
     resized = parse({**SOUND, "augment": {"crop": "resized"}})
-    assert findings.decoded_bytes(resized, data) == 30 * 30 * 3 * 120
-    assert findings.decoded(config, data).startswith("92.2 kB in all, ")
+    assert findings.kept_bytes(resized, data) == 30 * 30 * 3 * 120
+    assert findings.disk(config, data).startswith("centres at 16 px: 768 B each, 92.2 kB for 120; ")
+    as_jpegs = parse({**SOUND, "data": {**SOUND["data"], "storage": "jpeg"}})
+    assert findings.kept_bytes(as_jpegs, data) < 16 * 16 * 3 * 120
+    assert findings.disk(as_jpegs, data).startswith("JPEGs, for centres at 16 px, quality 90: about ")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from nas.config.search import parse
+from nas.data.disk import free_bytes
 from nas.measure.step_time import BLOCK_WARM_UP
-from nas.search.machine import Places, free_bytes, places_of
+from nas.search.machine import Places, places_of
 from nas.search.timing import QUANTILES, REFERENCE, TimedCandidate, _summed, _timing_steps, _training_s, spread_out
 from search_space.cost import count, count_batch
 
