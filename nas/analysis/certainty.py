@@ -12,8 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nas.measure.settings import StepTimeSettings
+from nas.runs.chosen import Notes, chosen
 from nas.runs.ranking import counts
-from nas.runs.repeats import posterior
+from nas.runs.repeats import Estimate, posterior
 from nas.runs.text import short
 from nas.runs.trial import is_metric
 from nas.training.settings import TrainSettings
@@ -153,8 +154,39 @@ def winner(frame: pd.DataFrame, found: pd.DataFrame | None = None) -> int | None
     if len(known) and known["arch_id"].duplicated().any():
         found = estimates(frame) if found is None else found
         known = known[known["arch_id"] == found["arch_id"].iloc[0]]
+    elif estimate := choice(frame):
+        known = known[known["arch_id"] == estimate.arch_id]
     best = known.nlargest(1, "reward")["trial_id"].tolist()
     return int(best[0]) if best else None
+
+
+def choice(frame: pd.DataFrame) -> Estimate | None:
+    """Say which architecture is best and how sure that is; None where single rewards are all. See nas/runs/chosen.py.
+
+    What a model noted is of its own run, so that of several runs it does not count.
+    """
+    known = frame[scored(frame)]
+    if known.empty:
+        return None
+    alone = "proposal" in known and not ("run_id" in known and known["run_id"].nunique() > 1)
+    numbers = known[["reward", "reward_se"]].astype("float64") if "reward_se" in known else known[["reward"]]
+    errors = numbers["reward_se"].tolist() if "reward_se" in numbers else [math.nan] * len(known)
+    notes = Notes(known["proposal"].tolist() if alone else [{}] * len(known))
+    return chosen(known["arch_id"].tolist(), numbers["reward"].tolist(), errors, notes)
+
+
+def how_sure(frame: pd.DataFrame) -> str | None:
+    """Say in a line what is known of the winner, and which trial looked best; None where single rewards are all."""
+    chosen = choice(frame)
+    if chosen is None:
+        return None
+    chance = "" if chosen.chance is None else f", the best of all tried with {chosen.chance:.0%}"
+    after = f" after {chosen.trainings} trainings" if chosen.trainings > 1 else ""
+    seen = frame[scored(frame)].nlargest(1, "reward").iloc[0]
+    return (
+        f"best: {chosen.arch_id}, posterior mean {chosen.mean:.4f} ± {chosen.std:.4f}{after}{chance}; "
+        f"best seen: trial {seen['trial_id']}, {seen['reward']:.4f}"
+    )
 
 
 def with_told_apart(rows: pd.DataFrame, frame: pd.DataFrame, found: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -204,8 +236,10 @@ def verdict(
     if apart.count(None) == len(apart):
         return f"{lead}the error of the reward is not known, so nothing is told apart from the winner"
     seeds = "" if (found["trials"] > 1).any() else ", not counting what other seeds would do"
+    chosen = choice(frame)  # by a model, it need not be what looks best
+    first = "winner" if chosen is None or chosen.arch_id == found["arch_id"].iloc[0] else "one of highest reward"
     alike = "are" if apart.count(False) != 1 else "is"
-    said = f"{lead}{apart.count(False)} of {len(apart)} others {alike} not told apart from the winner "
+    said = f"{lead}{apart.count(False)} of {len(apart)} others {alike} not told apart from the {first} "
     said += f"({CONFIDENCE:.0%}{seeds})"
     if apart[0] is not False or math.isnan(images):
         return said

@@ -56,7 +56,7 @@ def load_numbers(run: str | Path) -> pd.DataFrame:
 
 
 def _is_ranked_by(name: str) -> bool:
-    return name in NUMBERS or name in ("status", "trial_id", "arch_id", "error") or is_metric(name)
+    return name in NUMBERS or name in ("status", "trial_id", "arch_id", "error", "proposal") or is_metric(name)
 
 
 def completed(rows: pd.DataFrame, run: str | Path) -> pd.DataFrame:
@@ -141,7 +141,7 @@ def rescore(
             known[row] = NOT_SCORED + describe(one) if isinstance(one, Exception) else known[row]
         again = again.assign(error=pd.Series(known, again.index, dtype=object))
     again.loc[ok, "reward_se"] = reward_errors(again[ok], name, settings, confidence)
-    return again
+    return again.assign(proposal="{}") if "proposal" in again else again  # what was predicted was the other reward
 
 
 NOT_SCORED = "cannot be scored: "

@@ -12,7 +12,7 @@ from nas.architectures import find_architecture
 from nas.claims.baselines import REFERENCE, baselines
 from nas.families.equal import Quantity
 from nas.runs.folder import read_config, read_trials
-from nas.runs.ranking import ranked, why_none
+from nas.runs.ranking import best, ranked, why_none
 from search_space.architecture import Architecture
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,10 @@ def contenders(
 
 
 def best_of(run: Path, top: int) -> list[Contender]:
-    """Give the best distinct architectures of a run's log. Raises ValueError if none was scored."""
+    """Give the best distinct architectures of a run's log: its winner, then by their best trials' rewards.
+
+    Raises: ValueError if none was scored.
+    """
     trials = read_trials(run)
     first: dict[Architecture, Contender] = {}
     for trial in ranked(trials):
@@ -94,7 +97,9 @@ def best_of(run: Path, top: int) -> list[Contender]:
             )
     if not first:
         raise ValueError(f"{run}: {why_none(trials)}")
-    return [*first.values()][:top]
+    winner = best(trials)
+    assert winner is not None  # one is scored
+    return sorted(first.values(), key=lambda each: each.architecture != winner.architecture)[:top]
 
 
 def _as_it_is(run: Path, name: str) -> Architecture:

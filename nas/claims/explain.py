@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from nas.claims.anova import Floats, Posterior, analyse, shortest_interval
 from nas.runs.columns import objective
 from nas.runs.folder import read_config, read_trials
-from nas.runs.ranking import best
+from nas.runs.ranking import best, estimate_of, is_scored
+from nas.runs.repeats import Estimate
 from nas.runs.trial import KINDS, Trial
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
@@ -88,6 +89,7 @@ class Explanation:
     noise: float | None  # share that the number's standard error explains; None where it has none
     path: tuple[PathStep, ...]  # from the reference network to the winner, the greatest gain first
     start: float | None  # predicted of the reference network; None if it is no architecture of the space
+    chosen: Estimate | None = None  # how sure the choice of winner is; None = single rewards are all that is known
 
 
 def explain(
@@ -112,7 +114,7 @@ def explain(
     config, trials = read_config(folder), read_trials(folder)
     found, reference = best(trials), config.get("reference")
     try:
-        return explain_trials(
+        explained = explain_trials(
             trials,
             SearchSpace.from_dict(config["space"]),
             column,
@@ -123,6 +125,7 @@ def explain(
         )
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from None
+    return replace(explained, chosen=estimate_of([trial for trial in trials if is_scored(trial)]))
 
 
 def explain_trials(

@@ -166,6 +166,9 @@ def _below(found: Explanation) -> Iterator[str]:
         f"importance: share of the variance over the space, {found.confidence:.0%} interval; sure: probability that no "
         "other choice is better; at equal cost: between trials of equal step time and parameters"
     )
+    if (sure := found.chosen) is not None:
+        chance = "" if sure.chance is None else f"; it is the best of all that were tried with {sure.chance:.0%}"
+        yield f"winner: {sure.arch_id}, posterior mean of its reward {sure.mean:.4f} ± {sure.std:.4f}{chance}"
 
 
 def _value(value: Any) -> str:

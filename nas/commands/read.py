@@ -154,13 +154,14 @@ def _front_row(run: Path) -> dict[str, str]:
 
 
 def _of_repeats(found: Status) -> dict[str, Any]:
-    """What is shown of the best beside its trial, where architectures were trained several times."""
+    """What is shown of the best beside its trial, where more is known than single rewards."""
     if found.estimate is None or found.best_seen is None:
         return {}
     return {
         "posterior_mean": found.estimate.mean,
         "posterior_sd": found.estimate.std,
         "trainings": found.estimate.trainings,
+        **({} if found.estimate.chance is None else {"chance_best": found.estimate.chance}),
         "best_seen_reward": found.best_seen.reward,
         "best_seen_trial": found.best_seen.trial_id,
     }
@@ -247,18 +248,16 @@ def front(run: Run, table: pd.DataFrame, objectives: Sequence[str], *, form: str
 
 
 def _show_repeated(found: pd.DataFrame, table: pd.DataFrame) -> None:
-    """Show the means of architectures that were trained with several seeds, if there are any, and what is best."""
+    """Show the means of architectures that were trained with several seeds, if any, and how sure the best is."""
     from nas.analysis import records
-    from nas.analysis.certainty import scored
+    from nas.analysis.certainty import how_sure
 
     if repeated := records(found[found["trials"] > 1]):
         posterior = Column("posterior_mean", "posterior", fixed(4), "posterior_sd")
         columns = (Column("arch_id", "arch_id"), Column("trials", "seeds"), *trial_columns(("reward", "accuracy")))
         show(repeated, "table", (*columns, posterior), title="trained with several seeds, their means")
-        first, seen = found.iloc[0], table[scored(table)].nlargest(1, "reward").iloc[0]
-        said = f"best: {first['arch_id']}, posterior mean {first['posterior_mean']:.4f} "
-        said += f"± {first['posterior_sd']:.4f} after {first['trials']} trainings; "
-        say(f"{said}best seen: trial {seen['trial_id']}, {seen['reward']:.4f}")
+    if said := how_sure(table):
+        say(said)
 
 
 def pareto(run: Path, form: str, columns: Sequence[str]) -> int:

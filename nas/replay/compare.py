@@ -11,7 +11,7 @@ from typing import Any
 from nas.replay.replay import Replayed, replay, write_replay
 from nas.replay.table import read_trials
 from nas.runs.folder import read_config
-from nas.runs.ranking import best
+from nas.runs.ranking import best_seen
 from search_space.space import SearchSpace
 
 
@@ -61,7 +61,7 @@ def compare_algorithms(
         space = SearchSpace.from_dict(read_config(log)["space"])
     table = read_trials(log, space)
     records = replay(space, table, algorithms, seeds, budget=trials, settings=settings)
-    top = best(table)
+    top = best_seen(table)
     assert top is not None  # or there would have been nothing to search
     assert top.reward is not None
     return Comparison(tuple(records), top.reward)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.runs.log import read_lines
-from nas.runs.ranking import best, is_scored
+from nas.runs.ranking import best_seen, is_scored
 from nas.runs.trial import Trial, is_metric
 from rewards.weighted_product import weighted_product
 from search_space.architecture import Architecture
@@ -46,7 +46,7 @@ class Table:
     @property
     def best(self) -> Trial:
         """The trial of the greatest reward."""
-        found = best(self.trials)
+        found = best_seen(self.trials)
         assert found is not None  # or there would be no table
         return found
 

@@ -6,6 +6,7 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from nas.analysis.certainty import how_sure
 from nas.analysis.frame import metric_columns
 from nas.report import figures
 from nas.report.figures import Picture, short_label
@@ -202,7 +203,9 @@ def certainty(reading: Reading) -> str:
     )
     drawn = shown([None if reading.searched_front else figures.progress(reading.frame), _curves(reading)])
     sentence = f"{said[0].upper()}{said[1:]}." if said else "The standard errors of this run are not known."
-    return section("certainty", "How sure it is", paragraph(sentence), means if rows else "", drawn)
+    sure = None if reading.searched_front else how_sure(reading.frame)
+    words = paragraph(sentence, f"{sure[0].upper()}{sure[1:]}." if sure else "")
+    return section("certainty", "How sure it is", words, means if rows else "", drawn)
 
 
 def _errors(reading: Reading) -> str | None:

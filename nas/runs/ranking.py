@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nas.runs.repeats import posterior_of
+from nas.runs.chosen import chosen
+from nas.runs.repeats import Estimate, errors_of
 from nas.runs.trial import Trial
 
 
@@ -34,13 +35,19 @@ def ranked(trials: Iterable[Trial]) -> list[Trial]:
 def best(trials: Iterable[Trial]) -> Trial | None:
     """Give the best scored trial, None if none is scored.
 
-    Where an architecture was trained several times, that is a trial of the one of highest posterior mean, see
-    nas/runs/repeats.py: of that the one of highest reward. Else it is the trial of highest reward, the first of equals.
+    Where more is known than single rewards, it is a trial of the architecture of highest posterior mean, see
+    nas/runs/chosen.py: of that the one of highest reward. Else it is the trial of highest reward, the first of equals.
     """
     scored = [trial for trial in trials if is_scored(trial)]
-    if found := posterior_of(scored):
-        scored = [trial for trial in scored if trial.arch_id == found.winner.arch_id]
+    if found := estimate_of(scored):
+        scored = [trial for trial in scored if trial.arch_id == found.arch_id]
     return best_seen(scored)
+
+
+def estimate_of(scored: Sequence[Trial]) -> Estimate | None:
+    """Say which architecture of scored trials is best, see nas/runs/chosen.py; None where single rewards are all."""
+    ids, rewards = [trial.arch_id for trial in scored], [trial.reward or 0.0 for trial in scored]
+    return chosen(ids, rewards, errors_of(scored), [trial.proposal for trial in scored])
 
 
 def best_seen(trials: Iterable[Trial]) -> Trial | None:

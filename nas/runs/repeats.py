@@ -66,6 +66,7 @@ class Estimate:
     mean: float
     std: float
     trainings: int  # scored ones
+    chance: float | None = None  # that it is the best of all that were tried; None = not known
 
 
 @dataclass(frozen=True)

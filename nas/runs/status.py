@@ -31,7 +31,7 @@ class Status:
     in_flight: int  # proposed, and not finished
     best: Trial | None  # see nas/runs/ranking.py
     best_seen: Trial | None  # of highest reward, lucky or not
-    estimate: Estimate | None  # of the best's architecture, where any was trained several times
+    estimate: Estimate | None  # of the best's architecture, where more is known than single rewards
     scores: Scores = field(repr=False, compare=False)  # of all finished trials
     advice: StopAdvice | None  # None = too few trials, or of a search of several objectives
     device_h: float  # device hours spent on finished trials

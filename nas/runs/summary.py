@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.runs.chosen import Notes, chosen
 from nas.runs.folder import TRIALS, parts_of, read_trials
 from nas.runs.ranking import score
-from nas.runs.repeats import Estimate, posterior
+from nas.runs.repeats import Estimate
 from nas.runs.trial import Trial
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Summary:
     statuses: Mapping[str, int]  # status -> trials
     best: Trial | None  # the scored one that is best, see nas/runs/ranking.py
     best_seen: Trial | None  # the scored one of highest reward
-    estimate: Estimate | None  # of the best's architecture, where any was trained several times
+    estimate: Estimate | None  # of the best's architecture, where more is known than single rewards
     scores: Scores = field(repr=False, compare=False)
     device_s: float  # that they took
     ended_at: str | None  # when the last one did
@@ -62,7 +63,7 @@ def summary(log: Path) -> Summary:
         _floats([score(trial) for trial in trials]),
         _floats([trial.reward_se for trial in trials]),
     )
-    best, seen, estimate = _best_of(scores)
+    best, seen, estimate = _best_of(scores, [trial.proposal for trial in trials])
     return Summary(
         answered=frozenset(trial.trial_id for trial in trials),
         statuses=Counter(trial.status for trial in trials),
@@ -103,7 +104,7 @@ def _of_parts(log: Path, parts: Sequence[Part]) -> Summary:
         device_s = sum((each or 0 for each in seconds), device_s)
     [last] = parts[-1].values(of.ENDED_AT)
     scores = _scores(parts)
-    best, seen, estimate = _best_of(scores)
+    best, seen, estimate = _best_of(scores, [text for part in parts for text in part.values("=proposal")[0]])
 
     def trial(place: int | None) -> Trial | None:
         if place is None:
@@ -142,15 +143,19 @@ def _floats(values: Sequence[Any]) -> Floats:
     return np.array([each if isinstance(each, int | float) else math.nan for each in values], dtype=np.float64)
 
 
-def _best_of(scores: Scores) -> tuple[int | None, int | None, Estimate | None]:
+def _best_of(scores: Scores, notes: Sequence[Any]) -> tuple[int | None, int | None, Estimate | None]:
     """Where the best trial stands, and that of highest reward; the best's estimate, see Summary."""
     known = np.flatnonzero(np.isfinite(scores.rewards))
     if not len(known):
         return None, None, None
     seen = int(known[np.argmax(scores.rewards[known])])
-    architectures = [scores.architectures[n] for n in known.tolist()]
-    if len(set(architectures)) == len(architectures):
+    winner = chosen(
+        [scores.architectures[n] for n in known.tolist()],
+        scores.rewards[known].tolist(),
+        scores.errors[known].tolist(),
+        Notes([notes[n] for n in known.tolist()]),
+    )
+    if winner is None:
         return seen, seen, None
-    winner = posterior(architectures, scores.rewards[known], scores.errors[known]).winner
     own = [n for n in known.tolist() if scores.architectures[n] == winner.arch_id]
     return own[int(np.argmax(scores.rewards[own]))], seen, winner

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nas.runs.advice import AHEAD, Advisor
+from nas.runs.chosen import WINNER
 from nas.runs.objectives import Front, objectives_of
-from nas.runs.ranking import score
-from nas.runs.repeats import Estimate, is_repeat, posterior_of
+from nas.runs.ranking import estimate_of, score
+from nas.runs.repeats import Estimate, is_repeat
 from nas.runs.text import duration
 from nas.runs.trial import Trial
 from nas.trackers.callback import SearchInfo, TrainingInfo
@@ -31,7 +32,7 @@ class SearchProgress:
         self.statuses: Counter[str] = Counter()
         self.best: Trial | None = None  # of highest reward
         self.scored: list[Trial] = []
-        self.estimate: Estimate | None = None  # of the best architecture, once any was trained several times
+        self.estimate: Estimate | None = None  # of the best architecture, once more is known than single rewards
         self.front = Front(objectives) if (objectives := objectives_of(search.config)) else None
         self.advisor = Advisor()
         self.running: set[int] = set()
@@ -58,8 +59,8 @@ class SearchProgress:
         if reward is not None:
             self.scored.append(trial)
             every = max(1, self.done // 100)  # what is computed from all of them costs a constant amount a trial
-            if is_repeat(trial) or (self.estimate and self.done % every == 0):
-                self.estimate = found.winner if (found := posterior_of(self.scored)) else None
+            if is_repeat(trial) or ((self.estimate or WINNER in trial.proposal) and self.done % every == 0):
+                self.estimate = estimate_of(self.scored)
 
     def look(self) -> tuple[float, str]:
         """Give the trials done, and the line."""

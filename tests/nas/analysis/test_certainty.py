@@ -167,6 +167,18 @@ def test_a_minival_too_small_is_said_with_the_size_that_would_do():
     assert f"about {needed / 1000:.3g}k images would tell the first from the second" in said
 
 
+def test_what_looks_best_is_not_called_the_winner_where_a_model_chose_another():
+    """The sentence is about the highest reward then, and says so."""
+    frame = table([[0.92], [0.90], [0.5]], seeds=(0,), images=500)
+    first, second, last = frame["arch_id"]
+    noted = {"arch_id": second, "mean": 0.9, "std": 0.01, "noise": 0.01, "chance": 0.6, "after": last}
+    notes = {"predicted_reward": 0.5, "predicted_std": 0.01, "winner_by_model": noted}
+    chosen = verdict(frame.assign(proposal=["{}", "{}", json.dumps(notes)]), *ACCURACY)
+    assert "1 of 2 others is not told apart from the one of highest reward (95%" in chosen
+    same = verdict(frame.assign(proposal=["{}", "{}", json.dumps(notes).replace(second, first)]), *ACCURACY)
+    assert "not told apart from the winner (95%" in same
+
+
 def test_a_minival_that_is_large_enough_is_said_too():
     """Nothing is left open: no size is proposed."""
     said = verdict(table([[0.92], [0.90], [0.5]], seeds=(0,), images=10**6), *ACCURACY)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from nas.cli import main
+from nas.report.found import certainty
+from nas.report.reading import read
 from nas.runs.folder import locked, read_config
 from nas.runs.text import short
 from search_space import yaml_text
@@ -391,3 +393,29 @@ def test_the_best_of_repeats_is_shown_beside_the_best_seen(run, capsys):
     [row] = json.loads(nas(capsys, "status", run, "--format", "json")[1])
     assert (row["best_trial"], row["best_seen_trial"]) == (second["trial_id"], first["trial_id"])
     assert row["trainings"] == 2
+
+
+def test_the_model_chooses_the_winner_and_says_how_sure_it_is(run, capsys):
+    """What a proposal notes as the best is the winner in every command, beside what looked best, of its own reward."""
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    first, second = sorted((line for line in lines if line["status"] == "ok"), key=lambda line: -line["reward"])[:2]
+    noted = {"arch_id": second["arch_id"], "mean": 0.61, "std": 0.02, "noise": 0.05, "chance": 0.34}
+    last = next(line for line in reversed(lines) if line["status"] == "ok")
+    last["proposal"] = {
+        "predicted_reward": 0.1,
+        "predicted_std": 0.01,
+        "winner_by_model": noted | {"after": last["arch_id"]},
+    }
+    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in lines))
+    out = " ".join(nas(capsys, "best", run)[1].split())
+    sure = f"best: {second['arch_id']}, posterior mean 0.6100 ± 0.0200, the best of all tried with 34%"
+    assert f"{sure}; best seen: trial {first['trial_id']}, {first['reward']:.4f}" in out
+    assert f"winner: trial {second['trial_id']}, {second['arch_id']}" in out
+    again = " ".join(nas(capsys, "best", run, "--w", "0")[1].split())
+    assert "posterior mean" not in again
+    [row] = json.loads(nas(capsys, "status", run, "--format", "json")[1])
+    assert (row["best_trial"], row["best_seen_trial"]) == (second["trial_id"], first["trial_id"])
+    assert row["chance_best"] == 0.34
+    told = " ".join(nas(capsys, "explain", run)[1].split())
+    assert f"winner: {second['arch_id']}, posterior mean of its reward 0.6100 ± 0.0200; it is the best" in told
+    assert sure[1:] in certainty(read(run))
