@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nas.algorithms.known_reward import KnownReward
 from nas.algorithms.outlook import Outlook
 from nas.runs.ranking import is_scored
 from nas.runs.repeats import is_repeat, mean_of
@@ -59,6 +60,7 @@ class Algorithm(ABC):
     name: str
     Settings: ClassVar[type[Any]] = NoSettings
     settings: Any  # an instance of Settings
+    reward: KnownReward | None = None  # what the search scores by, if it says so and that can be predicted
 
     def __init__(self, space: SearchSpace, seed: int = 0, **settings: Any) -> None:
         self.space, self.seed = space, seed

@@ -116,12 +116,15 @@ def _diagonal(features: Features, inputs: _Inputs, h: Hyperparameters) -> Floats
     return np.asarray(_CONSTANT + linear + _pair_scale(h) * pairs + np.exp(h.others[1]) * inside + np.exp(h.others[2]))
 
 
-def fit(features: Features, codes: Codes, targets: Floats, iterations: int = 40) -> Hyperparameters:
+def fit(
+    features: Features, codes: Codes, targets: Floats, *, doubt: Floats | None = None, iterations: int = 40
+) -> Hyperparameters:
     """Maximise the marginal likelihood times the priors.
 
     Args:
         codes: (N, decisions).
         targets: (N,), of any location and scale.
+        doubt: (N,): the noise variance of each over the one that is fitted; None = all alike.
         iterations: of L-BFGS, always from the same start, so that equal data give equal results.
     """
     start = default_hyperparameters(features)
@@ -133,7 +136,7 @@ def fit(features: Features, codes: Codes, targets: Floats, iterations: int = 40)
     n = len(start.blocks)
 
     def loss(vector: Floats) -> tuple[float, Floats]:
-        value, gradient = _evidence(kernel, Hyperparameters(vector[:n], vector[n:]), y)
+        value, gradient = _evidence(kernel, Hyperparameters(vector[:n], vector[n:]), y, doubt)
         off = (vector - centre) / loose
         return -value + 0.5 * float(off @ off), -gradient + off / loose
 
@@ -150,13 +153,14 @@ def _standardised(targets: Floats) -> tuple[Floats, float, float]:
     return (targets - mean) / spread, mean, spread
 
 
-def _evidence(kernel: _Kernel, h: Hyperparameters, y: Floats) -> tuple[float, Floats]:
+def _evidence(kernel: _Kernel, h: Hyperparameters, y: Floats, doubt: Floats | None = None) -> tuple[float, Floats]:
     """Log marginal likelihood and its gradient with respect to the logarithms."""
     features = kernel.features
     linear, main, pairs, inside, residual = kernel.parts(h)
     scale, noise = _pair_scale(h), float(np.exp(h.others[4]))
     covariance = _CONSTANT + linear + scale * pairs + inside + residual
-    covariance[np.diag_indices_from(covariance)] += noise + _JITTER
+    doubt = np.ones(len(y)) if doubt is None else doubt
+    covariance[np.diag_indices_from(covariance)] += noise * doubt + _JITTER
     factor = scipy.linalg.cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
     alpha = scipy.linalg.cho_solve(factor, y, check_finite=False)
     value = -0.5 * float(y @ alpha) - float(np.log(np.diag(factor[0])).sum())
@@ -172,14 +176,16 @@ def _evidence(kernel: _Kernel, h: Hyperparameters, y: Floats) -> tuple[float, Fl
     blocks[: len(features.squares)] -= np.add.reduceat(by_square, starts[:-1]) if len(by_square) else 0
     rate = -np.exp(h.others[3]) * float((q * residual * kernel.differing).sum())
     others = [scale * float((q * pairs).sum()), float((q * inside).sum()), float((q * residual).sum()), rate]
-    return value, 0.5 * np.concatenate([blocks, others, [noise * float(np.trace(q))]])
+    return value, 0.5 * np.concatenate([blocks, others, [noise * float(np.diag(q) @ doubt)]])
 
 
-def log_evidence(features: Features, h: Hyperparameters, codes: Codes, targets: Floats) -> float:
+def log_evidence(
+    features: Features, h: Hyperparameters, codes: Codes, targets: Floats, doubt: Floats | None = None
+) -> float:
     """Log density of the targets (N,) themselves, not of the standardised ones; without the constant in 2 pi."""
     inputs = _Inputs(features, codes)
     y, _, spread = _standardised(targets)
-    return _evidence(_Kernel(features, inputs, inputs), h, y)[0] - len(y) * float(np.log(spread))
+    return _evidence(_Kernel(features, inputs, inputs), h, y, doubt)[0] - len(y) * float(np.log(spread))
 
 
 class Posterior:
@@ -187,10 +193,14 @@ class Posterior:
 
     Args:
         codes, targets: (N, decisions), (N,).
+        doubt: (N,), see `fit`.
     """
 
-    def __init__(self, features: Features, h: Hyperparameters, codes: Codes, targets: Floats) -> None:
+    def __init__(
+        self, features: Features, h: Hyperparameters, codes: Codes, targets: Floats, doubt: Floats | None = None
+    ) -> None:
         self.features, self.h, self.codes, self.targets = features, h, codes, targets
+        self.doubt = np.ones(len(codes)) if doubt is None else doubt
         self.y, self.mean, self.spread = _standardised(targets)
         self._condition(codes)
 
@@ -201,15 +211,22 @@ class Posterior:
         believed, _ = self.predict(codes)
         other = copy(self)
         other.y = np.concatenate([self.y, (believed - self.mean) / self.spread])
+        other.doubt = np.concatenate([self.doubt, np.ones(len(codes))])
         other._condition(np.concatenate([self.codes, codes]))
         return other
 
     def _condition(self, codes: Codes) -> None:
         self.inputs = _Inputs(self.features, codes)
         covariance = _Kernel(self.features, self.inputs, self.inputs).value(self.h)
-        covariance[np.diag_indices_from(covariance)] += float(np.exp(self.h.others[4])) + _JITTER
+        covariance[np.diag_indices_from(covariance)] += float(np.exp(self.h.others[4])) * self.doubt + _JITTER
         self.factor = scipy.linalg.cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
         self.alpha = scipy.linalg.cho_solve(self.factor, self.y, check_finite=False)
+
+    def left_out(self) -> tuple[Floats, Floats]:
+        """How far each target (N,) is from what all others say of it, and the standard deviation of that."""
+        inverse = scipy.linalg.lapack.dpotri(self.factor[0], lower=1)[0]
+        variance = 1 / np.diag(inverse)
+        return self.alpha * variance * self.spread, np.sqrt(variance) * self.spread
 
     @property
     def noise(self) -> float:

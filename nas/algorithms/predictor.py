@@ -3,7 +3,8 @@
 The reward A * S^w * P^v is no black box. Its logarithm is log A + w log S + v log P, where P is a count, S follows from
 a few timings, and only A has to be learned from noisy training. Gaussian processes give the mean and the uncertainty of
 the first two. A local search from the best candidates maximises mean + optimism * standard deviation at first, which
-learns fast, and then the expected gain of the search's outcome, which knows that what looks best is partly lucky.
+learns fast, and then the expected gain of the search's outcome: the architecture that the model takes for the best,
+not the luckiest observation. Each proposal notes which one that is (nas/runs/chosen.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from threadpoolctl import ThreadpoolController
 
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
 from nas.algorithms.features import Codes, Features
-from nas.algorithms.reward_model import Fitted, Observation, RewardModel, StepTimes, Targets, fit, observation
+from nas.algorithms.reward_model import Fitted, RewardModel, StepTimes, fit
+from nas.algorithms.targets import Observation, Targets, observation
+from nas.runs.chosen import WINNER
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
@@ -67,6 +70,7 @@ class Predictor(Algorithm):
         self.step_time = step_time
         self.observations: list[Observation] = []
         self.scored = 0
+        self.latest = ""  # arch_id of the last trial told
         self.threads = ThreadpoolController()
         self.multipliers = np.random.default_rng(0).integers(2**62, size=len(space.decisions), dtype=np.int64)
         self.model: RewardModel | None = None
@@ -75,6 +79,7 @@ class Predictor(Algorithm):
 
     def _learn(self, trial: Trial) -> None:
         self.observations.append(observation(trial, self.space.encode(trial.architecture)))
+        self.latest = trial.arch_id
         self.scored += math.isfinite(self.observations[-1].reward)
         self.model = None
 
@@ -91,12 +96,21 @@ class Predictor(Algorithm):
         with self.threads.limit(limits=1, user_api="blas"):
             model = self._model().assuming(self._pending_codes())
             hopeful = partial(model.optimistic, optimism=self.settings.optimism)
-            worth = model.gain if asked >= self.settings.explore else hopeful
-            best = self._search(model, worth, rng)
-        if best is None:
-            return Proposal(self.space.sample(rng), "predictor.random")
-        notes = {"predicted_reward": best.mean, "predicted_std": best.std}
-        return Proposal(best.architecture, "predictor.model", notes=notes)
+            worth = model.log_gain if asked >= self.settings.explore else hopeful
+            found = self._search(model, worth, rng)
+            if found is None:
+                return Proposal(self.space.sample(rng), "predictor.random")
+            notes = {"predicted_reward": found.mean, "predicted_std": found.std, WINNER: self._winner()}
+        return Proposal(found.architecture, "predictor.model", notes=notes)
+
+    def _winner(self) -> dict[str, Any]:
+        """What the model takes for the best so far, for the log: see nas/runs/chosen.py."""
+        model = self._model()
+        code, log_reward, log_std, log_noise, chance = model.winner
+        mean, std = model.targets.told(log_reward, log_std)
+        noise = model.targets.told(log_reward, log_noise)[1]
+        arch_id = self.space.decode(code).arch_id
+        return {"arch_id": arch_id, "mean": mean, "std": std, "noise": noise, "chance": chance, "after": self.latest}
 
     def _model(self) -> RewardModel:
         """The model of all that was told, with hyperparameters fitted to a prefix: most proposals need no new fit."""
@@ -107,10 +121,14 @@ class Predictor(Algorithm):
             prefix = next((n for n in reversed(steps) if self._enough(n)), len(self.observations))
             if self.fitted is None or self.fitted[0] != prefix:
                 # Of the prefix alone, whatever came since: a replayed log must fit the same.
-                self.fitted = prefix, fit(self.features, Targets(self.features[0], self.observations[:prefix]))
-            targets = Targets(self.features[0], self.observations)
+                self.fitted = prefix, fit(self.features, self._targets(prefix))
+            targets = self._targets(len(self.observations))
             self.model = RewardModel(self.space, self.features, targets, self.fitted[1], self.step_time)
         return self.model
+
+    def _targets(self, prefix: int) -> Targets:
+        assert self.features is not None
+        return Targets(self.features[0], self.observations[:prefix], self.reward)
 
     def _enough(self, prefix: int) -> bool:
         return sum(math.isfinite(o.reward) for o in self.observations[:prefix]) >= _LEAST
@@ -154,7 +172,7 @@ class Predictor(Algorithm):
         for i in np.argsort(np.where(old, np.inf, -known_values), kind="stable"):
             architecture = self.space.decode(known[i])
             if architecture.arch_id not in self.seen:
-                mean, std = model.predict(known[i : i + 1])
+                mean, std, _ = model.predict(known[i : i + 1])
                 return _Candidate(architecture, *model.targets.told(float(mean[0]), float(std[0])))
         return None
 

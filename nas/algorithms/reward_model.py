@@ -1,4 +1,8 @@
-"""What told trials say of the reward of any architecture: log A + w log S + v log P, part by part."""
+"""What told trials say of the reward of any architecture: accuracy and step time apart, params exactly.
+
+Where the reward is a product with exponents its logarithm is log A + w log S + v log P. Any other reward that is known
+is a function of the three, through which what is predicted of A and S is pushed.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,8 @@ from numpy.typing import NDArray
 
 from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Codes, Features
-from nas.algorithms.outlook import worth
-from nas.runs.ranking import score
-from nas.runs.trial import Trial
+from nas.algorithms.step_process import StepFit, StepProcess, fit_steps
+from nas.algorithms.targets import Targets
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 
@@ -24,186 +27,39 @@ Floats = NDArray[np.float64]
 StepTimes = Callable[[Sequence[Architecture]], Sequence[float]]
 
 
-class Observation(NamedTuple):
-    """What is used of a trial; NaN where it was not told."""
-
-    code: Codes
-    broken: bool  # ended without a result through its own fault
-    accuracy: float
-    reward: float
-    step_time: float  # normalised
-    params: float  # normalised if that was told, else a count
-    w: float
-    v: float
-    likely_accuracy: float  # of a trial that was stopped early: what it would have come to
-    likely_reward: float
-
-
-def observation(trial: Trial, code: Codes) -> Observation:
-    """Read a trial; a reward of 0 is that of a network that learned nothing and counts as broken."""
-    reward = _number(score(trial))
-    broken = trial.status in ("failed", "oom", "nan", "timeout") or reward == 0
-    params = trial.p_normalised if trial.p_normalised is not None else trial.params
-    return Observation(
-        code,
-        broken,
-        math.nan if broken else _number(trial.accuracy),
-        math.nan if broken else reward,
-        _number(trial.s_normalised),
-        _number(params),
-        _number(trial.w),
-        _number(trial.v),
-        _number(trial.accuracy if worth(trial) is not None and trial.status == "pruned" else None),
-        _number(worth(trial) if trial.status == "pruned" else None),
-    )
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None or not math.isfinite(value) else float(value)
-
-
-class Targets:
-    """The told numbers taken apart: what of the logarithm of the reward is counted, timed, and left to learn.
-
-    Args:
-        costs: counts params.
-        observations: in the order told; at least one has a reward.
-    """
-
-    def __init__(self, features: Features, observations: Sequence[Observation]) -> None:
-        self.features = features
-        self.codes = np.array([o.code for o in observations])
-        columns = np.array([o[1:] for o in observations], dtype=np.float64)
-        self.broken = columns[:, 0] > 0
-        self.accuracy, self.reward, self.step_time, self.params, self.w, self.v = columns[:, 1:7].T
-        self.likely_accuracy, self.likely_reward = columns[:, 7:].T
-        self.scored = np.isfinite(self.reward)
-        # Where rewards go below 0 they are no product, and have no logarithm: this one's is the reward over `unit`.
-        self.unit = float(np.abs(self.reward[self.scored]).max()) if (self.reward < 0).any() else None
-        if self.unit is not None:
-            self.reward = np.exp(self.reward / self.unit)
-            self.likely_reward = np.exp(self.likely_reward / self.unit)
-        self.looked = self._looked(observations)
-        self.slope, self.shift = self._fit_params()
-        # None: no accuracies, so the reward is learned as a whole.
-        self.exponents: tuple[float, float] | None = None
-        self.timed = False  # whether `times` are step times
-        self.offset = 0.0
-        self.times: tuple[Codes, Floats] | None = None
-        if self.unit is None and (self.accuracy[self.scored] > 0).all():
-            self._split(self._find_exponents())
-        likely = self.likely_reward if self.exponents is None else self.likely_accuracy
-        self.likely = np.where(likely > 0, likely, math.nan)
-        self.used = self.scored | self.broken | np.isfinite(self.likely)  # rows that say something of quality
-        self.quality_codes: Codes = self.codes[self.used]
-        self.quality = self._quality()
-
-    def _looked(self, observations: Sequence[Observation]) -> Floats:
-        """Reward by which a row is ranked, (N,): the mean over all scored trainings of its architecture."""
-        numbers: dict[bytes, int] = {}
-        number = np.array([numbers.setdefault(o.code.tobytes(), len(numbers)) for o in observations])
-        if len(numbers) == len(number):
-            return np.asarray(self.reward)
-        at, size = number[self.scored], len(numbers)
-        sums = np.bincount(at, weights=self.reward[self.scored], minlength=size)
-        means = sums / np.maximum(1, np.bincount(at, minlength=size))
-        return np.asarray(np.where(self.scored, means[number], self.reward))
-
-    def _fit_params(self) -> tuple[float, float]:
-        """Told params as a line over counted ones: another classifier moves it, a reference network scales it."""
-        known = np.isfinite(self.params)
-        counted = self.features.costs.totals(self.codes[known])[:, 0]
-        if len(np.unique(counted)) < 3:
-            return 1.0, 0.0
-        unit = counted.mean()
-        columns = np.stack([counted / unit, np.ones(len(counted))], axis=1)
-        slope, shift = map(float, np.linalg.lstsq(columns, self.params[known], rcond=None)[0])
-        return (slope / unit, shift) if slope > 0 and (columns @ [slope, shift] > 0).all() else (1.0, 0.0)
-
-    def told(self, log_reward: float, std: float) -> tuple[float, float]:
-        """A reward and its standard deviation, as trials tell rewards, from those of its logarithm here."""
-        if self.unit is not None:
-            return log_reward * self.unit, std * self.unit
-        return math.exp(log_reward), math.exp(log_reward) * std
-
-    def log_params(self, codes: Codes) -> Floats:
-        """Logarithm of the reward's P up to a constant factor, (N,)."""
-        return np.asarray(np.log(np.maximum(self.slope * self.features.costs.totals(codes)[:, 0] + self.shift, 1e-12)))
-
-    def _find_exponents(self) -> tuple[float, float] | None:
-        """w and v as told, or as they follow from the rewards; None if the reward is no such product."""
-        s = self.scored
-        penalty, log_params = np.log(self.reward[s] / self.accuracy[s]), self.log_params(self.codes[s])
-        timed = bool((self.step_time[s] > 0).all())
-        log_time = np.log(self.step_time[s]) if timed else np.zeros(len(penalty))
-        if np.isfinite(self.w[s]).all() and np.isfinite(self.v[s]).all():
-            w, v = float(self.w[s][-1]), float(self.v[s][-1])
-        elif timed and len(penalty) >= _ENOUGH:
-            columns = np.stack([log_time, log_params, np.ones(len(penalty))], axis=1)
-            w, v, _ = map(float, np.linalg.lstsq(columns, penalty, rcond=None)[0])
-        else:
-            return None
-        rest = penalty - v * log_params - w * log_time
-        return (w, v) if not timed or rest.std() < _EXACT else None
-
-    def _split(self, exponents: tuple[float, float] | None) -> None:
-        s = self.scored
-        if exponents is None:  # whatever stands beside accuracy is a function of the costs: learn it like a step time
-            self.exponents, self.times = (1.0, 0.0), (self.codes[s], self.reward[s] / self.accuracy[s])
-            return
-        self.exponents, (w, v) = exponents, exponents
-        self.timed = w != 0
-        rest = np.log(self.reward[s] / self.accuracy[s]) - v * self.log_params(self.codes[s])
-        if w == 0:
-            self.offset = float(np.median(rest))
-        elif (self.step_time[s] > 0).all():
-            # Trials that were timed but never trained (pruned) teach step time all the same.
-            told = self.step_time > 0
-            self.offset = float(np.median(rest - w * np.log(self.step_time[s])))
-            self.times = self.codes[told], self.step_time[told]
-        else:
-            self.times = self.codes[s], np.exp(rest / w)
-
-    def _quality(self) -> Floats:
-        """Log accuracy (or log reward) of the rows that are used.
-
-        Broken trials count as poor ones, so that their like is left alone; stopped ones as they would have ended.
-        """
-        values = np.log(self.reward if self.exponents is None else self.accuracy)
-        low, middle = np.quantile(values[self.scored], [0.1, 0.5])
-        floor = middle - _OUTLIER * max(middle - low, 1e-3)  # a network that did not train at all is no measure
-        values = np.where(self.scored, values, np.where(np.isfinite(self.likely), np.log(self.likely), low))
-        return np.asarray(np.maximum(values, floor)[self.used])
-
-    def ranks(self) -> Floats:
-        """Reward of each row of `quality`, broken and stopped ones last."""
-        return np.asarray(np.where(self.scored, self.looked, 0.0)[self.used])
-
-
 class Fitted(NamedTuple):
     """Hyperparameters learned from a prefix of the log."""
 
     quality: gp.Hyperparameters
-    times: gp.Hyperparameters | None
-    logarithmic: bool  # whether step time is modelled as log S
+    times: StepFit | None
 
 
 def fit(features: tuple[Features, Features], targets: Targets) -> Fitted:
-    """Fit the processes; step time as S, which adds up over stages, or as log S, whichever the data make likelier.
+    """Fit the processes.
 
     Args:
         features: for accuracy and other logarithms, and for step time itself.
     """
     quality = gp.fit(features[0], targets.quality_codes, targets.quality)
-    if targets.times is None:
-        return Fitted(quality, None, False)
-    codes, times = targets.times
-    plain, logs = gp.fit(features[1], codes, times), gp.fit(features[0], codes, np.log(times))
-    jacobian = float(np.log(times).sum())
-    better = gp.log_evidence(features[0], logs, codes, np.log(times)) - jacobian > gp.log_evidence(
-        features[1], plain, codes, times
-    )
-    return Fitted(quality, logs if better else plain, bool(better))
+    return Fitted(quality, None if targets.times is None else fit_steps(features, targets.times))
+
+
+class Prediction(NamedTuple):
+    """Of the log reward, each (N,)."""
+
+    mean: Floats
+    std: Floats
+    noise: Floats  # standard deviation of an observation around the truth
+
+
+class Winner(NamedTuple):
+    """The architecture of the highest predicted reward among those that were told."""
+
+    code: Codes  # (decisions,)
+    mean: float  # of the log reward
+    std: float
+    noise: float  # of an observation
+    chance: float  # that it is truly best of them, as if what is known of one said nothing of another
 
 
 class RewardModel:
@@ -227,17 +83,16 @@ class RewardModel:
         self.quality = gp.Posterior(features[0], fitted.quality, targets.quality_codes[kept], targets.quality[kept])
         self.conditioned = self.quality
         self.best = targets.quality_codes[np.argsort(-rank, kind="stable")[:100]]
-        self.times: gp.Posterior | None = None
+        self.times: StepProcess | None = None
         self.step_time = step_time if targets.timed else None
         if targets.times is not None and self.step_time is None:
-            codes, times = targets.times
+            codes, times, doubt = targets.times
             kept = _subset(np.zeros(len(codes)))
-            self.logarithmic, self.least = fitted.logarithmic, 0.5 * float(times.min())
-            told = np.log(times) if self.logarithmic else times
-            kind = features[not self.logarithmic]
-            # None: the prefix did not tell w and v apart yet, the whole log does.
-            hyper = fitted.times or gp.default_hyperparameters(kind)
-            self.times = gp.Posterior(kind, hyper, codes[kept], told[kept])
+            used = targets.times._replace(
+                codes=codes[kept], times=times[kept], doubt=None if doubt is None else doubt[kept]
+            )
+            # fitted.times None: the prefix did not tell w and v apart yet, the whole log does.
+            self.times = StepProcess(features, fitted.times, used)
 
     def assuming(self, pending: Codes) -> RewardModel:
         """Give the model that counts architectures in flight (M, decisions) as observed at their predictions."""
@@ -247,55 +102,81 @@ class RewardModel:
 
     def top(self, n: int) -> Codes:
         """The n of the best predicted rewards among the 100 best observed."""
-        return self.best[np.argsort(-self.predict(self.best)[0], kind="stable")[:n]]
+        return self.best[np.argsort(-self.predict(self.best).mean, kind="stable")[:n]]
 
-    def predict(self, codes: Codes) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of the log reward, each (N,)."""
+    def predict(self, codes: Codes) -> Prediction:
+        """Mean and standard deviation of the log reward, and the noise of an observation."""
         mean, std = self.conditioned.predict(codes)
+        noise = np.full(len(codes), self.quality.noise)
         if self.targets.exponents is None:
-            return mean, std
+            return Prediction(mean, std, noise)
+        log_time, time_std, time_noise = self._log_time(codes)
+        if self.targets.known is not None:
+            return self._pushed(Prediction(mean, std, noise), Prediction(log_time, time_std, time_noise), codes)
         w, v = self.targets.exponents
         mean = mean + v * self.targets.log_params(codes) + self.targets.offset
-        if w == 0:
-            return mean, std
+        return Prediction(
+            mean + w * log_time, np.hypot(std, w * time_std), np.hypot(noise, w * time_noise) if w else noise
+        )
+
+    def _log_time(self, codes: Codes) -> tuple[Floats, Floats, Floats]:
+        """Mean and deviation of log S, and the noise of its measurement; zeros where it does not count."""
+        nothing = np.zeros(len(codes))
         if self.step_time is not None:
             times = self.step_time([self.space.decode(code) for code in codes])
-            return mean + w * np.log(np.asarray(times, dtype=np.float64)), std
-        log_time, time_std = self._log_time(codes)
-        return mean + w * log_time, np.sqrt(std**2 + (w * time_std) ** 2)
+            return np.log(np.asarray(times, dtype=np.float64)), nothing, nothing
+        return (nothing, nothing, nothing) if self.times is None else self.times.predict(codes)
 
-    def _log_time(self, codes: Codes) -> tuple[Floats, Floats]:
-        assert self.times is not None
-        mean, std = self.times.predict(codes)
-        if self.logarithmic:
-            return mean, std
-        mean = np.maximum(mean, self.least)
-        return np.log(mean), std / mean
+    def _pushed(self, accuracy: Prediction, time: Prediction, codes: Codes) -> Prediction:
+        """The moments of the log reward, by Gauss's quadrature over log A and log S, in which it need not be smooth."""
+        t = self.targets
+        assert t.known is not None
+        a = np.exp(accuracy.mean[:, None] + accuracy.std[:, None] * _OVER_A[0])[:, :, None]  # (N, A, 1)
+        s = np.exp(time.mean[:, None] + time.std[:, None] * _OVER_S[0])[:, None, :]  # (N, 1, S)
+        p = np.exp(t.log_params(codes))[:, None, None]
+        rewards = t.known.of(*np.broadcast_arrays(np.minimum(a, max(1.0, t.highest)), s, p))
+        levels = t.level(np.where(np.isfinite(rewards), rewards, t.lowest))
+        by_a, by_s = levels @ _OVER_S[1], np.einsum("nas,a->ns", levels, _OVER_A[1])
+        mean = by_a @ _OVER_A[1]
+        variance = ((levels - mean[:, None, None]) ** 2 @ _OVER_S[1]) @ _OVER_A[1]
+        of_a = ((by_a - mean[:, None]) ** 2) @ _OVER_A[1]
+        of_s = ((by_s - mean[:, None]) ** 2) @ _OVER_S[1]
+        # Observations err along the same slopes as predictions do.
+        noise = of_a * (accuracy.noise / accuracy.std) ** 2 + of_s * (time.noise / np.maximum(time.std, _TINY)) ** 2
+        return Prediction(mean, np.sqrt(variance + _TINY**2), np.sqrt(noise))
 
     def optimistic(self, codes: Codes, optimism: float) -> Floats:
         """Upper confidence bound of the log reward, (N,)."""
-        mean, std = self.predict(codes)
-        return mean + optimism * std
+        found = self.predict(codes)
+        return found.mean + optimism * found.std
 
     @cached_property
-    def _looked_best(self) -> tuple[float, float]:
-        """Log reward of the architecture that looks best: as observed, at the mean, and as the model has it."""
-        t = self.targets
-        at = int(np.argmax(np.where(t.scored, t.looked, 0.0)))
-        return math.log(t.looked[at]), float(self.predict(t.codes[at : at + 1])[0][0])
+    def winner(self) -> Winner:
+        """Which of the told architectures is best, lucky or not."""
+        codes = self.targets.leading(_LEADING)
+        mean, std, noise = self.predict(codes)
+        at = int(np.argmax(mean))
+        others = np.arange(len(mean)) != at
+        below = scipy.special.ndtr((mean[at] + std[at] * _OVER_BEST[0][:, None] - mean[others]) / std[others])
+        chance = float(_OVER_BEST[1] @ below.prod(axis=1))
+        return Winner(codes[at], float(mean[at]), float(std[at]), float(noise[at]), chance)
 
-    def gain(self, codes: Codes) -> Floats:
-        """Expected gain in the true log reward of the trial that looks best, if these were observed, each (N,).
+    def log_gain(self, codes: Codes) -> Floats:
+        """Logarithm of the expected gain in the winner's log reward, as the model will have it, each observed, (N,).
 
-        One takes that trial's place if its observation, noise included, is higher; what is gained is the difference of
-        the two without noise. Where nothing is noisy this is expected improvement.
+        That is the knowledge gradient, if an observation moved nothing but what is known of its own architecture. What
+        an observation says of it is less the noisier it is; where nothing is noisy this is expected improvement.
+        Source: Frazier, Powell and Dayanik, SIAM J. Control Optim. 47 (2008), 2410-2439.
         """
-        looked, likely = self._looked_best
-        mean, std = self.predict(codes)
-        spread = np.hypot(std, self.quality.noise)
-        z = (mean - looked) / spread
-        density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-        return np.asarray((mean - likely) * scipy.special.ndtr(z) + std**2 / spread * density)
+        mean, std, noise = self.predict(codes)
+        moves = std**2 / np.hypot(std, noise)  # standard deviation of the mean that an observation will leave
+        z = (mean - self.winner.mean) / moves
+        near, far = np.maximum(z, -1.0), np.minimum(z, -1.0)
+        exact = np.log(np.exp(-(near**2) / 2) / math.sqrt(2 * math.pi) + near * scipy.special.ndtr(near))
+        mills = math.sqrt(math.pi / 2) * scipy.special.erfcx(-far / math.sqrt(2))  # ndtr over the density
+        tail = np.log(np.where(far > _FAR, 1 + far * mills, 1 / far**2))
+        density = -(far**2) / 2 - math.log(math.sqrt(2 * math.pi))
+        return np.asarray(np.log(moves) + np.where(z > -1, exact, density + tail))
 
 
 def _subset(rank: Floats) -> NDArray[np.int64]:
@@ -308,7 +189,14 @@ def _subset(rank: Floats) -> NDArray[np.int64]:
     return np.sort(np.concatenate([order[:half], order[spread]]))
 
 
-_ENOUGH = 6  # trials from which three unknowns can be told, with some to spare
-_EXACT = 2e-3  # the most that a reward of this form may differ from it, in its logarithm
-_OUTLIER = 4.0
+def _quadrature(nodes: int) -> tuple[Floats, Floats]:
+    """Points and weights by which the mean of a function of a standard normal number is a sum."""
+    points, weights = np.polynomial.hermite_e.hermegauss(nodes)
+    return points, weights / weights.sum()
+
+
+_OVER_A, _OVER_S, _OVER_BEST = _quadrature(3), _quadrature(7), _quadrature(31)
+_TINY = 1e-9
+_LEADING = 100  # architectures looked at for the winner
+_FAR = -1e4  # beyond it 1 + far * mills, which is 1 / far**2, is lost in rounding
 _MOST = 1000

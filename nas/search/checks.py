@@ -9,6 +9,7 @@ import numpy as np
 
 from nas.algorithms import Algorithm, find_algorithm
 from nas.algorithms.halving import rungs
+from nas.algorithms.known_reward import known_reward
 from nas.config.search import Config
 from nas.config.settings import EVALUATOR
 from nas.data.prepare import Prepared
@@ -73,9 +74,11 @@ def make_algorithm(config: Config) -> Algorithm:
     seed = drawn if settings.seed is None else settings.seed
     config.space.sample(np.random.default_rng(0))
     try:
-        return find_algorithm(settings.name)(config.space, seed, **settings.settings)
+        algorithm = find_algorithm(settings.name)(config.space, seed, **settings.settings)
     except (TypeError, ValueError) as error:
         raise ValueError(f"algorithm {settings.name}: {error}") from None
+    algorithm.reward = known_reward(config.reward.name, config.reward.settings)
+    return algorithm
 
 
 def space_for(config: Config, prepared: Prepared) -> SearchSpace:

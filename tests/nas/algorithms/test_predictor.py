@@ -11,7 +11,8 @@ from nas.algorithms import ALGORITHMS
 from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Features, StageCosts
 from nas.algorithms.nsga2 import rank_and_crowding
-from nas.algorithms.reward_model import Targets, _subset, fit, observation
+from nas.algorithms.reward_model import _subset, fit
+from nas.algorithms.targets import Targets, observation
 from nas.runs.trial import Trial
 from search_space.cost import count_batch
 from search_space.space import SearchSpace, StageChoices
@@ -51,8 +52,9 @@ def test_stage_tables_add_up_to_the_counted_costs(space):
     np.testing.assert_allclose(StageCosts(space, 64).totals(codes), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("doubt", [None, np.geomspace(0.5, 20, 25)])
 @pytest.mark.parametrize("by_stage", [False, True])
-def test_the_likelihood_has_the_gradient_it_claims(by_stage):
+def test_the_likelihood_has_the_gradient_it_claims(by_stage, doubt):
     """A wrong gradient fits wrong hyperparameters without any error, so it is held against finite differences."""
     features = Features(SPACE, by_stage=by_stage)
     codes = SPACE.sample_encodings(25, np.random.default_rng(1))
@@ -62,7 +64,7 @@ def test_the_likelihood_has_the_gradient_it_claims(by_stage):
     at = start.vector() + np.random.default_rng(3).normal(0, 0.3, len(start.vector()))
 
     def evidence(vector):
-        return gp._evidence(kernel, gp.Hyperparameters(vector[:n], vector[n:]), y)
+        return gp._evidence(kernel, gp.Hyperparameters(vector[:n], vector[n:]), y, doubt)
 
     numeric = approx_fprime(at, lambda v: evidence(v)[0], 1e-6)
     np.testing.assert_allclose(evidence(at)[1], numeric, atol=1e-4)
@@ -186,19 +188,19 @@ def noisy_predictor(trials, noise=0.01, **settings):
 
 
 def test_the_gain_is_what_a_draw_from_the_model_would_gain():
-    """Drawn from the model: true rewards and their noisy observations, and how the looked-best's true one grows."""
+    """Drawn from the model: true rewards and their noisy observations, and by how much the winner's mean then rises."""
     model = noisy_predictor(40, noise=0.1)._model()
-    near = SPACE.neighbours(SPACE.decode(model.targets.codes[np.argmax(model.targets.reward)]))
+    near = SPACE.neighbours(SPACE.decode(model.winner.code))
     rng, codes = np.random.default_rng(10), np.array([SPACE.encode(a) for a in near])
-    mean, std = model.predict(codes)
-    scored = model.targets.reward
-    best = int(np.argmax(scored))
-    held = model.predict(model.targets.codes[best][None])[0]
+    mean, std, noise = model.predict(codes)
+    held = model.predict(model.winner.code[None]).mean
+    assert held == pytest.approx(max(model.predict(model.targets.codes).mean))
     true = mean + std * rng.normal(size=(50_000, len(codes)))
-    looks = true + model.quality.noise * rng.normal(size=true.shape)
-    gained = np.where(looks > math.log(scored[best]), true - held, 0.0)
-    assert abs(math.log(scored[best]) - held[0]) > 0.005  # it was lucky, and the model knows
-    np.testing.assert_allclose(model.gain(codes), gained.mean(axis=0), atol=6 * gained.std() / 50_000**0.5)
+    looks = true + noise * rng.normal(size=true.shape)
+    believed = mean + std**2 / (std**2 + noise**2) * (looks - mean)
+    gained = np.maximum(believed - held, 0.0)
+    assert math.log(model.targets.reward.max()) - held[0] > 0.005  # the one that looks best was lucky
+    np.testing.assert_allclose(np.exp(model.log_gain(codes)), gained.mean(axis=0), atol=6 * gained.std() / 50_000**0.5)
 
 
 def test_late_proposals_are_by_gain():
@@ -206,7 +208,7 @@ def test_late_proposals_are_by_gain():
     early, late = (noisy_predictor(40, noise=0.003, explore=explore) for explore in (1000, 40))
     hopeful, gainful = (SPACE.encode(predictor.ask().architecture)[None] for predictor in (early, late))
     model = late._model()
-    assert model.gain(gainful)[0] > model.gain(hopeful)[0]
+    assert model.log_gain(gainful)[0] > model.log_gain(hopeful)[0]
     assert model.optimistic(gainful, 1.0)[0] < model.optimistic(hopeful, 1.0)[0]
 
 
@@ -273,7 +275,7 @@ def test_the_scale_of_step_time_is_the_likelier_one_in_any_unit(unit):
         for trial, s in zip(trials_of(SPACE, codes), unit * times, strict=True):
             reward = trial.accuracy * s**-0.07 * trial.p_normalised**-0.05
             seen.append(observation(replace(trial, s_normalised=s, reward=reward), SPACE.encode(trial.architecture)))
-        assert fit(features, Targets(features[0], seen)).logarithmic == logarithmic
+        assert fit(features, Targets(features[0], seen)).times.logarithmic == logarithmic
 
 
 def test_what_is_in_flight_is_counted_as_observed():
@@ -284,8 +286,9 @@ def test_what_is_in_flight_is_counted_as_observed():
     code = SPACE.encode(second.architecture)[None]
     believed = bare.assuming(SPACE.encode(first.architecture)[None])
     assert believed.predict(code)[1][0] < 0.99 * bare.predict(code)[1][0]
-    mean, std = bare.targets.told(*(float(x[0]) for x in believed.predict(code)))
-    assert second.notes == {"predicted_reward": pytest.approx(mean), "predicted_std": pytest.approx(std)}
+    mean, std = bare.targets.told(*(float(x[0]) for x in believed.predict(code)[:2]))
+    told = {name: second.notes[name] for name in ("predicted_reward", "predicted_std")}
+    assert told == {"predicted_reward": pytest.approx(mean), "predicted_std": pytest.approx(std)}
 
 
 @pytest.mark.parametrize("status", ["failed", "oom", "nan", "timeout"])
@@ -303,3 +306,35 @@ def test_the_like_of_broken_trials_is_left_alone(status):
             predictor.tell(Trial(SPACE.decode(code), ended))
         predicted[ended] = predictor._model().quality.predict(bad)[0].mean()
     assert predicted[status] < predicted["interrupted"] - 0.001
+
+
+def test_gains_too_small_for_a_number_still_have_an_order():
+    """Where the winner is far ahead, the more promising of two is known, of which both would gain 0."""
+    model = noisy_predictor(40, noise=0.003)._model()
+    codes = SPACE.sample_encodings(200, np.random.default_rng(11))
+    usual = model.log_gain(codes)
+    gains = {}
+    for ahead in (0.0, 1.0, 100.0):
+        model.winner = model.winner._replace(mean=model.predict(codes).mean.max() + ahead)
+        gains[ahead] = model.log_gain(codes)
+        assert np.isfinite(gains[ahead]).all()
+        assert len(np.unique(gains[ahead])) == len(np.unique(codes, axis=0))
+    assert gains[100.0].max() < -1000
+    assert usual.max() > -20
+
+
+def test_the_winner_is_a_scored_one_and_stands_once():
+    """Neither a broken trial nor a repeat is a rival of its own."""
+    codes = np.unique(SPACE.sample_encodings(60, np.random.default_rng(6)), axis=0)
+    predictor = ALGORITHMS["predictor"](SPACE)
+    trials = list(trials_of(SPACE, codes[:12]))
+    for trial in [*trials, *trials[:3]]:
+        predictor.tell(trial)
+    for code in codes[12:]:
+        predictor.tell(Trial(SPACE.decode(code), "failed"))
+    targets = predictor._model().targets
+    leading = targets.leading(100)
+    assert len(leading) == 12
+    rewards = [t.reward for t in trials]
+    assert (leading[0] == codes[int(np.argmax(rewards))]).all()
+    assert (predictor._model().winner.code == leading).all(axis=1).any()

@@ -308,7 +308,7 @@ def test_a_trial_has_what_its_proposal_said(tmp_path, restarted):
         assert ledger.flights[7].candidate.proposal.parents == proposal.parents
     trial = ledger.finish(6, answer(6))
     assert trial.proposal == candidate.proposal.notes
-    assert set(trial.proposal) == {"predicted_reward", "predicted_std"}
+    assert set(trial.proposal) == {"predicted_reward", "predicted_std", "winner_by_model"}
     assert (trial.proposed_by, trial.parents) == (candidate.proposal.proposed_by, candidate.proposal.parents)
     assert (trial.run_id, trial.trial_id, trial.seed) == ("r", 6, candidate.seed)
     ledger.close()

@@ -1,0 +1,219 @@
+"""The told trials taken apart: what of the reward is counted, what is timed, and what is left to learn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.algorithms.features import Codes, Features
+from nas.algorithms.known_reward import KnownReward
+from nas.algorithms.outlook import worth
+from nas.algorithms.step_process import Timings, doubts
+from nas.runs.ranking import score
+from nas.runs.trial import Trial
+
+Floats = NDArray[np.float64]
+
+
+class Observation(NamedTuple):
+    """What is used of a trial; NaN where it was not told."""
+
+    code: Codes
+    broken: bool  # ended without a result through its own fault
+    accuracy: float
+    reward: float
+    step_time: float  # normalised
+    step_width: float  # half the interval of its logarithm
+    params: float  # normalised if that was told, else a count
+    w: float
+    v: float
+    likely_accuracy: float  # of a trial that was stopped early: what it would have come to
+    likely_reward: float
+
+
+def observation(trial: Trial, code: Codes) -> Observation:
+    """Read a trial; a reward of 0 is that of a network that learned nothing and counts as broken."""
+    reward = _number(score(trial))
+    broken = trial.status in ("failed", "oom", "nan", "timeout") or reward == 0
+    params = trial.p_normalised if trial.p_normalised is not None else trial.params
+    return Observation(
+        code,
+        broken,
+        math.nan if broken else _number(trial.accuracy),
+        math.nan if broken else reward,
+        _number(trial.s_normalised),
+        _width(trial.s_low, trial.s_high),
+        _number(params),
+        _number(trial.w),
+        _number(trial.v),
+        _number(trial.accuracy if worth(trial) is not None and trial.status == "pruned" else None),
+        _number(worth(trial) if trial.status == "pruned" else None),
+    )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None or not math.isfinite(value) else float(value)
+
+
+def _width(low: float | None, high: float | None) -> float:
+    return math.nan if low is None or high is None or not 0 < low <= high else math.log(high / low) / 2
+
+
+class Targets:
+    """The told numbers taken apart: what of the logarithm of the reward is counted, timed, and left to learn.
+
+    Args:
+        costs: counts params.
+        observations: in the order told; at least one has a reward.
+        reward: what the search scores by, where it is known.
+    """
+
+    def __init__(
+        self, features: Features, observations: Sequence[Observation], reward: KnownReward | None = None
+    ) -> None:
+        self.features = features
+        self.codes = np.array([o.code for o in observations])
+        columns = np.array([o[1:] for o in observations], dtype=np.float64)
+        self.broken = columns[:, 0] > 0
+        self.accuracy, self.reward, self.step_time, self.step_width, self.params, self.w, self.v = columns[:, 1:8].T
+        self.likely_accuracy, self.likely_reward = columns[:, 8:].T
+        self.scored = np.isfinite(self.reward)
+        self.lowest, self.highest = float(self.reward[self.scored].min()), float(np.nanmax(self.accuracy, initial=0.0))
+        self.known = reward if self._is_known(reward) else None
+        # Where rewards go below 0 they are no product, and have no logarithm: this one's is the reward over `unit`.
+        self.unit = float(np.abs(self.reward[self.scored]).max()) if (self.reward < 0).any() else None
+        if self.unit is not None:
+            self.reward = np.exp(self.reward / self.unit)
+            self.likely_reward = np.exp(self.likely_reward / self.unit)
+        self.looked = self._looked(observations)
+        self.slope, self.shift = self._fit_params()
+        # None: no accuracies, so the reward is learned as a whole.
+        self.exponents: tuple[float, float] | None = None
+        self.timed = False  # whether `times` are step times
+        self.offset = 0.0
+        self.times: Timings | None = None
+        if self.known is not None:
+            self.exponents = 0.0, 0.0
+            self.timed = "step_time" in self.known.reads
+            self.times = self._timings(self.step_time > 0) if self.timed else None
+        elif self.unit is None and (self.accuracy[self.scored] > 0).all():
+            self._split(self._find_exponents())
+        likely = self.likely_reward if self.exponents is None else self.likely_accuracy
+        self.likely = np.where(likely > 0, likely, math.nan)
+        self.used = self.scored | self.broken | np.isfinite(self.likely)  # rows that say something of quality
+        self.quality_codes: Codes = self.codes[self.used]
+        self.quality = self._quality()
+
+    def _is_known(self, reward: KnownReward | None) -> bool:
+        """Whether told rewards are this function of told numbers; where exponents are told, these say all of it."""
+        s = self.scored
+        if reward is None or np.isfinite(self.w[s] + self.v[s]).all() or not (self.accuracy[s] > 0).all():
+            return False
+        values = reward.of(self.accuracy[s], self.step_time[s], self.params[s])
+        return bool(np.allclose(values, self.reward[s], rtol=_EXACT))
+
+    def _timings(self, rows: NDArray[np.bool_]) -> Timings:
+        return Timings(self.codes[rows], self.step_time[rows], doubts(self.step_width[rows]))
+
+    def level(self, rewards: Floats) -> Floats:
+        """What is modelled of rewards: the logarithm, or the reward over `unit`."""
+        if self.unit is not None:
+            return rewards / self.unit
+        return np.log(np.maximum(rewards, _TINY))
+
+    def _looked(self, observations: Sequence[Observation]) -> Floats:
+        """Reward by which a row is ranked, (N,): the mean over all scored trainings of its architecture."""
+        numbers: dict[bytes, int] = {}
+        number = np.array([numbers.setdefault(o.code.tobytes(), len(numbers)) for o in observations])
+        if len(numbers) == len(number):
+            return np.asarray(self.reward)
+        at, size = number[self.scored], len(numbers)
+        sums = np.bincount(at, weights=self.reward[self.scored], minlength=size)
+        means = sums / np.maximum(1, np.bincount(at, minlength=size))
+        return np.asarray(np.where(self.scored, means[number], self.reward))
+
+    def _fit_params(self) -> tuple[float, float]:
+        """Told params as a line over counted ones: another classifier moves it, a reference network scales it."""
+        known = np.isfinite(self.params)
+        counted = self.features.costs.totals(self.codes[known])[:, 0]
+        if len(np.unique(counted)) < 3:
+            return 1.0, 0.0
+        unit = counted.mean()
+        columns = np.stack([counted / unit, np.ones(len(counted))], axis=1)
+        slope, shift = map(float, np.linalg.lstsq(columns, self.params[known], rcond=None)[0])
+        return (slope / unit, shift) if slope > 0 and (columns @ [slope, shift] > 0).all() else (1.0, 0.0)
+
+    def told(self, log_reward: float, std: float) -> tuple[float, float]:
+        """A reward and its standard deviation, as trials tell rewards, from those of its logarithm here."""
+        if self.unit is not None:
+            return log_reward * self.unit, std * self.unit
+        return math.exp(log_reward), math.exp(log_reward) * std
+
+    def log_params(self, codes: Codes) -> Floats:
+        """Logarithm of the reward's P up to a constant factor, (N,)."""
+        return np.asarray(np.log(np.maximum(self.slope * self.features.costs.totals(codes)[:, 0] + self.shift, 1e-12)))
+
+    def _find_exponents(self) -> tuple[float, float] | None:
+        """w and v as told, or as they follow from the rewards; None if the reward is no such product."""
+        s = self.scored
+        penalty, log_params = np.log(self.reward[s] / self.accuracy[s]), self.log_params(self.codes[s])
+        timed = bool((self.step_time[s] > 0).all())
+        log_time = np.log(self.step_time[s]) if timed else np.zeros(len(penalty))
+        if np.isfinite(self.w[s]).all() and np.isfinite(self.v[s]).all():
+            w, v = float(self.w[s][-1]), float(self.v[s][-1])
+        elif timed and len(penalty) >= _ENOUGH:
+            columns = np.stack([log_time, log_params, np.ones(len(penalty))], axis=1)
+            w, v, _ = map(float, np.linalg.lstsq(columns, penalty, rcond=None)[0])
+        else:
+            return None
+        rest = penalty - v * log_params - w * log_time
+        return (w, v) if not timed or rest.std() < _EXACT else None
+
+    def _split(self, exponents: tuple[float, float] | None) -> None:
+        s = self.scored
+        if exponents is None:  # whatever stands beside accuracy is a function of the costs: learn it like a step time
+            self.exponents, self.times = (1.0, 0.0), Timings(self.codes[s], self.reward[s] / self.accuracy[s], None)
+            return
+        self.exponents, (w, v) = exponents, exponents
+        self.timed = w != 0
+        rest = np.log(self.reward[s] / self.accuracy[s]) - v * self.log_params(self.codes[s])
+        if w == 0:
+            self.offset = float(np.median(rest))
+        elif (self.step_time[s] > 0).all():
+            # Trials that were timed but never trained (pruned) teach step time all the same.
+            told = self.step_time > 0
+            self.offset = float(np.median(rest - w * np.log(self.step_time[s])))
+            self.times = self._timings(told)
+        else:
+            self.times = Timings(self.codes[s], np.exp(rest / w), None)
+
+    def _quality(self) -> Floats:
+        """Log accuracy (or log reward) of the rows that are used.
+
+        Broken trials count as poor ones, so that their like is left alone; stopped ones as they would have ended.
+        """
+        values = np.log(self.reward if self.exponents is None else self.accuracy)
+        low, middle = np.quantile(values[self.scored], [0.1, 0.5])
+        floor = middle - _OUTLIER * max(middle - low, 1e-3)  # a network that did not train at all is no measure
+        values = np.where(self.scored, values, np.where(np.isfinite(self.likely), np.log(self.likely), low))
+        return np.asarray(np.maximum(values, floor)[self.used])
+
+    def leading(self, n: int) -> Codes:
+        """The n architectures of highest observed reward, each once, (n, decisions)."""
+        order = np.argsort(-np.where(self.scored, self.looked, -math.inf), kind="stable")[: self.scored.sum()]
+        distinct = {self.codes[at].tobytes(): at for at in order[::-1].tolist()}  # the first of each stays
+        return np.asarray(self.codes[[*distinct.values()][::-1][:n]])
+
+    def ranks(self) -> Floats:
+        """Reward of each row of `quality`, broken and stopped ones last."""
+        return np.asarray(np.where(self.scored, self.looked, 0.0)[self.used])
+
+
+_ENOUGH = 6  # trials from which three unknowns can be told, with some to spare
+_EXACT = 2e-3  # the most that a reward of this form may differ from it, in its logarithm
+_OUTLIER = 4.0
+_TINY = 1e-12

@@ -1,0 +1,120 @@
+"""Rewards without exponents: what is predicted of accuracy and step time goes through the reward itself."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nas.algorithms import ALGORITHMS
+from nas.algorithms.known_reward import known_reward
+from nas.config.search import search_config
+from nas.runs.trial import Trial
+from nas.search.checks import make_algorithm
+from rewards.mnasnet import mnasnet_hard
+from search_space.spaces import small
+from tests.nas.algorithms.test_predictor import numbers
+
+SPACE = small()
+CODES = np.unique(SPACE.sample_encodings(150, np.random.default_rng(0)), axis=0)
+np.random.default_rng(1).shuffle(CODES)
+TARGET = 1.0  # the median of the step times
+HARD = known_reward("mnasnet_hard", {"target": TARGET})
+
+
+def negative(accuracy: float, step_time: float) -> float:
+    return accuracy - 2 * step_time
+
+
+def steep(accuracy: float, params: float) -> float:
+    if params > 1e9:
+        raise ValueError("too large")
+    return 0.9 if accuracy > 0.7 else 0.1
+
+
+def predictor(reward, score=mnasnet_hard, trials=40, error=0.01):
+    """One told so many trials of that reward, with noisy accuracies."""
+    algorithm, rng = ALGORITHMS["predictor"](SPACE), np.random.default_rng(2)
+    algorithm.reward = reward
+    for code, a, s, p in zip(CODES[:trials], *numbers(SPACE, CODES[:trials]), strict=True):
+        accuracy = float(a * (1 + error * rng.normal()))
+        told = {"accuracy": accuracy, "s_normalised": float(s), "p_normalised": float(p)}
+        value = score(accuracy, float(s), target=TARGET) if score is mnasnet_hard else score(accuracy, float(s))
+        algorithm.tell(Trial(SPACE.decode(code), "ok", reward=value, **told))
+    return algorithm
+
+
+def test_predictions_are_pushed_through_the_reward():
+    """Mean and deviation are those of the reward of many draws of log A and log S, on both sides of the kink."""
+    model = predictor(HARD)._model()
+    assert model.targets.known is HARD
+    codes = CODES[40:70]
+    mean, std, noise = model.predict(codes)
+    (a, a_std), (s, s_std, _) = model.quality.predict(codes), model.times.predict(codes)
+    rng = np.random.default_rng(3)
+    drawn_a, drawn_s = (m + d * rng.normal(size=(20_000, len(codes))) for m, d in ((a, a_std), (s, s_std)))
+    rewards = np.log(HARD.of(np.exp(drawn_a), np.exp(drawn_s), np.ones(drawn_a.shape)))
+    assert 0.2 < (np.exp(s) > TARGET).mean() < 0.8
+    np.testing.assert_allclose(mean, rewards.mean(axis=0), atol=0.002)
+    np.testing.assert_allclose(std, rewards.std(axis=0), rtol=0.1, atol=1e-4)
+    below = np.exp(s + 4 * s_std) < TARGET
+    np.testing.assert_allclose(noise[below], model.quality.noise, rtol=0.01)
+
+
+def test_the_kink_is_known_where_nothing_was_told():
+    """Told fast ones alone, whose reward is their accuracy, it foretells how slow ones fall; unknown, it cannot."""
+    errors = {}
+    times = numbers(SPACE, CODES)[1]
+    slow = CODES[times > TARGET * 1.1]
+    for reward in (HARD, None):
+        algorithm = ALGORITHMS["predictor"](SPACE)
+        algorithm.reward = reward
+        for code, a, s, p in zip(CODES, *numbers(SPACE, CODES), strict=True):
+            if s < TARGET:
+                value = mnasnet_hard(float(a), float(s), target=TARGET)
+                told = {"accuracy": float(a), "s_normalised": float(s), "p_normalised": float(p), "reward": value}
+                algorithm.tell(Trial(SPACE.decode(code), "ok", **told))
+        a, s, _ = numbers(SPACE, slow)
+        truth = np.log(a * np.minimum(1, TARGET / s))
+        errors[reward is not None] = np.abs(algorithm._model().predict(slow).mean - truth).mean()
+    assert errors[True] < 0.03
+    assert errors[True] < 0.3 * errors[False]
+
+
+def test_rewards_below_0_are_pushed_in_their_own_unit():
+    """They have no logarithm; what is foretold is in the rewards' unit, and right."""
+    algorithm = predictor(known_reward(f"{__name__}:negative", {}), score=negative, error=0.0)
+    model = algorithm._model()
+    assert model.targets.known is not None
+    a, s, _ = numbers(SPACE, CODES[40:60])
+    found = [model.targets.told(m, d)[0] for m, d, _ in zip(*model.predict(CODES[40:60]), strict=True)]
+    np.testing.assert_allclose(found, a - 2 * s, atol=0.08)
+
+
+def test_what_the_reward_refuses_counts_as_the_worst():
+    """A reward that raises for what was predicted ends no search."""
+    reward = known_reward(f"{__name__}:steep", {})
+    assert np.isnan(reward.of(np.array([0.8, 0.8]), np.ones(2), np.array([1.0, 2e9]))).tolist() == [False, True]
+
+
+def test_a_reward_that_is_not_what_was_told_is_left_alone():
+    """Trials of another reward, a warm start's, or one that reads what cannot be predicted: as if none were known."""
+    assert predictor(known_reward("mnasnet_hard", {"target": 0.5}))._model().targets.known is None
+    assert known_reward(f"{__name__}:of_memory", {}) is None
+    algorithm = predictor(HARD, trials=20)
+    for number, code in enumerate(CODES[20:30]):
+        told = replace(Trial(SPACE.decode(code), "ok"), accuracy=0.7, s_normalised=0.5, p_normalised=1.0)
+        algorithm.tell(replace(told, reward=0.7 + number, w=None, v=None))
+    assert algorithm._model().targets.known is None
+
+
+def of_memory(accuracy: float, peak_memory_mb: float) -> float:
+    return accuracy / peak_memory_mb
+
+
+def test_a_search_says_what_it_scores_by():
+    """The reward of the configuration, with its settings."""
+    algorithm = make_algorithm(
+        search_config(space={"name": "small"}, image_size=16, reward={"name": "mnasnet_hard", "target": 0.7})
+    )
+    assert algorithm.reward.settings == {"target": 0.7, "beta": -1.0}
+    assert algorithm.reward.of(np.array(0.6), np.array(1.4), np.array(1.0)) == pytest.approx(0.3)
