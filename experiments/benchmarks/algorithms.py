@@ -1,9 +1,10 @@
 r"""Compare search algorithms on the synthetic landscapes: how much of the way from random search to the optimum.
 
-g(N) = (true reward of the looked-best after N trials - random search's mean of it) / (optimum - that mean).
+g(N) = (true reward of the best after N trials - random search's mean of it) / (optimum - that mean), where the best is
+what the search recommends (`nas.runs.ranking.best`); of random search it is what looked best, of exact step times.
 
     python -m experiments.benchmarks.algorithms --algorithm predictor,evolution --trials 200 --seeds 20 \
-        --noise 0,0.003 --out runs.jsonl
+        --noise 0,0.003 --timing 0,0.03 --out runs.jsonl
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, fields
-from functools import cache
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,12 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from threadpoolctl import threadpool_limits
 
 from experiments.benchmarks.landscapes import Landscape, family
+from experiments.benchmarks.timing_noise import TimedStep, TimingNoise, timed
 from nas.algorithms import ALGORITHMS, Algorithm, Proposal
-from nas.runs.ranking import score
+from nas.algorithms.known_reward import known_reward
+from nas.runs.ranking import best, best_seen, score
 from nas.runs.trial import Trial
+from nas.trials.scoring import score_error
 from search_space.space import SearchSpace
 
 CHECKPOINTS = (50, 100, 200, 500, 1000)
@@ -47,6 +51,8 @@ class Job:
     trials: int
     noise: float
     workers: int
+    timing: float = 0.0  # standard deviation of log S, see TimingNoise; 0 = step times are exact
+    reward: str = "weighted_product"  # or mnasnet_hard
 
 
 class PlainGP(Algorithm):
@@ -100,11 +106,25 @@ class PlainGP(Algorithm):
 KNOWN: Mapping[str, Callable[..., Algorithm]] = {**ALGORITHMS, "plain_gp": PlainGP}
 
 
-def measured(landscape: Landscape, proposal: Proposal, noise: float) -> tuple[Trial, float]:
-    """Give the trial with noisy accuracy, and the true reward."""
+def measured(
+    landscape: Landscape,
+    proposal: Proposal,
+    noise: float,
+    timing: Callable[[float], TimedStep] | None = None,
+    accuracy_se: float | None = None,
+) -> tuple[Trial, float]:
+    """Give the trial with noisy accuracy and step time, and the true reward.
+
+    Args:
+        noise: added to the accuracy.
+        accuracy_se: its standard deviation, as a log states it; the reward's is that and the interval of S carried on.
+        timing: makes a measurement of the true step time; None = it is exact.
+    """
     code = landscape.space.encode(proposal.architecture)[None]
     accuracy, factor = float(landscape.accuracy(code)[0]), float(landscape.factor(code)[0])
-    params = int(landscape.params(code)[0])
+    params, true_s = int(landscape.params(code)[0]), float(landscape.step_time(code)[0])
+    step = TimedStep(true_s, None, None) if timing is None else timing(true_s)
+    off = min(1.0, 1 / step.s) / min(1.0, 1 / true_s) if landscape.hard else (step.s / true_s) ** landscape.w
     trial = Trial(
         proposal.architecture,
         "ok",
@@ -113,39 +133,49 @@ def measured(landscape: Landscape, proposal: Proposal, noise: float) -> tuple[Tr
         proposal=proposal.notes,
         params=params,
         accuracy=accuracy + noise,
-        s_normalised=float(landscape.step_time(code)[0]),
+        s_normalised=step.s,
+        s_low=step.low,
+        s_high=step.high,
         p_normalised=params / int(landscape.params(landscape._middle)[0]),
-        reward=(accuracy + noise) * factor,
-        w=landscape.w,
-        v=landscape.v,
+        accuracy_se=accuracy_se,
+        reward=(accuracy + noise) * factor * off,
+        w=None if landscape.hard else landscape.w,
+        v=None if landscape.hard else landscape.v,
     )
+    if accuracy_se is not None:
+        settings = {} if landscape.hard else {"w": landscape.w, "v": landscape.v}
+        name = "mnasnet_hard" if landscape.hard else "weighted_product"
+        trial = replace(trial, reward_se=score_error(vars(trial), name, settings, confidence=0.95))
     return trial, accuracy * factor
 
 
 def search(job: Job) -> dict[str, Any]:
-    """Run one search, `workers` at a time, each trial as long as its step time; give the looked-best's true rewards."""
-    landscape = _landscape(job.part, job.landscape)
+    """Run one search, `workers` at a time, each trial as long as its step time; give the true rewards of its best."""
+    landscape = landscape_of(job.part, job.landscape, job.reward)
     rng = np.random.default_rng((job.seed, 99))
+    timing = partial(timed, noise=TimingNoise(job.timing), rng=np.random.default_rng((job.seed, 97)))
     algorithm = KNOWN[job.algorithm](landscape.space, job.seed, **dict(job.settings))
+    algorithm.reward = known_reward(job.reward, {})
     running: list[tuple[float, int, Trial, float]] = []
     clock, asked, seconds = 0.0, 0, []
-    best, curve = (-np.inf, 0.0), []
-    while len(curve) < job.trials:
+    log, truth, chosen = [], {}, {}
+    while len(log) < job.trials:
         while len(running) < job.workers and asked < job.trials:
             start = time.perf_counter()
             proposal = algorithm.ask()
             seconds.append(time.perf_counter() - start)
-            noise = job.noise * rng.normal()
-            trial, true = measured(landscape, proposal, noise)
+            trial, true = measured(landscape, proposal, job.noise * rng.normal(), timing, job.noise)
             length = (trial.s_normalised or 1.0) * rng.uniform(0.9, 1.1)
             heapq.heappush(running, (clock + length, asked, trial, true))
             asked += 1
         clock, _, trial, true = heapq.heappop(running)
         algorithm.tell(trial)
-        best = max(best, (trial.reward or 0.0, true))
-        curve.append(best[1])
-    means, optimum = baseline(job.part, job.landscape, job.trials, job.noise)
-    g = (np.array(curve) - means) / (optimum - means)
+        log.append(trial)
+        truth[trial.arch_id] = true
+        if len(log) in CHECKPOINTS:
+            chosen[len(log)] = [truth[each.arch_id] for each in (best(log), best_seen(log)) if each is not None]
+    means, optimum = baseline(job.part, job.landscape, job.trials, job.noise, job.reward)
+    g = {n: [(true - means[n - 1]) / (optimum - means[n - 1]) for true in trues] for n, trues in chosen.items()}
     return {
         **asdict(job),
         "settings": dict(job.settings),
@@ -153,17 +183,18 @@ def search(job: Job) -> dict[str, Any]:
         "ask_s": float(np.mean(seconds)),
         "ask_max_s": float(np.max(seconds)),
         "gap": float(optimum - means[-1]),
-        "g": {str(n): float(g[n - 1]) for n in CHECKPOINTS if n <= job.trials},
+        "g": {str(n): each[0] for n, each in g.items()},
+        "g_seen": {str(n): each[1] for n, each in g.items()},
     }
 
 
-_CACHE: dict[str, list[Landscape]] = {}
+_family = cache(family)
 
 
-def _landscape(part: str, number: int) -> Landscape:
-    if part not in _CACHE:
-        _CACHE[part] = family(part)
-    return _CACHE[part][number]
+@cache
+def landscape_of(part: str, number: int, reward: str) -> Landscape:
+    """Give a landscape of a family, with this reward."""
+    return replace(_family(part)[number], hard=reward == "mnasnet_hard")
 
 
 def random_means(landscape: Landscape, trials: int, noise: float, seeds: int = 400) -> NDArray[np.float64]:
@@ -181,18 +212,17 @@ def random_means(landscape: Landscape, trials: int, noise: float, seeds: int = 4
 
 
 @cache
-def baseline(part: str, number: int, trials: int, noise: float) -> tuple[NDArray[np.float64], float]:
+def baseline(part: str, number: int, trials: int, noise: float, reward: str) -> tuple[NDArray[np.float64], float]:
     """Random's means and the optimum of one landscape."""
-    landscape = _landscape(part, number)
+    landscape = landscape_of(part, number, reward)
     return random_means(landscape, trials, noise), landscape.optimum
 
 
 def compare(jobs: list[Job], processes: int, out: Path) -> list[dict[str, Any]]:
     """Run the jobs that `out` does not hold yet, adding a line to it for each; give the records of all."""
-    names = [f.name for f in fields(Job)]
 
     def key(record: dict[str, Any]) -> str:
-        return json.dumps([record[name] for name in names])
+        return json.dumps([record.get(field.name, field.default) for field in fields(Job)])
 
     keys = {job: key({**asdict(job), "settings": dict(job.settings)}) for job in jobs}
     records = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
@@ -207,7 +237,7 @@ def compare(jobs: list[Job], processes: int, out: Path) -> list[dict[str, Any]]:
     return records
 
 
-def table(records: list[dict[str, Any]], by: tuple[str, ...] = ("algorithm", "workers", "noise")) -> str:
+def table(records: list[dict[str, Any]], by: tuple[str, ...] = ("algorithm", "workers", "noise", "timing")) -> str:
     """Markdown: the mean g(N) per group with its standard error over seeds and landscapes."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for record in records:
@@ -233,10 +263,12 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=20, help="searches over each landscape")
     parser.add_argument("--noise", default="0,0.003", help="standard deviations of accuracy, comma-separated")
+    parser.add_argument("--timing", default="0", help="standard deviations of log S, comma-separated; 0: exact")
+    parser.add_argument("--reward", default="weighted_product", choices=("weighted_product", "mnasnet_hard"))
     parser.add_argument("--workers", default="1", help="numbers of asynchronous workers, comma-separated")
     parser.add_argument("--settings", default="{}", help="JSON of the algorithm's settings")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--by", default="algorithm,workers,noise")
+    parser.add_argument("--by", default="algorithm,workers,noise,timing")
     parser.add_argument(
         "--out", type=Path, required=True, help="JSON lines, a search each; those there are not run again"
     )
@@ -244,12 +276,15 @@ def main() -> None:
     numbers = [int(n) for n in args.landscape.split(",") if n] or range(len(family(args.part)))
     settings = tuple(json.loads(args.settings).items())
     jobs = [
-        Job(args.part, number, name, settings, seed, args.trials, float(noise), int(workers))
+        Job(
+            args.part, number, name, settings, seed, args.trials, float(noise), int(workers), float(timing), args.reward
+        )
         for seed in range(args.seeds)  # first, so that a comparison cut short is balanced
         for number in numbers
         for name in args.algorithm.split(",")
         for workers in args.workers.split(",")
         for noise in args.noise.split(",")
+        for timing in args.timing.split(",")
     ]
     records = compare(jobs, args.processes, args.out)
     print(table(records, tuple(args.by.split(","))))

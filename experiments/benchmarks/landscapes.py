@@ -50,6 +50,7 @@ class Landscape:
     hardness: Hardness = Hardness()
     w: float = -0.07
     v: float = -0.05
+    hard: bool = False  # whether the reward is mnasnet_hard's, with the middle's step time as the target
 
     def accuracy(self, encodings: NDArray[np.int64]) -> Floats:
         """Top-1 in [0, 1], shape (N,)."""
@@ -87,11 +88,13 @@ class Landscape:
 
     def factor(self, encodings: NDArray[np.int64]) -> Floats:
         """Reward over accuracy: the step time's and the params' part of the weighted product, shape (N,)."""
+        if self.hard:
+            return np.minimum(1.0, 1 / self.step_time(encodings))
         size = self.params(encodings) / self.params(self._middle)
         return np.asarray(self.step_time(encodings) ** self.w * size**self.v)
 
     def reward(self, encodings: NDArray[np.int64]) -> Floats:
-        """The weighted product, shape (N,)."""
+        """The reward, shape (N,)."""
         return self.accuracy(encodings) * self.factor(encodings)
 
     @cached_property
