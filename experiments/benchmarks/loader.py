@@ -209,8 +209,10 @@ def main() -> None:
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "device": processor(),
             "torch": torch.__version__,
+            "load": os.getloadavg()[0],
         }
-        head = f"# Images that a core loads in a second\n\n{processor()}, torch {torch.__version__}, one thread.\n\n"
+        on = f"{processor()}, torch {torch.__version__}, one thread, load {os.getloadavg()[0]:.0f}"
+        head = f"# Images that a core loads in a second\n\n{on}.\n\n"
         record["rows"] = [row._asdict() for row in rows]  # type: ignore[assignment]
         write(given.out, "loader", record, head + table(rows))
 

@@ -1,7 +1,7 @@
 """A folder of made-up JPEGs with the sizes of ImageNet's: to prepare, search and train on, where there is no ImageNet.
 
-Textures whose spectrum falls as photographs' does are cut, mirrored and coloured by class, so that files have about the
-bytes of ImageNet's (110 kB at 500 x 375) and classes can be learnt. What is there already is not written again.
+Textures whose spectrum falls as photographs' does are cut, mirrored and coloured by class, so that files take
+some 77 kB (ImageNet's 110) and classes can be learnt. What is there already is not written again.
 
     python -m experiments.benchmarks.made_up_imagenet OUT --images 100000 --classes 1000
     nas data prepare CONFIG   # with data: {source: folder, path: OUT/train, test_path: OUT/val}

@@ -112,13 +112,17 @@ def _data(a: argparse.Namespace) -> int:
         return 0
     kept = f"{found.storage}{', held on the device' * found.resident}"
     show_facts([
-        ("device", f"{found.device_name}, {found.threads} CPU threads a trial"),
+        ("device", f"{found.device_name}, {_threads(found.threads)} a trial"),
         ("images", f"{kept}, {found.image_size} px, batch {found.batch_size}"),
         ("loading", f"{found.loader:,.0f} images/s; {found.loader_core:,.0f} a CPU second"),
-        ("training step", f"{found.step:,.0f} images/s, as many as {found.threads_needed} CPU threads load"),
+        ("training step", f"{found.step:,.0f} images/s, as {_threads(found.threads_needed)} can load"),
         ("advice", found.advice()),
     ])  # fmt: skip
     return 0
+
+
+def _threads(count: int) -> str:
+    return f"{count} CPU thread{'s' * (count > 1)}"
 
 
 def _part(part: PartRow) -> dict[str, Any]:

@@ -80,8 +80,8 @@ class DataSettings:
     # Pixels of the squares that whole images are squashed to and kept as; less where images are smaller. None = 5/2 of
     # the largest training size for `crop: resized`; else only centres are kept, at the largest size wanted.
     decode_size: int | None = None
-    # How images are kept: decoded (arrays: quick to read, large), or as JPEGs that are decoded for each batch (jpeg: a
-    # tenth to a twentieth of the room). auto: as they were kept before; else arrays, unless these would take more than
+    # How images are kept: decoded (arrays: quick to read, large), or as JPEGs that are decoded for each batch (jpeg:
+    # about a tenth of the room). auto: as they were kept before; else arrays, unless these would take more than
     # 50 GB or half of the room on the disk.
     storage: Literal["auto", "arrays", "jpeg"] = locates("auto")
     # jpeg: pixels of the shorter side kept; no image is enlarged. None = as large as whole images in arrays are.
