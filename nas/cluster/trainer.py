@@ -10,11 +10,12 @@ from typing import Any
 
 import ray
 import torch
-from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError, get_context
+from ray.exceptions import RayTaskError
+from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError, get_context
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
 from nas import faults
-from nas.cluster.interface import HINT, name_interface
+from nas.cluster.interface import HINT, NotReached, check_reached, name_interface
 from nas.cluster.protocol import Ask
 from nas.training.device import limit_threads
 from nas.training.workers import Workers
@@ -31,34 +32,40 @@ def run_workers(ask: Ask, work: Work, count: int, use_gpu: bool, threads: int, r
         use_gpu: one GPU a worker, else one CPU.
         threads: CPU threads of each worker.
         restarts: how often at most they are started anew.
-    Raises: ValueError if there is no room for so many workers, or none on a disk that one writes to. RuntimeError, with
-        a line of why, if the last start failed too.
+    Raises: ValueError if there is no room for so many workers, or none on a disk that one writes to, or they would look
+        for each other by network interfaces that do not lead there. RuntimeError, with a line of why, if the last start
+        failed too.
     """
     kind = "GPU" if use_gpu else "CPU"
     there = ray.cluster_resources().get(kind, 0)
     if there < count:
         raise ValueError(f"{count} workers need {count} {kind}s, but Ray has {there:g}")
+    # Ray by itself would start a group whose workers cannot be had again and again, for ever.
+    once = FailureConfig(max_failures=0, controller_failure_limit=0)
+    unmet = 0  # starts in which workers lived, but did not find each other
     with tempfile.TemporaryDirectory(prefix="nas-train-") as scratch:  # our checkpoints do not go through Ray
         for restart in range(restarts + 1):
             trainer = TorchTrainer(
                 functools.partial(_worker, work, threads),
                 torch_config=_TorchConfig(),
                 scaling_config=ScalingConfig(num_workers=count, use_gpu=use_gpu),
-                run_config=RunConfig(storage_path=scratch, failure_config=FailureConfig(max_failures=0)),
+                run_config=RunConfig(storage_path=scratch, failure_config=once),
             )
             try:
                 return trainer.fit().return_value
             except TrainingFailedError as error:
                 rank, first = _first(error)
-                if fault := _disk_fault(first):  # Ray, if it were to start them anew, would do so for nothing
+                fault = str(first) if isinstance(first, NotReached) else _disk_fault(first)
+                if fault:  # the next start would meet it, too
                     raise ValueError(fault) from None
-                if restart == restarts:
+                unmet += isinstance(error, ControllerError) and isinstance(first, RayTaskError)
+                if restart == restarts or unmet == _MEETINGS:
                     raise RuntimeError(_reason(rank, first)) from None
     raise AssertionError("there is at least one start")
 
 
 class _TorchConfig(TorchConfig):  # type: ignore[misc]
-    """Ray's, but that workers are told the network interface before they look for each other."""
+    """Ray's, but that workers are told the network interface, and try it, before they look for each other."""
 
     @property
     def backend_cls(self) -> Any:
@@ -66,8 +73,15 @@ class _TorchConfig(TorchConfig):  # type: ignore[misc]
 
         class Backend(super().backend_cls):  # type: ignore[misc]
             def on_start(self, worker_group: Any, backend_config: Any) -> None:
-                worker_group.execute(name_interface)
-                super().on_start(worker_group, backend_config)
+                try:
+                    worker_group.execute(name_interface)
+                    check_reached(worker_group.execute)
+                    super().on_start(worker_group, backend_config)
+                except BaseException:
+                    # Ray would leave them as they are, those who wait for another in their places, which the next
+                    # start then cannot have.
+                    worker_group.abort()
+                    raise
 
         return Backend
 
@@ -84,6 +98,7 @@ def _worker(work: Work, threads: int) -> Any:
         raise
 
 
+_MEETINGS = 3  # of workers that live; a port that another process took meanwhile is free the next time
 _DISK = "of the disk: "
 
 
@@ -93,7 +108,9 @@ def _disk_fault(error: BaseException) -> str:
 
 
 def _first(error: TrainingFailedError) -> tuple[int, BaseException]:
-    """The worker of lowest number that failed, and its error."""
+    """The worker of lowest number that failed, and its error; or what failed before they began."""
+    if isinstance(error, ControllerError):
+        return 0, error.controller_failure
     failures: dict[int, BaseException] = getattr(error, "worker_failures", None) or {0: error}
     return min(failures.items())
 
@@ -106,4 +123,12 @@ def _reason(rank: int, error: BaseException) -> str:
 
 
 # What gloo and NCCL say where an address is not that of the other.
-_UNREACHED = ("connectFullMesh", "Gloo connect", "ncclSystemError", "ncclRemoteError", "Socket timeout", "NCCL error")
+_UNREACHED = (
+    "connectFullMesh",
+    "Gloo connect",
+    "Unable to find address",
+    "ncclSystemError",
+    "ncclRemoteError",
+    "Socket timeout",
+    "NCCL error",
+)
