@@ -128,6 +128,7 @@ def test_a_cable_that_is_out_costs_half_a_minute(cluster, search):
     """What ran there is run elsewhere after that, although nobody has closed the connection."""
     _, cut, other = cluster
     pace([other], 0.3)
+    pace([cut], 1000)  # what begins there does not end there
     before = len(began(cut))
     run = search(4, folder="cable")
     wait_for(lambda: len(began(cut)) > before and len(run.trials) == 3)
