@@ -23,6 +23,7 @@ _OF_DISK = {
     errno.EROFS: "choose a place that can be written to",
     errno.EIO: "the disk or network drive fails",
     errno.ESTALE: "the network drive was mounted anew: start again",
+    errno.ENOLCK: _OTHER,
 }
 _OF_MACHINE = _OF_DISK | {
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
@@ -41,7 +42,6 @@ _REMEDIES = _OF_MACHINE | {
     errno.ENAMETOOLONG: "choose a shorter one",
     errno.ELOOP: "its links lead in a circle",
     errno.ENOTCONN: "the network drive is gone: mount it anew",
-    errno.ENOLCK: _OTHER,
     errno.ENOSYS: _OTHER,
     errno.EOPNOTSUPP: _OTHER,
 }
@@ -92,7 +92,7 @@ def in_text(text: str) -> str | None:
 
 
 def is_of_disk(error: BaseException) -> bool:
-    """Whether a disk is full, fails or cannot be written to: no candidate can be blamed for that."""
+    """Whether a disk is full, fails, cannot be written to or has no locks: no candidate can be blamed for that."""
     return any(_number(each) in _OF_DISK for each in _behind(error))
 
 

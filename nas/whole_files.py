@@ -46,6 +46,23 @@ def write_whole(path: Path, content: str | bytes) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+@contextlib.contextmanager
+def folder_for(folder: Path) -> Iterator[Path]:
+    """Make a folder, and those that it is in; of those made here, what is empty when an error comes is taken away.
+
+    Raises: OSError where it cannot be made.
+    """
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+    except BaseException:
+        with contextlib.suppress(OSError):  # something was written there
+            for each in filter(Path.exists, made):
+                each.rmdir()
+        raise
+
+
 def to_disk(descriptor: int, path: Path) -> None:
     """Wait until what was written to a file is on disk. Where its file system knows no such thing, that is said.
 

@@ -19,7 +19,7 @@ from nas.runs.log import read_lines
 from nas.runs.row import row_of, stages_of
 from nas.runs.trial import NUMBERS, Trial, is_metric
 from nas.trials.scoring import score
-from nas.whole_files import write_whole
+from nas.whole_files import folder_for, write_whole
 from rewards import reward_settings
 from search_space.architecture import STAGE_FIELDS, Architecture
 from search_space.lookup import describe
@@ -174,8 +174,8 @@ def save(frame: pd.DataFrame, path: str | Path) -> None:
     }
     if path.suffix not in writers:
         raise ValueError(f"cannot write {path.name!r}; known endings: {', '.join(writers)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, writers[path.suffix]())
+    with folder_for(path.parent):
+        write_whole(path, writers[path.suffix]())
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

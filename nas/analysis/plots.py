@@ -20,6 +20,8 @@ from matplotlib import rc_context  # noqa: E402 - it warns while it is imported
 from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
+from nas.whole_files import folder_for  # noqa: E402
+
 if TYPE_CHECKING:
     from search_space.architecture import Architecture
 
@@ -227,9 +229,8 @@ def as_svg(drawn: Figure, title: str, description: str, key: str) -> str:
 
 def save(drawn: Figure, folder: Path, name: str) -> list[Path]:
     """Write a figure as SVG and PDF, vectors both, fonts included; give the files."""
-    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.svg", folder / f"{name}.pdf"]
-    with rc_context({"svg.fonttype": "path", "pdf.fonttype": 42, "svg.hashsalt": name}):
+    with folder_for(folder), rc_context({"svg.fonttype": "path", "pdf.fonttype": 42, "svg.hashsalt": name}):
         drawn.savefig(paths[0], metadata={"Date": None})
         drawn.savefig(paths[1], metadata={"CreationDate": None})
     return paths

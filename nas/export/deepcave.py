@@ -17,7 +17,7 @@ from typing import Any
 from nas.export.study import Parameter, RunRecord, read_record
 from nas.runs.columns import column
 from nas.runs.trial import NUMBERS, Trial
-from nas.whole_files import write_whole
+from nas.whole_files import folder_for, write_whole
 
 _STATUSES = {
     "ok": "success",
@@ -44,10 +44,10 @@ def export_deepcave(run: os.PathLike[str] | str, folder: os.PathLike[str] | str)
     Raises: ValueError if it is no run folder.
     """
     record, folder = read_record(Path(run)), Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tables = {"configspace.csv": _space_rows(record.parameters), "trials.csv": list(_trial_rows(record))}
-    for name, rows in tables.items():
-        write_whole(folder / name, _csv(rows))
+    with folder_for(folder):
+        for name, rows in tables.items():
+            write_whole(folder / name, _csv(rows))
     return tuple(folder / name for name in tables)
 
 

@@ -18,7 +18,7 @@ from nas.export.timm import export_timm
 from nas.export.torchscript import export_torchscript
 from nas.full_training.folder import CHECKPOINTS, Weights, check_weights, known_test, network_of
 from nas.runs.folder import provenance
-from nas.whole_files import write_whole
+from nas.whole_files import folder_for, write_whole
 from search_space.architecture import Architecture
 from search_space.lookup import with_hint
 from search_space.network import Network, build_network
@@ -121,8 +121,8 @@ def export_network(
         raise ValueError(f"unknown export {with_hint(to, EXPORTS)}")
     metadata = model_metadata(network, recipe, provenance, image_size)
     write, suffix = EXPORTS[to]
-    folder.mkdir(parents=True, exist_ok=True)
-    return write(network, folder / f"{name}{suffix}", metadata)
+    with folder_for(folder):
+        return write(network, folder / f"{name}{suffix}", metadata)
 
 
 @dataclass(frozen=True)

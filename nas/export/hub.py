@@ -10,7 +10,7 @@ from typing import Any
 
 from nas import plugins
 from nas.export.card import model_card
-from nas.whole_files import write_whole
+from nas.whole_files import folder_for, write_whole
 from search_space.architecture import Architecture
 from search_space.network import Network, build_network
 
@@ -31,14 +31,14 @@ def export_hub(network: Network, path: Path, metadata: Mapping[str, Any]) -> lis
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} is a file, where a hub folder should be: choose another name")
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    path.mkdir(exist_ok=True)
     files = {
         WEIGHTS: save(state, metadata={"format": "pt"}),
         CONFIG: json.dumps(metadata, indent=2) + "\n",
         CARD: model_card(path.name, metadata),
     }
-    for name, content in files.items():
-        write_whole(path / name, content)
+    with folder_for(path):
+        for name, content in files.items():
+            write_whole(path / name, content)
     return [path / name for name in (CONFIG, WEIGHTS, CARD)]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nas.data.settings import AugmentSettings, DataSettings
 from nas.training.progressive import PRESETS
 from nas.training.settings import ExecutionSettings, ProgressiveSettings, TrainSettings, split_training
+from nas.whole_files import folder_for
 from scaling.family import Member, member, write_family
 from scaling.grow import at_dial
 from scaling.rule import PLAIN, RULES
@@ -79,11 +80,12 @@ def write(
         config: of the run whose winner the start is; None = the start is from elsewhere.
         about: provenance, JSON, in it `from`, `rule` (a key of RULES) and `command`.
     """
-    write_family(folder, members, about)
-    picture(members, start, about["rule"], classes).savefig(folder / "family.png", dpi=150)
-    for one in members:
-        if one.architecture.train_image_size is not None:
-            (folder / f"{one.size}.yaml").write_text(recipe(folder, one, start, config, about))
+    with folder_for(folder):
+        write_family(folder, members, about)
+        picture(members, start, about["rule"], classes).savefig(folder / "family.png", dpi=150)
+        for one in members:
+            if one.architecture.train_image_size is not None:
+                (folder / f"{one.size}.yaml").write_text(recipe(folder, one, start, config, about))
 
 
 def recipe(folder: Path, one: Member, start: Member, config: Mapping[str, Any] | None, about: Mapping[str, Any]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -154,7 +155,16 @@ def _lock(files: list[int], kind: int) -> None:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    """Open the file of a lock. Raises OSError that names it also where its file system has no locks."""
+    number = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with suppress(BlockingIOError):
+            fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(number, fcntl.LOCK_UN)
+    except OSError:
+        os.close(number)
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), str(path)) from None
+    return number
 
 
 def _close(files: list[int]) -> None:

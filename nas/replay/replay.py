@@ -17,6 +17,7 @@ from nas.algorithms import Algorithm, find_algorithm
 from nas.algorithms.algorithm import Exhausted
 from nas.replay.table import Table
 from nas.runs.trial import Trial
+from nas.whole_files import folder_for
 from search_space.space import SearchSpace
 
 
@@ -143,9 +144,9 @@ def _finite(value: Any) -> float | None:
 def write_replay(records: Iterable[Replayed], folder: Path) -> list[Path]:
     """Write `replay.json` (everything) and `replay.csv` (a row per algorithm, without the curves); give their paths."""
     records = list(records)
-    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "replay.json", folder / "replay.csv"]
-    paths[0].write_text(json.dumps([asdict(record) for record in records], indent=1) + "\n")
+    with folder_for(folder):
+        paths[0].write_text(json.dumps([asdict(record) for record in records], indent=1) + "\n")
     rows = [
         {k: v for k, v in asdict(record).items() if not k.endswith("_best") or k == "trials_to_best"}
         for record in records

@@ -11,7 +11,7 @@ from nas.report.page import REFRESH_S, page, pictures, readings
 from nas.report.reading import Reading
 from nas.runs.folder import TRIALS
 from nas.runs.status import status
-from nas.whole_files import write_whole
+from nas.whole_files import folder_for, write_whole
 
 
 def write_report(
@@ -43,8 +43,8 @@ def write_report(
 def _write(reading: Reading, other: Reading | None, path: str | Path | None, refresh: bool) -> Path:
     text = page(reading, other, refresh=refresh)
     path = Path(path) if path is not None else reading.folder / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text.encode("utf-8", "backslashreplace"))
+    with folder_for(path.parent):
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
     return path
 
 

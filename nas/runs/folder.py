@@ -207,16 +207,26 @@ def held(folder: Path, what: str = "search") -> Iterator[None]:
     One that was made and in which nothing is but the lock when an error comes is taken away again.
     """
     made = make(folder)
-    with locked(folder, what):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder, what))
+        except OSError:  # there are no locks, so nobody else has it
+            _take_away(folder, made)
+            raise
         try:
             yield
         except BaseException:
-            if made and not holds_something(folder):
-                (folder / LOCK).unlink(missing_ok=True)
-                with contextlib.suppress(OSError):  # something else came into one of them
-                    for each in reversed(made):
-                        each.rmdir()
+            _take_away(folder, made)
             raise
+
+
+def _take_away(folder: Path, made: list[Path]) -> None:
+    """Remove a folder that was made here, with those made for it, if nothing but the lock is in it."""
+    if made and not holds_something(folder):
+        (folder / LOCK).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # something else came into one of them
+            for each in reversed(made):
+                each.rmdir()
 
 
 def is_locked(folder: Path) -> bool:

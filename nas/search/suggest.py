@@ -23,7 +23,7 @@ from nas.search.check import check
 from nas.search.choices import FEWEST_TRIALS, HOURS, TRIALS, Choices, Machine, choose, fit_time
 from nas.search.findings import GAP, gap_told_apart
 from nas.search.machine import places_of, search_hours
-from nas.whole_files import write_whole
+from nas.whole_files import folder_for, write_whole
 from rewards.uncertainty import accuracy_error
 from search_space import yaml_text
 from search_space.cost import count_batch
@@ -55,8 +55,8 @@ class Suggestion:
         """Write the text to a file. Raises ValueError if something is there already."""
         path = Path(path)
         check_new(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, self.text)
+        with folder_for(path.parent):
+            write_whole(path, self.text)
         return path
 
 

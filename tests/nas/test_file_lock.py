@@ -43,6 +43,9 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, number):
     with pytest.raises(OSError, match="as the system says it") as caught, locked(tmp_path):
         pass
     assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / LOCK))
+    with pytest.raises(OSError, match="as the system says it"), held(tmp_path / "new" / "run"):
+        pass
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_that_was_made_for_nothing_is_taken_away(tmp_path):

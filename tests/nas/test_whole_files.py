@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.whole_files import to_disk, write_whole, written_whole
+from nas.whole_files import folder_for, to_disk, write_whole, written_whole
 
 
 def names(folder):
@@ -79,3 +79,25 @@ def test_a_file_system_that_cannot_say_when_files_are_on_disk_is_said_once(caplo
     assert caplog.text.count("/dev: its file system cannot say when files are on disk") == 1
     with pytest.raises(OSError, match="Bad file descriptor"):
         to_disk(999, null)
+
+
+def test_a_folder_in_which_nothing_came_to_be_is_taken_away(tmp_path):
+    """With those around it that were made for it, also where it cannot be made; what was there or written stays."""
+    (tmp_path / "there").mkdir()
+    for inner in ("a/b", "there/a/b", "there"):
+        with pytest.raises(OSError, match="disk full"), folder_for(tmp_path / inner):
+            raise OSError("disk full")
+    for out_of_place in ("a/" + "x" * 300, "there/a/\0"):
+        with pytest.raises((OSError, ValueError)), folder_for(tmp_path / out_of_place):
+            pass
+    assert names(tmp_path) == ["there"]
+    assert names(tmp_path / "there") == []
+
+    def half():
+        with folder_for(tmp_path / "a" / "b") as folder:
+            write_whole(folder.parent / "written", "")
+            write_whole(folder / ("x" * 300), "")
+
+    with pytest.raises(OSError, match="too long"):
+        half()
+    assert names(tmp_path / "a") == ["written"]

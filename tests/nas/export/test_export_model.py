@@ -91,3 +91,15 @@ def test_bad_arguments_are_value_errors(tmp_path, what, arguments, message):
     with pytest.raises(ValueError, match=message):
         export_model(what, out=tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "no/such/folder"])
+@pytest.mark.parametrize("to", ["json", "hub-folder"])
+def test_a_name_that_cannot_be_a_files_leaves_nothing(tmp_path, name, to):
+    """Too long for the file system, or in a folder that is not there: no folder is left for it either."""
+    if to == "hub-folder":
+        pytest.importorskip("safetensors")
+        name = name if "/" not in name else f"{name}/{'x' * 300}"
+    with pytest.raises(OSError, match=r"too long|No such file"):
+        export_model("r1_k3_s1_e1_i8_o8_c1", [to], out=tmp_path / "new" / "out", name=name)
+    assert not (tmp_path / "new").exists()

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 import nas.measure.holders
+from nas import faults
 from nas.measure import device_lock
 from nas.measure.device_lock import DeviceLock, lock_names
 from nas.measure.holders import described, users_of_locks
@@ -281,3 +283,16 @@ def test_locks_close_their_files(tmp_path):
     for _ in range(50):
         DeviceLock(CPU, tmp_path)
     assert opened() <= before
+
+
+def test_a_file_system_without_locks_is_no_candidates_fault(tmp_path, monkeypatch):
+    """Its file is named, and the error is the machine's: every candidate would fail for it, one by one."""
+
+    def none(number, kind):
+        raise OSError(errno.EOPNOTSUPP, "no such operation")
+
+    monkeypatch.setattr(device_lock.fcntl, "flock", none)
+    with pytest.raises(OSError, match="No locks available") as caught:
+        DeviceLock(CPU, tmp_path)
+    assert Path(caught.value.filename).parent == tmp_path
+    assert faults.is_of_disk(caught.value)
