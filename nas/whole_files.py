@@ -8,7 +8,7 @@ import functools
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,10 +57,15 @@ def folder_for(folder: Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
     except BaseException:
-        with contextlib.suppress(OSError):  # something was written there
-            for each in filter(Path.exists, made):
-                each.rmdir()
+        remove_empty(made)
         raise
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of some folders, innermost first, that are there and in which nothing is."""
+    for each in folders:
+        with contextlib.suppress(OSError):
+            each.rmdir()
 
 
 def to_disk(descriptor: int, path: Path) -> None:

@@ -20,7 +20,7 @@ from nas.file_lock import exclusive
 from nas.runs.log import LARGE, read_lines
 from nas.runs.trial import Trial
 from nas.seeds import FIRST_SEEDING
-from nas.whole_files import sync_folder, write_whole
+from nas.whole_files import remove_empty, sync_folder, write_whole
 from search_space import yaml_text
 
 if TYPE_CHECKING:
@@ -53,7 +53,11 @@ def make(folder: Path) -> list[Path]:
     if folder.exists():
         return []
     made = make(folder.parent)
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError:  # such as too long a name
+        remove_empty(reversed(made))
+        raise
     sync_folder(folder.parent)
     return [*made, folder]
 
@@ -224,9 +228,7 @@ def _take_away(folder: Path, made: list[Path]) -> None:
     """Remove a folder that was made here, with those made for it, if nothing but the lock is in it."""
     if made and not holds_something(folder):
         (folder / LOCK).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # something else came into one of them
-            for each in reversed(made):
-                each.rmdir()
+        remove_empty(reversed(made))
 
 
 def is_locked(folder: Path) -> bool:

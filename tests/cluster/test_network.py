@@ -134,9 +134,9 @@ def test_a_cable_that_is_out_costs_half_a_minute(cluster, search):
     wait_for(lambda: len(began(cut)) > before and len(run.trials) == 3)
     cut.cable(False)
     out = time.monotonic()
+    wait_for(lambda: len(run.trials) == 4, 60)
+    print(f"the trial came {time.monotonic() - out:.0f} s later")
     assert run.finish() == 0, run.output
-    assert time.monotonic() - out < 60
-    assert len(run.trials) == 4
     cut.cable(True)
 
 

@@ -62,6 +62,8 @@ def test_a_folder_that_was_made_for_nothing_is_taken_away(tmp_path):
             begin(folder, names)
 
     fail(tmp_path / "a" / "b" / "c")
+    with pytest.raises(OSError, match="too long"), held(tmp_path / "a" / ("x" * 300)):
+        pass
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "there").mkdir()
     fail(tmp_path / "there" / "new")
