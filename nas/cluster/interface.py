@@ -73,7 +73,7 @@ def open_door() -> Door | str | None:
     if interface is None or (address := _address_of(interface)) is None:
         return None
     listener = socket.create_server((address, 0))
-    door = Door(socket.gethostname(), interface, *listener.getsockname(), uuid.uuid4().hex)
+    door = Door(socket.gethostname(), interface, address, listener.getsockname()[1], uuid.uuid4().hex)
     threading.Thread(target=_answer, args=(listener, door.name), daemon=True).start()
     return door
 
