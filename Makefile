@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 NAS = $(VENV)/bin/nas
+# Half of their time tests wait for processes of Ray, so one more than there are CPUs; at most four, for memory.
+TEST_PROCESSES ?= $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
 
 .PHONY: search test check docs bench compiled clean
 
@@ -10,7 +12,7 @@ search: $(VENV)/.compiled
 	$(NAS) scale runs/digits --to m,l
 
 test: $(VENV)/.compiled
-	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(VENV)/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 check: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .
