@@ -84,7 +84,7 @@ def stage_cost(stage: Stage, in_channels: int, image_size: int) -> Cost:
 
 @lru_cache(maxsize=65536)
 def _stage_cost(op: Op, stage: Stage, in_channels: int, image_size: int) -> Cost:
-    first, rest = map(op.cost, stage_blocks(stage, in_channels, image_size))
+    first, rest = (op.counted(stage.op, block) for block in stage_blocks(stage, in_channels, image_size))
     return Cost(*(int(a + (stage.layers - 1) * b) for a, b in zip(first, rest, strict=True)))
 
 
@@ -189,7 +189,7 @@ def _stage_chunk(column: dict[str, Int], in_channels: Int, in_pixels: Int, out_p
         op, layers = find_op(name), column["layers"] - 1
         options = {option: column.get(option, known.default) for option, known in op.options.items()}
         blocks = (block._replace(options=options) if options else block for block in (first, rest))
-        costs = zip(*map(op.cost, blocks), strict=True)
+        costs = zip(*(op.counted(name, block) for block in blocks), strict=True)
         by_op.append(tuple(_whole(a + layers * b) for a, b in costs))
     if len(by_op) == 1:
         return by_op[0]

@@ -199,7 +199,9 @@ def _measured(space: SearchSpace, trials: Sequence[Trial], name: str) -> _Measur
     if not space.decisions:
         raise ValueError("its space has no decision to explain anything by")
     if len(used) < LEAST_TRIALS:
-        raise ValueError(f"{len(used)} trials have a {name}; at least {LEAST_TRIALS} are needed")
+        raise ValueError(
+            f"{name} can be explained from {LEAST_TRIALS} trials on, and {len(used)} have it: search on for more"
+        )
     codes = np.array([space.encode(trial.architecture) for trial in used])
     return _Measured(space, used, codes, np.array([number(trial, name) for trial in used]))
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from nas.config.check import load
+from nas.config.recipe import own_recipe
 from nas.config.search import Config
-from nas.config.train import TrainConfig, parse_training
+from nas.config.train import TrainConfig, parse_training, with_changed
 from nas.runs.folder import read_trials
 from nas.seeds import seed_of
 from search_space.architecture import Architecture
-
-LONGER = 3  # times the search's epochs, where nothing says how many
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,13 +43,12 @@ def recipe_of(config: Config, path: Path | None = None, epochs: int | None = Non
         config: the search's.
         path: of a YAML file as `nas train` takes it, without `architecture` and `seed`. Where it says nothing of the
             data, the image size, the device or plug-ins, the search's are taken.
-        epochs: instead of the file's; without a file, of LONGER times the search's.
+        epochs: instead of the file's; without a file, of `own_recipe`'s.
     Raises: ValueError that names the file, for a key that may not be there; others come when it is used.
     """
-    own = _own(config)
+    own = own_recipe(config)
     if path is None:
-        training = {**own["training"], "epochs": epochs or LONGER * config.training.epochs}
-        return Recipe({**own, "training": training})
+        return Recipe(with_changed(own, {} if epochs is None else {"epochs": epochs}))
 
     def read(record: Any) -> dict[str, Any]:
         if not isinstance(record, Mapping):
@@ -58,9 +56,7 @@ def recipe_of(config: Config, path: Path | None = None, epochs: int | None = Non
         for key in ("architecture", "seed", "start_from"):
             if key in record:
                 raise ValueError(f"a recipe leaves {key!r} open: here it is another for each training")
-        given = {**record}
-        if epochs is not None and isinstance(given.get("training") or {}, Mapping):
-            given["training"] = {**(given.get("training") or {}), "epochs": epochs}
+        given = with_changed(record, {} if epochs is None else {"epochs": epochs})
         sized = given.get("progressive", "none") != "none"  # then it has a size of its own
         shared = ("data", "device", "plugins", *(() if sized else ("image_size",)))
         return {name: own[name] for name in shared} | given
@@ -78,9 +74,3 @@ def fresh_seeds(run: Path, config: Config, count: int) -> tuple[int, ...]:
         if (seed := seed_of(config.seed, "confirmation", number)) not in used:
             found.append(seed)
     return tuple(found)
-
-
-def _own(config: Config) -> dict[str, Any]:
-    record = config.to_dict()
-    names = ("data", "augment", "training", "execution", "image_size", "device", "plugins")
-    return {name: record[name] for name in names}

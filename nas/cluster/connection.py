@@ -46,7 +46,7 @@ def connect(address: str | None, folder: Path | None = None) -> dict[str, float]
             ray.init(address=address, runtime_env={"env_vars": ENVIRONMENT}, **quiet)
     except ray.exceptions.AuthenticationError:
         raise NoRay(no_token(address)) from None
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # a bare one where a busy machine takes longer than Ray waits
         whither = "start Ray" if address is None else f"connect to a Ray cluster at {address!r}"
         raise NoRay(f"cannot {whither}: {describe(error)}") from None
     return {name: float(amount) for name, amount in ray.cluster_resources().items()}

@@ -157,10 +157,10 @@ def _looks(each: DecisionImportance) -> dict[str, str]:
 
 
 def _below(found: Explanation) -> Iterator[str]:
-    noise = "" if found.noise is None else f"; noise of measurement alone is {found.noise:.0%}"
+    noise = "" if found.noise is None else f"; measurement errs by {found.noise:.0%} of the variance of these trials"
     yield (
-        f"{found.trials} trials. No single decision explains {found.rest:.0%} ({found.rest_low:.0%} to "
-        f"{found.rest_high:.0%}): interactions and noise{noise}"
+        f"{found.trials} trials. {found.rest:.0%} of the variance ({found.rest_low:.0%} to "
+        f"{found.rest_high:.0%}) is no single decision's: interactions and noise{noise}"
     )
     yield (
         f"importance: share of the variance over the space, {found.confidence:.0%} interval; sure: probability that no "

@@ -217,12 +217,18 @@ def best(run: Path, *, form: str, n: int, reward: str | None, settings: Mapping[
     show_trials(rows, form, winner=chosen)
     if form == "table" and found is not None and chosen is not None:
         _show_repeated(found, scored)
+        if reward or settings:
+            say(f"reward by {_named(*opened.reward(reward, settings))}")
         if said := verdict(scored, *opened.reward(reward, settings), confidence_of(opened.config), found):
             say(said)
         row = records(scored[scored["trial_id"] == chosen])[-1]
         new = {name: row[name] for name in ("reward", "accuracy_se", "reward_se")}
         show_winner(replace(read_trial(run, chosen), **new), run)
     return 0
+
+
+def _named(reward: str, settings: Mapping[str, float]) -> str:
+    return reward + "".join(f", {name} {value}" for name, value in settings.items())
 
 
 def front(run: Run, table: pd.DataFrame, objectives: Sequence[str], *, form: str, n: int) -> int:

@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
     sub.add_argument(
         "--warm-start", nargs="+", type=Path, default=[], metavar="RUN", help="tell the algorithm trials of these first"
     )
-    sub.add_argument("--dry-run", action="store_true", help="say what the search would do, and do nothing")
+    sub.add_argument("--dry-run", action="store_true", help="say what it would do, for another machine, too: status 0")
 
 
 def run(a: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ from nas.config.train import (
 )
 from nas.data.disk import disk_use
 from nas.full_training.schedule import Schedule, schedule
+from nas.full_training.winner import training_of_run
 from nas.runs.text import bars, fixed
 from nas.training.progressive import PRESETS
 
@@ -35,9 +36,17 @@ def add(commands: Any) -> None:
     """Declare the arguments of `nas train`."""
     sub = command(commands, "train", "train one architecture in full; the same command again goes on with it", run)
     sub.add_argument("arch", metavar="ARCH", help="see `nas --help`")
-    sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, or a name of `nas configs`")
+    sub.add_argument(
+        "config",
+        type=Path,
+        metavar="CONFIG",
+        nargs="?",
+        help="YAML file, or a name of `nas configs` (default, for a run: its own training, three times as long)",
+    )
     sub.add_argument("--progressive", metavar="P", help="s, m, l, another preset, a YAML file, or none")
-    sub.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME of the CONFIG file-arch_id")
+    sub.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: runs/NAME-arch_id, by the CONFIG file or the run"
+    )
     sub.add_argument("--epochs", type=count, metavar="N", help="instead of the CONFIG's")
     sub.add_argument(
         "--from", type=Path, metavar="FILE", dest="start_from", help="checkpoint to start from (fine-tune)"
@@ -79,7 +88,7 @@ def run(a: argparse.Namespace) -> int:
 
 def train_command(
     arch: str,
-    path: Path,
+    path: Path | None,
     *,
     progressive: str | None,
     out: Path | None,
@@ -97,6 +106,7 @@ def train_command(
     """Train, or go on with a training that was stopped; give the exit status: 1 where it ended without a result.
 
     Args:
+        path: of the configuration; None = the run's own training.
         progressive: a preset, `none` or a YAML file of ProgressiveSettings; None = what the configuration says.
         start_from: a checkpoint of ours to take the first weights from.
         test: evaluate weights on the test split, once.
@@ -110,10 +120,15 @@ def train_command(
     """
     if weights is not None and not test:
         raise ValueError("--weights says which weights to test: add --test, or give it to `nas export`")
-    config = load_training(path, find_architecture(arch), _changed(progressive, epochs, start_from))
+    changed = _changed(progressive, epochs, start_from)
+    if path is None:
+        config = training_of_run(arch, changed)
+    else:
+        config = load_training(path, find_architecture(arch), changed)
     if dry_run:
         return describe(config)
-    out = out or Path("runs") / f"{path.stem}-{config.architecture.arch_id}{'' if seeds is None else '-seeds'}"
+    name = Path(arch).resolve().name if path is None else path.stem
+    out = out or Path("runs") / f"{name}-{config.architecture.arch_id}{'' if seeds is None else '-seeds'}"
     if seeds is not None:
         if workers > 1:
             raise ValueError("--seeds trains several side by side, --workers one by several: give one of them")

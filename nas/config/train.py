@@ -85,14 +85,17 @@ def load_training(path: Path, architecture: Architecture, changed: Mapping[str, 
     """
 
     def read(record: Any) -> TrainConfig:
-        if isinstance(record, Mapping):
-            given = {**record, **{key: value for key, value in changed.items() if key != "epochs"}}
-            if "epochs" in changed and isinstance(given.get("training") or {}, Mapping):
-                given["training"] = {**(given.get("training") or {}), "epochs": changed["epochs"]}
-            record = given
-        return parse_training(record, architecture)
+        return parse_training(with_changed(record, changed) if isinstance(record, Mapping) else record, architecture)
 
     return load(find_config(path, "train"), read)
+
+
+def with_changed(record: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a training's record with some keys changed; `epochs` goes into its section."""
+    given = {**record, **{key: value for key, value in changed.items() if key != "epochs"}}
+    if "epochs" in changed and isinstance(given.get("training") or {}, Mapping):
+        given["training"] = {**(given.get("training") or {}), "epochs": changed["epochs"]}
+    return given
 
 
 def parse_training(record: Any, architecture: Architecture | None = None) -> TrainConfig:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.architectures import find_architecture
+from nas.architectures import What, find_architecture
 from nas.config.train import (
     TrainConfig,
     clamped,
@@ -21,6 +20,7 @@ from nas.config.train import (
 from nas.full_training.data import check_data, prepared_for
 from nas.full_training.folder import Weights, check_folder, check_start, check_weights
 from nas.full_training.run import train_alone
+from nas.full_training.winner import training_of_run
 from nas.plugins import load as load_plugins
 from nas.runs.folder import held
 from nas.trackers import make_callbacks
@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 
 
 def train(
-    architecture: Architecture | os.PathLike[str] | str,
-    config: TrainConfig | Mapping[str, Any] | str | Path,
+    architecture: What,
+    config: TrainConfig | Mapping[str, Any] | str | Path | None = None,
     *,
     folder: str | Path,
     workers: int = 1,
@@ -53,7 +53,8 @@ def train(
 
     Args:
         architecture: itself, a run (its winner), or what else names one: see `find_architecture`.
-        config: a TrainConfig, what a YAML file would hold, or the path of a YAML file.
+        config: a TrainConfig, what a YAML file would hold, or the path of a YAML file. None = as the run trained, three
+            times as long; then `architecture` must be a run.
         folder: of the training; made if it is not there.
         workers: processes that train together with Ray Train, each with its share of every batch.
         address: of a Ray cluster for them, such as `auto`; None = this machine.
@@ -88,10 +89,10 @@ def train(
         return train_together(folder, resolved, prepared, weights if test else None, listeners, workers, address)
 
 
-def resolve_training(
-    given: TrainConfig | Mapping[str, Any] | str | Path, architecture: Architecture | os.PathLike[str] | str
-) -> TrainConfig:
+def resolve_training(given: TrainConfig | Mapping[str, Any] | str | Path | None, architecture: What) -> TrainConfig:
     """Give the training that is meant, of what `train` takes. Raises ValueError as that does."""
+    if given is None:
+        return training_of_run(architecture)
     if not isinstance(architecture, Architecture):
         architecture = find_architecture(architecture)
     if isinstance(given, str | Path):

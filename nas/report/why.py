@@ -40,13 +40,13 @@ def decisions(reading: Reading) -> str:
 
 
 def _in_words(found: Explanation, reading: Reading) -> str:
-    noise = "" if found.noise is None else f"; the noise of measurement alone is {found.noise:.0%}"
+    noise = "" if found.noise is None else f"; measurement errs by {found.noise:.0%} of the variance of these trials"
     some = f" (evenly spread over {reading.status.statuses.get('ok', 0):,})" if found.trials >= MOST_EXPLAINED else ""
     return (
         f"Importance is the share of the variance of {short_label(found.column)} over the space that a decision "
         "explains by itself, every choice being equally likely; a Bayesian analysis of variance of "
-        f"{found.trials:,} trials{some}. No single decision explains {found.rest:.0%} ({found.rest_low:.0%} to "
-        f"{found.rest_high:.0%}): interactions and noise{noise}."
+        f"{found.trials:,} trials{some}. {found.rest:.0%} of the variance ({found.rest_low:.0%} to "
+        f"{found.rest_high:.0%}) is no single decision's: interactions and noise{noise}."
     )
 
 

@@ -27,6 +27,7 @@ from nas.search.checks import (
     check_images,
     counted_for,
     make_algorithm,
+    own_op_faults,
 )
 from nas.search.continuation import as_begun, check_run
 from nas.search.findings import Splits, splits_of
@@ -86,11 +87,14 @@ def check(
     problems = _problems_here(config)
     if folder is not None:
         problems += _caught(lambda: check_run(Path(folder), config))
-    if not read:
-        warnings = findings.about_sizes(config, None)
-        return Checked(config, None, (*findings.about_paths(config), *problems), tuple(warnings), None)
-    with tempfile.TemporaryDirectory() as scratch:
-        return _with_data(config, Path(scratch), problems, seconds, say)
+    miscounted = [] if problems else [fault.text for fault in own_op_faults(config.space)]
+    if read:
+        with tempfile.TemporaryDirectory() as scratch:
+            found = _with_data(config, Path(scratch), problems, seconds, say)
+    else:
+        warnings = tuple(findings.about_sizes(config, None))
+        found = Checked(config, None, (*findings.about_paths(config), *problems), warnings, None)
+    return replace(found, warnings=(*miscounted, *found.warnings))
 
 
 def _with_data(

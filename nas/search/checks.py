@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import fields, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +18,9 @@ from nas.config.settings import EVALUATOR
 from nas.data.prepare import Prepared
 from nas.measure import find_measurers
 from nas.runs.advice import why_not
-from nas.runs.trial import check_metrics
+from nas.runs.columns import COLUMNS
+from nas.runs.objectives import objectives_of
+from nas.runs.trial import Trial, check_metrics
 from nas.search.pruning import NEEDED
 from nas.seeds import seed_of
 from nas.training.settings import TrainSettings, check_images_at_once
@@ -23,7 +28,11 @@ from nas.trials.answer import find_evaluator
 from rewards import find_reward
 from rewards.measurement import Measurement
 from rewards.signature import reads
+from search_space.ops import BUILT_IN, find_op
 from search_space.space import SearchSpace
+
+if TYPE_CHECKING:
+    from search_space.op_check import OpFault
 
 logger = logging.getLogger(__name__)
 
@@ -41,21 +50,34 @@ def check_config(config: Config) -> None:
         raise ValueError(f"search.stop_when: what more trials would gain is {reason}")
     check_gpus(config, config.device)
     check_images_at_once(config.training, config.execution)
-    _check_reward(config)
+    _check_measured(config)
     find_measurers(config.measure)
     if clamped := config.augment.clamped:
         logger.warning("augment.randaugment_magnitude: %s", clamped)
 
 
-def _check_reward(config: Config) -> None:
-    """Refuse a reward of a number that nothing here measures: it would fail every trial."""
+def _check_measured(config: Config) -> None:
+    """Refuse a reward or an objective of a number that nothing here measures: no trial would count."""
     adds = (
         config.measure or config.training.objective != TrainSettings.objective or config.search.evaluator != EVALUATOR
     )
+    if adds:
+        return
     known = {field.name for field in fields(Measurement)}
-    unknown = [name for name in reads(find_reward(config.reward.name)) if name not in known]
-    if unknown and not adds:
-        raise ValueError(f"reward {config.reward.name} needs {unknown[0]}, which nothing measures: see `measure`")
+    for name in reads(find_reward(config.reward.name)):
+        if name not in known:
+            raise ValueError(f"reward {config.reward.name} needs {name}, which nothing measures{_nearest(name, known)}")
+    columns = {*COLUMNS, *(field.name for field in fields(Trial))}
+    for text, (names, _) in objectives_of(config.to_dict()).items():
+        if not columns & {*names}:
+            raise ValueError(
+                f"algorithm.objectives: nothing measures {names[0]}{_nearest(names[0], columns)}, got {text}"
+            )
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]}?" if near else ": see `measure`"
 
 
 def check_gpus(config: Config, device: str) -> None:
@@ -106,11 +128,23 @@ def check_images(train: int, minival: int, config: Config) -> None:
         raise ValueError(f"training.batch_size {config.training.batch_size} is more than the {train} training images")
 
 
+def own_op_faults(space: SearchSpace) -> list[OpFault]:
+    """Compare ops that do not come with the toolkit with their modules; the others are known to be right."""
+    if all(find_op(name) in BUILT_IN for stage in space.stages for name in stage.op):
+        return []
+    from search_space.op_check import space_faults
+
+    return space_faults(space)
+
+
 def check_here(config: Config) -> None:
     """Check what needs torch, which the driver of a search waits for only where it must: it takes two seconds.
 
-    Raises: ValueError for an objective or optimiser that cannot be imported, and for a device that is not there.
+    Raises: ValueError for an objective or optimiser that cannot be imported, for an op of one's own that is not what it
+        says, and for a device that is not there.
     """
+    if wrong := [fault.text for fault in own_op_faults(config.space) if fault.what in ("shape", "params")]:
+        raise ValueError(wrong[0])
     if config.training.objective != TrainSettings.objective or ":" in config.training.optimizer:
         from nas.training.objective import make_objective, metric_names
         from nas.training.step import check_imports

@@ -16,14 +16,25 @@ CURVE = ("train_loss", "loss", "accuracy", "learning_rate", "image_size", "image
 
 
 def decisions(space: SearchSpace, architecture: Architecture) -> dict[str, Any]:
-    """Give what was chosen for an architecture, by the decisions' names: `stage3_kernel_size: 5`."""
-    indices = space.encode(architecture).tolist()
-    return {each.name: each.choices[index] for each, index in zip(space.decisions, indices, strict=True)}
+    """Give what was chosen for an architecture, by the decisions' names: `stage3_kernel_size: 5`.
+
+    An option that the chosen op has not is no decision there.
+    """
+    indices = space.encode(architecture)
+    return {
+        each.name: each.choices[index]
+        for each, index, is_one in zip(space.decisions, indices.tolist(), space.active(indices[None])[0], strict=True)
+        if is_one
+    }
 
 
 def numbers(trial: Trial) -> dict[str, float]:
-    """Give what was measured of a trial: its metrics, and every number of which more or less is better."""
-    record = {name: value for name, value in trial.to_dict().items() if column(name).better is not None}
+    """Give what was measured of a trial: metrics, numbers of which more or less is better, and standard errors."""
+    record = {
+        name: value
+        for name, value in trial.to_dict().items()
+        if column(name).better is not None or name in ("accuracy_se", "reward_se")
+    }
     return {name: float(value) for name, value in {**record, **trial.metrics}.items() if is_number(value)}
 
 

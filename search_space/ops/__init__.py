@@ -11,6 +11,7 @@ from search_space.ops.op import STAGE_FIELDS, Block, Op, TimmBlock
 from search_space.ops.option import Option, Options
 
 OPS: dict[str, Op] = {"mbconv": MBCONV, "fused_mbconv": FUSED_MBCONV}
+BUILT_IN = (MBCONV, FUSED_MBCONV)
 
 
 def find_op(name: Any) -> Op:
@@ -36,4 +37,15 @@ def option_names() -> set[str]:
     return {name for op in OPS.values() for name in op.options}
 
 
-__all__ = ["OPS", "STAGE_FIELDS", "Block", "Op", "Option", "Options", "TimmBlock", "find_op", "option_names"]
+__all__ = [
+    "BUILT_IN",
+    "OPS",
+    "STAGE_FIELDS",
+    "Block",
+    "Op",
+    "Option",
+    "Options",
+    "TimmBlock",
+    "find_op",
+    "option_names",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -84,6 +85,17 @@ class Op:
             return NO_OPTIONS
         values = {key: given.get(key, option.default) for key, option in self.options.items()}
         return Options({k: self.options[k].read(f"op {name} option {k}", value) for k, value in values.items()})
+
+    def counted(self, name: str, block: Block) -> tuple[Int, Int, Int]:
+        """Give `cost` of a block. Raises ValueError naming the op, and the line, where the formula fails."""
+        try:
+            counts = self.cost(block)
+        except Exception as error:
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            raise ValueError(f"op {name}: its cost fails with {error!r} ({at.filename}, line {at.lineno})") from error
+        if not isinstance(counts, tuple) or len(counts) != 3:
+            raise ValueError(f"op {name}: its cost must give (parameters, MACs, activations), got {counts!r}")
+        return counts
 
     def without_defaults(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Those of the options that are not at their default."""

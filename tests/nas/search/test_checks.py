@@ -114,3 +114,12 @@ def test_what_is_named_but_is_no_such_thing_is_one_line(check, message):
     with pytest.raises(ValueError, match=message) as error:
         check()
     assert "\n" not in str(error.value)
+
+
+def test_an_objective_that_nothing_measures_is_refused():
+    """Otherwise no trial would ever be on the front, and all proposals would be random."""
+    nsga2 = {"name": "nsga2", "objectives": ["accuracy", "-step_tme_ms"]}
+    with pytest.raises(ValueError, match="nothing measures step_tme_ms; did you mean step_time_ms"):
+        check_config(search_config(**SMALL, algorithm=nsga2))
+    check_config(search_config(**SMALL, algorithm=nsga2, measure=["inference"]))
+    check_config(search_config(**SMALL, algorithm={"name": "nsga2", "objectives": ["accuracy", "-peak_memory_mb"]}))
