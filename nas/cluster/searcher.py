@@ -156,7 +156,9 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
             reason = f"did not end within {self.time_limit_s:g} s and was killed"
         gone = any(sign in reason for sign in _LOST)
         lost = not timed_out and (gone or began is None)  # before it began, it was no candidate's process
-        if node is not None and not gone:
+        if node is not None and gone:  # its connection may be cut, which Ray itself may not know for a while yet
+            self.died_on.setdefault(candidate.trial_id, set()).add(node)
+        elif node is not None:
             self._died_there(node, candidate, reason, began=began is not None)
         memory = not (timed_out or lost) and any_between(kills, self._kills_now(node))
         self._lose(candidate, reason, timed_out=timed_out, lost=lost, memory=memory)

@@ -134,3 +134,31 @@ def test_what_dies_after_a_signal_to_stop_is_no_death_of_a_candidate():
     one.signalled = lambda: True
     Callbacks(one).on_trial_error(1, [], RayTrial())
     assert (ledger.answers, one.live) == ([], {})
+
+
+class TwoNodes:
+    """Nodes of which the first is taken, unless it is to be left out."""
+
+    def free(self, but=()):
+        return "second" if "first" in but else "first"
+
+    def look(self):
+        pass
+
+    def hopeless(self):
+        return None
+
+    def take(self, node):
+        pass
+
+    def leave(self, node, *, answered):
+        pass
+
+
+def test_a_candidate_whose_connection_was_cut_runs_on_another_node():
+    """Ray may know for half a minute yet that the node is gone; there the candidate would wait in vain."""
+    _, one = searcher()
+    one.nodes = TwoNodes()
+    assert one.suggest("a")["node"] == "first"
+    one.on_trial_died("a", "The actor is temporarily unavailable: UnavailableError")
+    assert one._place("b", 0) == {"node": "second"}
