@@ -12,7 +12,7 @@ search: $(VENV)/.compiled
 	$(NAS) scale runs/digits --to m,l
 
 test: $(VENV)/.compiled
-	$(VENV)/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+	$(VENV)/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .

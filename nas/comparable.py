@@ -23,7 +23,7 @@ def may_change(default: Any) -> Any:
 
 
 def locates(default: Any) -> Any:
-    """Declare a field that says where data lie: a run may go on with another value if what lies there is the same.
+    """Declare a field that says where data lie, or how they are kept: a run may go on with another if they are equal.
 
     Whether it is, the fingerprint of pixels, labels and splits tells; without one the value must be the same.
     """

@@ -1,6 +1,7 @@
 """Settings of every test. On a machine that came with a GPU and little else, packages of tests may be missing."""
 
 import signal
+from pathlib import Path
 
 try:
     from hypothesis import settings
@@ -23,3 +24,12 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)  # our commands heed that, and tests ask them to stop
     if not config.pluginmanager.hasplugin("timeout"):
         config.addinivalue_line("markers", "timeout(seconds): read by pytest-timeout, which is not here")
+
+
+SLOW = ("cluster", "nas/search", "nas/cluster", "nas/full_training", "nas/claims", "test_")  # most of them start Ray
+
+
+def pytest_collection_modifyitems(items):
+    """What takes long comes first: at the end no process waits minutes for the file that another has begun."""
+    slow = tuple(str(Path(__file__).parent / name) for name in SLOW)
+    items.sort(key=lambda item: not str(item.path).startswith(slow))

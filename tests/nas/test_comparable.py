@@ -16,9 +16,9 @@ def test_what_may_change_is_said_at_the_field():
 
 
 def test_what_says_where_data_lie_is_said_at_the_field():
-    """How they are split and what becomes of their pixels is no place."""
+    """How they are split and what becomes of their pixels is no place; what they are kept as the fingerprint tells."""
     places = {"source", "path", "test_path", "image_column", "label_column", "train_split", "test_split", "options"}
-    assert locating_fields(DataSettings) == places
+    assert locating_fields(DataSettings) == places | {"storage", "jpeg_size", "jpeg_quality"}
     assert locating_fields(TrainSettings) == frozenset()
 
 
