@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 NAS = $(VENV)/bin/nas
 # Half of their time tests wait for processes of Ray, so one more than there are CPUs; at most four, for memory.
-TEST_PROCESSES ?= $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
+TEST_PROCESSES ?= $(shell cpus=$$(env -u OMP_NUM_THREADS nproc); echo $$(( cpus < 4 ? cpus + 1 : 4 )))
 
 .PHONY: search test check docs bench compiled clean
 

@@ -258,4 +258,4 @@ def _more_images(
     wanted = images_needed(first - second, int(images), math.sqrt(part), rest, float(critical(len(found))))
     if math.isfinite(wanted):
         return f"about {short(wanted)} images would tell the first from the second"
-    return "more images alone would not tell the first from the second"
+    return "no number of images would tell the first from the second: step times and seeds err by more than their gap"

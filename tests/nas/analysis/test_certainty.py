@@ -191,4 +191,4 @@ def test_what_images_cannot_do_is_not_promised():
     frame = table([[0.92], [0.91]], seeds=(0,), images=500).assign(s_low=0.5, s_high=2.0)
     frame["reward_se"] = np.hypot(frame["reward_se"], 0.02)
     said = verdict(frame, "weighted_product", {"w": -0.07, "v": 0.0}, 0.95)
-    assert said.endswith("more images alone would not tell the first from the second")
+    assert said.endswith("step times and seeds err by more than their gap")
