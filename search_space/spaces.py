@@ -58,6 +58,16 @@ def efficientnetv2(
         )
         for stage in base.stages
     )
+    return _around(base, stages, image_size, constraints)
+
+
+def _around(
+    base: Architecture,
+    stages: tuple[StageChoices, ...],
+    image_size: int | None,
+    constraints: Mapping[str, Any] | None,
+) -> SearchSpace:
+    """Give the space of these stages between a backbone's stem and head, with the backbone for its reference."""
     return SearchSpace(
         stem_channels=base.stem_channels,
         stages=stages,
@@ -105,16 +115,7 @@ def vertex(
         )
         for stage in base.stages
     )
-    return SearchSpace(
-        stem_channels=base.stem_channels,
-        stages=stages,
-        head_channels=base.head_channels,
-        image_size=image_size or base.image_size,
-        train_image_size=base.train_image_size,
-        dropout=base.dropout,
-        constraints=_constraints(constraints),
-        reference=base,
-    )
+    return _around(base, stages, image_size, constraints)
 
 
 def small(
