@@ -19,6 +19,7 @@ from nas.data.description import DataDescription, describe_source, open_data
 from nas.data.prepare import prepare_sample
 from nas.data.sources.records import Source
 from nas.measure.holders import described, users_of_locks
+from nas.runs.folder import config_if_run
 from nas.search import findings
 from nas.search.checks import (
     check_config,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Where = str | os.PathLike[str] | None  # a run folder; None = of no run
 SECONDS = 60.0  # for the measurement
 _SAMPLE = 1024  # images that candidates are timed with, or four batches
 
@@ -58,7 +60,7 @@ class Checked:
 def check(
     config: Given,
     *,
-    folder: str | os.PathLike[str] | None = None,
+    folder: Where = None,
     trials: int | None = None,
     workers: int | None = None,
     read: bool = True,
@@ -85,20 +87,32 @@ def check(
     make_callbacks(config.callbacks)
     make_algorithm(config)
     problems = _problems_here(config)
-    if folder is not None:
-        problems += _caught(lambda: check_run(Path(folder), config))
     miscounted = [] if problems else [fault.text for fault in own_op_faults(config.space)]
     if read:
         with tempfile.TemporaryDirectory() as scratch:
-            found = _with_data(config, Path(scratch), problems, seconds, say)
+            found = _with_data(config, folder, Path(scratch), problems, seconds, say)
     else:
+        problems += _caught(partial(_check_run, folder, config))
         warnings = tuple(findings.about_sizes(config, None))
         found = Checked(config, None, (*findings.about_paths(config), *problems), warnings, None)
     return replace(found, warnings=(*miscounted, *found.warnings))
 
 
+def _check_run(folder: Where, config: Config, data: DataDescription | None = None) -> None:
+    """Check that the run may go on; without the data, what its trials were counted for is taken to be the data's."""
+    if folder is None:
+        return
+    begun = config_if_run(Path(folder))
+    if data is not None:
+        config = replace(config, space=counted_for(config, len(data.counts), data.channels))
+    elif begun is not None:
+        known = begun["space"]["constraints"]
+        config = replace(config, space=counted_for(config, known["num_classes"], known["in_channels"]))
+    check_run(Path(folder), config)
+
+
 def _with_data(
-    config: Config, scratch: Path, problems: list[str], seconds: float, say: Callable[[str], None]
+    config: Config, folder: Where, scratch: Path, problems: list[str], seconds: float, say: Callable[[str], None]
 ) -> Checked:
     opened: list[tuple[DataDescription, Source]] = []
 
@@ -108,6 +122,7 @@ def _with_data(
         opened.append((describe_source(settings, source), source))
 
     unread = _caught(read)
+    problems += _caught(partial(_check_run, folder, config, opened[0][0] if opened else None))
     if not opened:
         return Checked(config, None, (*unread, *problems), tuple(findings.about_sizes(config, None)), None)
     [(data, source)] = opened

@@ -5,12 +5,14 @@ import math
 from typing import NamedTuple
 
 import pytest
+from PIL import Image
 
 import nas
 from nas.config.search import parse, search_config
 from nas.data.description import DataDescription
 from nas.runs.folder import read_config, write_config
 from nas.search import findings
+from nas.search.checks import counted_for
 from nas.search.machine import Places, search_hours
 from nas.search.timing import QUANTILES, REFERENCE
 
@@ -164,6 +166,23 @@ def test_a_run_that_has_begun_is_looked_at_as_it_goes_on(run):
     found = nas.check(given, folder=run, trials=77, workers=1, read=False)
     assert found.config.reference == own.reference != nas.check(given, read=False).config.reference
     assert (found.config.search.trials, found.config.search.workers) == (77, 1)
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_a_run_counted_for_its_classes_is_no_other(run, tmp_path, read):
+    """A search counts its space for the data's classes, which no configuration says: that is no change of it."""
+    pictures = tmp_path / "pictures"
+    for number, name in enumerate("abc" * 8):
+        (pictures / name).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (10 * number, 99, 7)).save(pictures / name / f"{number}.png")
+    given = SOUND | {"data": {"source": "folder", "path": str(pictures), "minival": 6}}
+    config = search_config(**given)
+    write_config(run, dataclasses.replace(config, space=counted_for(config, 3, 3)).to_dict())
+    found = nas.check(given, folder=run, read=read, seconds=0)
+    assert "comparable" not in "\n".join(found.problems)
+    given["training"] = {"epochs": 3, "batch_size": 64}
+    found = nas.check(given, folder=run, read=read, seconds=0)
+    assert "comparable: training.epochs: 2 -> 3." in "\n".join(found.problems)
 
 
 def test_the_room_that_decoded_images_take():
