@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.block_strings import from_block_strings
 from search_space.families import PUBLISHED, published
+from search_space.lookup import nearest
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def find_architecture(what: os.PathLike[str] | str) -> Architecture:
         return from_block_strings(strings)
     if "/" in text:
         raise ValueError(f"no such file or folder: {text}")
-    near = difflib.get_close_matches(text, PUBLISHED, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; published names: {', '.join(PUBLISHED)}"
+    near = nearest(text, PUBLISHED)
+    hint = f"; did you mean {near!r}?" if near else f"; published names: {', '.join(PUBLISHED)}"
     raise ValueError(f"no architecture {text!r}: neither a published name, a JSON file, block strings nor a run{hint}")
 
 

@@ -51,8 +51,13 @@ def import_module(name: str) -> ModuleType:
 def with_hint(word: str, known: Iterable[str]) -> str:
     """Quote a word that is not known, with the nearest that is, or all that are."""
     known = tuple(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"{word!r}; did you mean {near[0]!r}?" if near else f"{word!r}; known: {', '.join(known) or 'none'}"
+    near = nearest(word, known)
+    return f"{word!r}; did you mean {near!r}?" if near else f"{word!r}; known: {', '.join(known) or 'none'}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Give the known word that is spelt most like one that is not; None if none is like it."""
+    return next(iter(difflib.get_close_matches(word, tuple(known), n=1)), None)
 
 
 def describe(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -67,13 +67,13 @@ def op_faults(name: str, block: Block) -> list[OpFault]:
     """
     faults: dict[str, OpFault] = {}
     where = f"op {name}, a block of {_described(block)}"
-    for side in _SIDES:
+    try:
+        runs = _run(name, block)
+    except Exception as error:
+        return [OpFault("module", f"{where}: its module fails: {error!r}")]
+    for side, (shape, built) in zip(_SIDES, runs, strict=True):
         out = output_size(side, block.stride)
         said = find_op(name).counted(name, block._replace(in_pixels=side**2, out_pixels=out**2))
-        try:
-            shape, built = _run(name, block, side)
-        except Exception as error:
-            return [OpFault("module", f"{where}: its module fails: {error!r}")]
         if shape != (block.channels, out, out):
             text = f"{where}: its module makes {_shape(block.in_channels, side, side)} into {_shape(*shape)}"
             return [OpFault("shape", f"{text}, not {_shape(block.channels, out, out)}")]
@@ -85,23 +85,34 @@ def op_faults(name: str, block: Block) -> list[OpFault]:
     return list(faults.values())
 
 
-def _run(name: str, block: Block, side: int) -> tuple[tuple[int, ...], tuple[int, int, int]]:
-    """Give the shape that one image comes out in, and parameters, MACs and activations."""
+class _Ran(NamedTuple):
+    """What became of one image."""
+
+    shape: tuple[int, ...]  # (channels, height, width)
+    counts: tuple[int, int, int]  # parameters, MACs, activations
+
+
+def _run(name: str, block: Block) -> list[_Ran]:
+    """Build a block and run it at each of the sizes."""
     try:
-        return _run_on("meta", name, block, side)  # needs neither memory nor time
+        return _run_on("meta", name, block)  # needs neither memory nor time
     except Exception:
-        return _run_on("cpu", name, block, side)  # what looks at numbers
+        return _run_on("cpu", name, block)  # what looks at numbers
 
 
-def _run_on(device: str, name: str, block: Block, side: int) -> tuple[tuple[int, ...], tuple[int, int, int]]:
-    flops, activations = FlopCounterMode(display=False), _Activations()
+def _run_on(device: str, name: str, block: Block) -> list[_Ran]:
     with torch.random.fork_rng(devices=()), torch.device(device):
         module: nn.Module = find_op(name).module(block, 0.0).eval()
-        with torch.no_grad(), warnings.catch_warnings(), flops, activations:
-            warnings.simplefilter("ignore")
-            out = module(torch.zeros(1, block.in_channels, side, side))
-    params = sum(each.numel() for each in module.parameters())
-    return tuple(out.shape[1:]), (params, flops.get_total_flops() // 2, activations.count)
+        params = sum(each.numel() for each in module.parameters())
+        return [_ran(module, params, torch.zeros(1, block.in_channels, side, side)) for side in _SIDES]
+
+
+def _ran(module: nn.Module, params: int, image: Tensor) -> _Ran:
+    flops, activations = FlopCounterMode(display=False), _Activations()
+    with torch.no_grad(), warnings.catch_warnings(), flops, activations:
+        warnings.simplefilter("ignore")
+        out = module(image)
+    return _Ran(tuple(out.shape[1:]), (params, flops.get_total_flops() // 2, activations.count))
 
 
 class _Activations(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -26,9 +26,9 @@ from nas.search.checks import (
     check_evaluator,
     check_here,
     check_images,
+    check_ops,
     counted_for,
     make_algorithm,
-    own_op_faults,
 )
 from nas.search.continuation import as_begun, check_run
 from nas.search.findings import Splits, splits_of
@@ -86,29 +86,30 @@ def check(
     check_evaluator(config)
     make_callbacks(config.callbacks)
     make_algorithm(config)
-    problems = _problems_here(config)
-    miscounted = [] if problems else [fault.text for fault in own_op_faults(config.space)]
+    miscounted: list[str] = []
+    problems = _caught(lambda: miscounted.extend(check_ops(config.space))) + _problems_here(config)
     if read:
         with tempfile.TemporaryDirectory() as scratch:
             found = _with_data(config, folder, Path(scratch), problems, seconds, say)
     else:
-        problems += _caught(partial(_check_run, folder, config))
+        problems += _caught(partial(_check_run, folder, _counted_as_begun(folder, config)))
         warnings = tuple(findings.about_sizes(config, None))
         found = Checked(config, None, (*findings.about_paths(config), *problems), warnings, None)
     return replace(found, warnings=(*miscounted, *found.warnings))
 
 
-def _check_run(folder: Where, config: Config, data: DataDescription | None = None) -> None:
-    """Check that the run may go on; without the data, what its trials were counted for is taken to be the data's."""
-    if folder is None:
-        return
-    begun = config_if_run(Path(folder))
-    if data is not None:
-        config = replace(config, space=counted_for(config, len(data.counts), data.channels))
-    elif begun is not None:
-        known = begun["space"]["constraints"]
-        config = replace(config, space=counted_for(config, known["num_classes"], known["in_channels"]))
-    check_run(Path(folder), config)
+def _check_run(folder: Where, config: Config) -> None:
+    if folder is not None:
+        check_run(Path(folder), config)
+
+
+def _counted_as_begun(folder: Where, config: Config) -> Config:
+    """Count the space for what the run's trials were counted for, where the data are not known."""
+    begun = None if folder is None else config_if_run(Path(folder))
+    if begun is None:
+        return config
+    known = begun["space"]["constraints"]
+    return replace(config, space=counted_for(config, known["num_classes"], known["in_channels"]))
 
 
 def _with_data(
@@ -122,11 +123,12 @@ def _with_data(
         opened.append((describe_source(settings, source), source))
 
     unread = _caught(read)
-    problems += _caught(partial(_check_run, folder, config, opened[0][0] if opened else None))
     if not opened:
+        problems += _caught(partial(_check_run, folder, _counted_as_begun(folder, config)))
         return Checked(config, None, (*unread, *problems), tuple(findings.about_sizes(config, None)), None)
     [(data, source)] = opened
     config = replace(config, space=counted_for(config, len(data.counts), data.channels))
+    problems += _caught(partial(_check_run, folder, config))
     splits, too_few = _split(config, data)
     problems += too_few
     warnings = [] if splits is None else list(findings.about_images(config, data, splits))

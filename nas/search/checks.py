@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import fields, replace
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,11 +26,9 @@ from nas.trials.answer import find_evaluator
 from rewards import find_reward
 from rewards.measurement import Measurement
 from rewards.signature import reads
+from search_space.lookup import nearest
 from search_space.ops import BUILT_IN, find_op
 from search_space.space import SearchSpace
-
-if TYPE_CHECKING:
-    from search_space.op_check import OpFault
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +72,8 @@ def _check_measured(config: Config) -> None:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, known, 1)
-    return f"; did you mean {near[0]}?" if near else ": see `measure`"
+    near = nearest(name, known)
+    return f"; did you mean {near}?" if near else ": see `measure`"
 
 
 def check_gpus(config: Config, device: str) -> None:
@@ -128,23 +124,27 @@ def check_images(train: int, minival: int, config: Config) -> None:
         raise ValueError(f"training.batch_size {config.training.batch_size} is more than the {train} training images")
 
 
-def own_op_faults(space: SearchSpace) -> list[OpFault]:
-    """Compare ops that do not come with the toolkit with their modules; the others are known to be right."""
+def check_ops(space: SearchSpace) -> list[str]:
+    """Compare ops that do not come with the toolkit with their modules; the others are known to be right.
+
+    Returns: what is not as an op says, but would go into no reward, a line each.
+    Raises: ValueError for an op whose shape or parameters are not what it says.
+    """
     if all(find_op(name) in BUILT_IN for stage in space.stages for name in stage.op):
         return []
-    from search_space.op_check import space_faults
+    from search_space.op_check import space_faults  # with torch
 
-    return space_faults(space)
+    faults = space_faults(space)
+    if wrong := [fault.text for fault in faults if fault.what in ("shape", "params")]:
+        raise ValueError(wrong[0])
+    return [fault.text for fault in faults]
 
 
 def check_here(config: Config) -> None:
     """Check what needs torch, which the driver of a search waits for only where it must: it takes two seconds.
 
-    Raises: ValueError for an objective or optimiser that cannot be imported, for an op of one's own that is not what it
-        says, and for a device that is not there.
+    Raises: ValueError for an objective or optimiser that cannot be imported, and for a device that is not there.
     """
-    if wrong := [fault.text for fault in own_op_faults(config.space) if fault.what in ("shape", "params")]:
-        raise ValueError(wrong[0])
     if config.training.objective != TrainSettings.objective or ":" in config.training.optimizer:
         from nas.training.objective import make_objective, metric_names
         from nas.training.step import check_imports

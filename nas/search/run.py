@@ -23,7 +23,15 @@ from nas.runs.folder import held, locked, read_trials
 from nas.runs.status import is_finished
 from nas.runs.trial import Trial
 from nas.runs.waiting import about_waiting
-from nas.search.checks import check_config, check_data, check_evaluator, check_here, make_algorithm, space_for
+from nas.search.checks import (
+    check_config,
+    check_data,
+    check_evaluator,
+    check_here,
+    check_ops,
+    make_algorithm,
+    space_for,
+)
 from nas.search.continuation import as_begun, check_run, open_run
 from nas.search.given import Given, config_of, is_run
 from nas.search.ledger import Ledger
@@ -72,6 +80,7 @@ def run_search(
     listeners = Callbacks(make_callbacks([*shown, *config.callbacks, *callbacks]))
     if not address:  # the nodes of a cluster may have what this machine lacks
         check_evaluator(config)
+        check_ops(config.space)
         check_here(config)
     prepared = prepare(
         config.data, config.image_size, progress=True, frame_size=config.augment.frame_size(config.image_size)
