@@ -12,7 +12,7 @@ from typing import Any, Literal
 from nas import plugins
 from nas.config.train import TrainConfig, changed_settings
 from nas.data.prepare import Prepared
-from nas.runs.folder import holds_something
+from nas.runs.folder import holds_something, make
 from nas.seeds import FIRST_SEEDING
 from nas.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from nas.training.result import TrainResult
@@ -73,8 +73,18 @@ def check_folder(folder: Path) -> None:
         raise ValueError(f"{folder} exists and is not a training's folder; choose another with --out")
 
 
+def mark(folder: Path, origin: Mapping[str, Any]) -> None:
+    """Make a folder a training's before anything else is written into it, such as by a callback.
+
+    Without this, what is killed in between could not be gone on with.
+    """
+    make(folder)
+    if not (folder / RUN).exists():
+        _write_origin(folder, origin)
+
+
 def begin(folder: Path, config: TrainConfig, prepared: Prepared, origin: Mapping[str, Any]) -> About:
-    """Make the folder a training's; give what its checkpoints say beside the state.
+    """Write down how a training begins; give what its checkpoints say beside the state.
 
     Args:
         origin: the provenance: run id, versions, `device_name`, ...
@@ -92,9 +102,13 @@ def begin(folder: Path, config: TrainConfig, prepared: Prepared, origin: Mapping
         "provenance": dict(origin),
     }
     (folder / RESULT).unlink(missing_ok=True)  # of a training whose checkpoints were removed
-    write_whole(folder / RUN, json.dumps(about["provenance"], indent=2) + "\n")
+    _write_origin(folder, origin)
     write_config(folder, about)
     return about
+
+
+def _write_origin(folder: Path, origin: Mapping[str, Any]) -> None:
+    write_whole(folder / RUN, json.dumps(dict(origin), indent=2) + "\n")
 
 
 def write_config(folder: Path, about: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from nas.full_training.folder import (
     best_epoch,
     keep,
     kept_state,
+    mark,
     read_result,
     start_from,
     tested,
@@ -72,6 +73,7 @@ def train_alone(
             listeners.on_message(line)
         return training_end(folder, result.status, result.error, result.curve)
 
+    mark(folder, origin)
     return told(listeners, info, work)
 
 

@@ -13,7 +13,7 @@ from nas.cluster.protocol import Engine, Event, Job, Stopped
 from nas.cluster.search import run as run_on_ray
 from nas.config.train import TrainConfig, training_stages
 from nas.data.prepare import Prepared
-from nas.full_training.folder import METRICS, Weights, kept_state, read_result, tested
+from nas.full_training.folder import METRICS, Weights, kept_state, mark, read_result, tested
 from nas.full_training.metrics import whole_lines
 from nas.full_training.one_of_many import EVALUATOR, Shared
 from nas.full_training.run import training_end, training_info
@@ -83,6 +83,8 @@ class Study:
             if not known:
                 stack.enter_context(held(self.folder, "training"))
             ray.log_to(self.folder / LOG)
+            for number, each in self.open.items():
+                mark(self.folder / each.name, self.origins[number])
             workers = places if here else parallel  # other nodes may join a cluster
             with self._shown(min(places, len(self.open))):
                 self._run(ray, self._job(threads), Engine(share, workers=workers, address=ray.address))

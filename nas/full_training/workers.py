@@ -16,7 +16,7 @@ from nas.cluster.process import RayProcess
 from nas.config.train import TrainConfig, parse_training
 from nas.data.prepare import Prepared
 from nas.full_training.data import prepared_for
-from nas.full_training.folder import METRICS, Weights, kept_state
+from nas.full_training.folder import METRICS, Weights, kept_state, mark
 from nas.full_training.metrics import Metrics, whole_lines
 from nas.full_training.run import origin_of, threads_of, told, train_in, training_end, training_info
 from nas.runs.folder import locked
@@ -54,6 +54,7 @@ def train_together(
     ray = RayProcess(address)
     with contextlib.closing(ray):
         ray.start()
+        mark(folder, origin)
         ray.log_to(folder / "ray.log")
         gpu = config.device.startswith("cuda") or (config.device == "auto" and ray.resources.get("GPU", 0) >= count)
         device = f"{count} workers, each on {'a GPU' if gpu else 'CPU'}"

@@ -13,9 +13,11 @@ from sklearn.datasets import load_digits
 
 from nas.config.train import parse_training
 from nas.full_training.folder import start_from
+from nas.full_training.many import train_many
 from nas.full_training.run import threads_of
 from nas.full_training.schedule import schedule
 from nas.full_training.train import train
+from nas.full_training.trainings import Training
 from nas.trackers.callback import Callback, Callbacks
 from nas.training.checkpoint import load_checkpoint
 from search_space import yaml_text
@@ -249,6 +251,26 @@ def test_a_start_that_was_killed_at_once_is_made_again(recipe, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").touch()
     assert train(ARCH, recipe, folder=tmp_path / "run").status == "ok"
+
+
+class KilledAtBegin(Callback):
+    """Writes into the folder as the training begins, and keeps what `kill -9` would leave just then."""
+
+    def __init__(self, left) -> None:
+        self.left = left
+
+    def on_train_begin(self, training):
+        (training.folder / "notes.txt").write_text("begun")
+        shutil.copytree(training.folder, self.left)
+
+
+def test_what_a_callback_wrote_before_the_kill_keeps_nobody_from_going_on(recipe, tmp_path, without_ray):
+    """Alone and as one of many: the folder is a training's before a callback hears of it."""
+    many = [Training("seed-1", parse_training(recipe, from_block_strings(ARCH.split(","))))]
+    train(ARCH, recipe, folder=tmp_path / "alone", callbacks=[KilledAtBegin(tmp_path / "left")])
+    train_many(many, tmp_path / "many", callbacks=[KilledAtBegin(tmp_path / "left many" / "seed-1")], progress=False)
+    assert train(ARCH, recipe, folder=tmp_path / "left").status == "ok"
+    assert [end.status for end in train_many(many, tmp_path / "left many", progress=False)] == ["ok"]
 
 
 def write_digits(folder):
