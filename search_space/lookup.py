@@ -48,11 +48,16 @@ def import_module(name: str) -> ModuleType:
         sys.path.remove(here)  # the first, which is ours
 
 
-def with_hint(word: str, known: Iterable[str]) -> str:
-    """Quote a word that is not known, with the nearest that is, or all that are."""
+def with_hint(word: str, known: Iterable[str], path: str = "") -> str:
+    """Quote a word that is not known, with the nearest that is, or all that are.
+
+    Args:
+        path: where the words stand, such as `training.`; quoted with them.
+    """
     known = tuple(known)
     near = nearest(word, known)
-    return f"{word!r}; did you mean {near!r}?" if near else f"{word!r}; known: {', '.join(known) or 'none'}"
+    unknown = repr(path + word)
+    return f"{unknown}; did you mean {path + near!r}?" if near else f"{unknown}; known: {', '.join(known) or 'none'}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

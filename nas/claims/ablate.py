@@ -13,8 +13,9 @@ from typing import Any
 from nas.claims.ablation import Ablation, About, SeedValue, Trained, Waypoint, summarise, write_ablation
 from nas.claims.compared import TRAININGS, Place, Times, train_and_time
 from nas.claims.explain import PathStep, explain
-from nas.claims.recipe import Recipe, fresh_seeds, recipe_of
+from nas.claims.recipe import fresh_seeds, recipe_of
 from nas.claims.step_timing import steps_of
+from nas.config.recipe import Recipe
 from nas.config.search import Config, parse
 from nas.config.train import TrainConfig
 from nas.full_training.data import prepared_for

@@ -13,9 +13,10 @@ from typing import Any
 from nas.claims.compared import TRAININGS, Place, Times, train_and_time
 from nas.claims.confirmation import About, Confirmation, SeedResult, Trained, summarise, write_confirmation
 from nas.claims.contenders import Contender, contenders
-from nas.claims.recipe import Recipe, fresh_seeds, recipe_of
+from nas.claims.recipe import fresh_seeds, recipe_of
 from nas.claims.step_timing import steps_of
 from nas.claims.time_to_target import epoch_seconds, first_epoch
+from nas.config.recipe import Recipe
 from nas.config.search import Config, parse
 from nas.config.train import TrainConfig
 from nas.families.equal import Quantity

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nas.config.check import load
-from nas.config.recipe import own_recipe
+from nas.config.recipe import Recipe, own_recipe
 from nas.config.search import Config
-from nas.config.train import TrainConfig, parse_training, with_changed
+from nas.config.train import with_changed
 from nas.runs.folder import read_trials
 from nas.seeds import seed_of
-from search_space.architecture import Architecture
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """A training's configuration whose architecture and seed are left open."""
-
-    record: Mapping[str, Any]  # as a YAML file has it
-
-    def config(self, architecture: Architecture, seed: int) -> TrainConfig:
-        """Give the training of one architecture.
-
-        Every architecture is trained and evaluated at the same image sizes: its own hints do not count.
-
-        Raises: ValueError as `nas.config.train.parse_training` does.
-        """
-        record = {**self.record, "seed": seed}
-        if "eval_image_size" not in record:
-            size = parse_training({**record, "eval_image_size": 1}, architecture).image_size
-            record["eval_image_size"] = size
-        return parse_training(record, architecture)
 
 
 def recipe_of(config: Config, path: Path | None = None, epochs: int | None = None) -> Recipe:

@@ -35,7 +35,7 @@ def check_keys(record: Mapping[Any, Any], known: Collection[str], path: str = ""
     """Raise a ValueError that names the first key which is not known, and the nearest that is."""
     for key in record:
         if key not in known:
-            raise ValueError(f"unknown key {path}{with_hint(str(key), known)}")
+            raise ValueError(f"unknown key {with_hint(str(key), known, path)}")
 
 
 def section(name: str, settings: type[Settings], given: Any) -> Settings:

@@ -1,12 +1,36 @@
-"""How a search's architectures are trained in full where no recipe is given: as the search does, but longer."""
+"""How a search's architectures are trained in full: all alike; without a recipe as in the search, but longer."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from nas.config.search import Config
+from nas.config.train import TrainConfig, parse_training
+from search_space.architecture import Architecture
 
 LONGER = 3  # times the search's epochs, where nothing says how many
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A training's configuration whose architecture and seed are left open."""
+
+    record: Mapping[str, Any]  # as a YAML file has it
+
+    def config(self, architecture: Architecture, seed: int) -> TrainConfig:
+        """Give the training of one architecture.
+
+        Every architecture is trained and evaluated at the same image sizes: its own hints do not count.
+
+        Raises: ValueError as `nas.config.train.parse_training` does.
+        """
+        record = {**self.record, "seed": seed}
+        if "eval_image_size" not in record:
+            size = parse_training({**record, "eval_image_size": 1}, architecture).image_size
+            record["eval_image_size"] = size
+        return parse_training(record, architecture)
 
 
 def own_recipe(config: Config) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.architectures import What, find
-from nas.config.recipe import own_recipe
+from nas.config.recipe import Recipe, own_recipe
 from nas.config.search import parse
-from nas.config.train import TrainConfig, parse_training, with_changed
+from nas.config.train import TrainConfig, with_changed
 
 
 def training_of_run(run: What, changed: Mapping[str, Any] | None = None) -> TrainConfig:
@@ -22,5 +22,5 @@ def training_of_run(run: What, changed: Mapping[str, Any] | None = None) -> Trai
     if found.config is None:
         raise ValueError(f"how is {found.name} to be trained? Give a training's configuration; only a run has one")
     config = parse(found.config)
-    own = {**own_recipe(config), "eval_image_size": config.image_size, "seed": config.seed}
-    return parse_training(with_changed(own, changed or {}), found.architecture)
+    recipe = Recipe(with_changed(own_recipe(config), changed or {}))
+    return recipe.config(found.architecture, config.seed)

@@ -76,7 +76,7 @@ def _checked(name: str, kind: type[Callback], settings: Mapping[str, Any]) -> di
     known = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     for key in settings:
         if key not in known:
-            raise ValueError(f"unknown key callbacks.{name}.{with_hint(str(key), known)}")
+            raise ValueError(f"unknown key {with_hint(str(key), known, f'callbacks.{name}.')}")
     if missing := [p.name for p in parameters if p.name in known and p.default is p.empty and p.name not in settings]:
         raise ValueError(f"missing key callbacks.{name}.{missing[0]}")
     hints = type_hints(kind.__init__, f"callback {name!r}")

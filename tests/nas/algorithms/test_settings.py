@@ -64,7 +64,7 @@ def test_an_unknown_setting_has_a_hint():
 
 def test_what_yaml_cannot_say_is_no_key_of_a_configuration():
     """The predictor's timer is a function: a keyword of the class alone."""
-    with pytest.raises(ValueError, match=r"unknown key algorithm\.'step_time'"):
+    with pytest.raises(ValueError, match=r"unknown key 'algorithm\.step_time'"):
         parse(BASE | {"algorithm": {"name": "predictor", "step_time": 3}})
 
 

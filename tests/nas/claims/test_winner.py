@@ -28,6 +28,8 @@ def test_the_winner_is_trained_on_the_runs_data(small, tmp_path, monkeypatch, ca
     capsys.readouterr()
     assert main(["train", str(small), "--epochs", "7", "--dry-run"]) == 0
     assert re.search(r"\b7 epochs", capsys.readouterr().out)
+    assert main(["train", str(small), "--epochs", "4", "--progressive", "s", "--dry-run"]) == 0
+    assert re.search(r"^evaluation +300 px$", capsys.readouterr().out, re.MULTILINE), "where the training ends"
 
 
 @pytest.mark.parametrize("arch", ["efficientnet_b0", "r1_k3_s1_e1_i8_o8_c1"])

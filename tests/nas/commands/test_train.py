@@ -258,7 +258,7 @@ def test_a_magnitude_beyond_the_policy_is_said(tmp_path, cache, capsys):
     ("change", "message"),
     [
         ({"trainig": {}}, "unknown key 'trainig'; did you mean 'training'?"),
-        ({"progressive": {"stage": 2}}, "unknown key progressive.'stage'; did you mean 'stages'?"),
+        ({"progressive": {"stage": 2}}, "unknown key 'progressive.stage'; did you mean 'progressive.stages'?"),
         ({"progressive": "paper_xs"}, "unknown progressive 'paper_xs'; did you mean 'paper_s'?"),
         ({"progressive": {"image_size": [8]}}, "progressive.image_size"),
         ({"progressive": {"randaugment_magnitude": [0, 40]}}, "randaugment_magnitude must be in [0, 30], got 40"),
@@ -367,4 +367,4 @@ def test_a_schedule_from_a_file(tmp_path, cache, capsys):
     (tmp_path / "p.yaml").write_text("stags: 2\n")
     status, _, err = nas_train(capsys, ARCH, config, "--progressive", tmp_path / "p.yaml", "--dry-run")
     assert status == 2
-    assert "did you mean 'stages'?" in err
+    assert "did you mean 'progressive.stages'?" in err

@@ -78,7 +78,10 @@ def test_what_changes_nothing_learnt_may_change(name, value):
 
 def test_a_factor_of_a_part_is_checked_to_the_leaf():
     """A misspelt part of the network is an error with its path and the nearest name, and what is given is resolved."""
-    with pytest.raises(ValueError, match=r"unknown key training\.lr_factors\.'clasifier'; did you mean 'classifier'\?"):
+    with pytest.raises(
+        ValueError,
+        match=r"unknown key 'training\.lr_factors\.clasifier'; did you mean 'training\.lr_factors\.classifier'\?",
+    ):
         read_search(training={"lr_factors": {"clasifier": 10}})
     with pytest.raises(ValueError, match=r"training\.lr_factors: classifier must be > 0 and finite, got 0"):
         read_search(training={"lr_factors": {"classifier": 0}})

@@ -44,7 +44,7 @@ def test_a_reward_from_outside_has_settings_of_its_own(outside):
     """`module:function` stands where a name does; its settings are keys, typed, and hinted at."""
     config = parse(BASE | {"reward": {"name": outside, "weight": 1}})
     assert config.to_dict()["reward"] == {"name": outside, "weight": 1.0, "strict": False}
-    with pytest.raises(ValueError, match=r"unknown key reward\.'wieght'; did you mean 'weight'\?"):
+    with pytest.raises(ValueError, match=r"unknown key 'reward\.wieght'; did you mean 'reward\.weight'\?"):
         parse(BASE | {"reward": {"name": outside, "wieght": 1}})
     with pytest.raises(ValueError, match=r"reward\.strict must be true or false, got 'no'"):
         parse(BASE | {"reward": {"name": outside, "strict": "no"}})

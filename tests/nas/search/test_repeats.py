@@ -175,7 +175,7 @@ def test_settings_are_read_and_checked():
     assert parse(CONFIG).search.repeats is None
     assert "50, of which the last 16 train the best 8 again" in describe(config)["trials"]
     for given, message in [
-        ({"sed": 3}, "unknown key search.repeats.'sed'"),
+        ({"sed": 3}, "unknown key 'search.repeats.sed'"),
         ({"seeds": 1}, "search.repeats: seeds must be >= 2, got 1"),
         ({"top": "8"}, "search.repeats.top: input should be a valid integer, got '8'"),
         (8, "search.repeats must be a mapping, got 8"),

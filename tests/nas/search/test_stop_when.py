@@ -118,7 +118,7 @@ def test_settings_are_read_and_checked():
     assert parse(CONFIG).search.stop_when is None
     assert "50, or fewer: until 10 more are expected to gain less than 0.01" in describe(config)["trials"]
     for given, message in [
-        ({"gain": 3}, "unknown key search.stop_when.'gain'"),
+        ({"gain": 3}, "unknown key 'search.stop_when.gain'"),
         ({"expected_gain": 0}, "search.stop_when: expected_gain must be above 0, got 0"),
         (0.001, "search.stop_when must be a mapping, got 0.001"),
     ]:

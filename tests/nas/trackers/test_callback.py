@@ -132,7 +132,7 @@ def test_callbacks_are_named_found_and_given_their_settings(monkeypatch):
         (["herd"], "unknown callback 'herd'; did you mean 'heard'?"),
         (["csv_of_mine:CSV"], "callback 'csv_of_mine:CSV' cannot be imported: No module named 'csv_of_mine'"),
         (["json:dumps"], "callback 'json:dumps' must be a class derived from nas.trackers.callback.Callback"),
-        ([{"heard": {"noet": "x"}}], "unknown key callbacks.heard.'noet'; did you mean 'note'?"),
+        ([{"heard": {"noet": "x"}}], "unknown key 'callbacks.heard.noet'; did you mean 'callbacks.heard.note'?"),
         ([{"heard": {"times": "3"}}], "callbacks.heard.times: input should be a valid integer, got '3'"),
         ([{f"{__name__}:Unclear": {"client": 3}}], f"annotations of callback '{__name__}:Unclear' cannot be read"),
         ([{"heard": 3}], "a callback is a name, or a mapping of one name to its settings, got {'heard': 3}"),
