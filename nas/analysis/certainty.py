@@ -150,8 +150,8 @@ def winner(frame: pd.DataFrame, found: pd.DataFrame | None = None) -> int | None
     Args:
         found: the table's estimates, where they were made already.
     """
-    known = frame[scored(frame)]
-    if len(known) and known["arch_id"].duplicated().any():
+    known = frame.loc[scored(frame), ["trial_id", "arch_id", "reward"]]
+    if known["arch_id"].nunique() < len(known):
         found = estimates(frame) if found is None else found
         known = known[known["arch_id"] == found["arch_id"].iloc[0]]
     elif estimate := choice(frame):
@@ -165,7 +165,8 @@ def choice(frame: pd.DataFrame) -> Estimate | None:
 
     What a model noted is of its own run, so that of several runs it does not count.
     """
-    known = frame[scored(frame)]
+    wanted = frame.columns.intersection(["arch_id", "reward", "reward_se", "proposal", "run_id"])
+    known = frame.loc[scored(frame), wanted]
     if known.empty:
         return None
     alone = "proposal" in known and not ("run_id" in known and known["run_id"].nunique() > 1)
@@ -228,7 +229,9 @@ def verdict(
     found = estimates(frame) if found is None else found
     if len(found) < 2 or math.isnan(found["accuracy_se"].iloc[0]):
         return None
-    best = frame[scored(frame)].drop_duplicates("arch_id").set_index("arch_id").loc[found["arch_id"].head(2)]
+    first_two = found["arch_id"].head(2)
+    of_them = frame[scored(frame) & frame["arch_id"].isin(first_two)]
+    best = of_them.drop_duplicates("arch_id").set_index("arch_id").loc[first_two]
     images = float(best["minival_images"].iloc[0])
     lead = "" if math.isnan(images) else f"minival of {images:,.0f} images: "
     lead += f"accuracy is known to ±{found['accuracy_se'].iloc[0]:.4f}; "

@@ -48,7 +48,7 @@ def load(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:
 
 
 def load_numbers(run: str | Path) -> pd.DataFrame:
-    """Read what rewards and rankings are made of: the table of `load`, of a large log without words and decisions.
+    """Read what rewards and rankings are made of, and shown with: of a large log `load` without words and decisions.
 
     `completed` gives rows of it the other columns. Raises ValueError as `load` does.
     """
@@ -56,7 +56,10 @@ def load_numbers(run: str | Path) -> pd.DataFrame:
 
 
 def _is_ranked_by(name: str) -> bool:
-    return name in NUMBERS or name in ("status", "trial_id", "arch_id", "error", "proposal") or is_metric(name)
+    return name in NUMBERS or name in _RANKED_BY or is_metric(name)
+
+
+_RANKED_BY = ("status", "trial_id", "arch_id", "proposed_by", "error", "proposal")
 
 
 def completed(rows: pd.DataFrame, run: str | Path) -> pd.DataFrame:

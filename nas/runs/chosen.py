@@ -55,7 +55,7 @@ def chosen(
         return None
     if len(set(architectures)) < len(architectures):
         return posterior(architectures, rewards, errors).winner
-    at = next((n for n in range(len(notes) - 1, -1, -1) if WINNER in notes[n]), None)
+    at = _latest(notes)
     if at is None:
         return None
     noted = notes[at][WINNER]
@@ -68,6 +68,18 @@ def chosen(
         if later is not None and later.mean > found.mean:
             found = later
     return found
+
+
+def _latest(notes: Sequence[Mapping[str, Any]]) -> int | None:
+    """Where the last note of a winner stands."""
+    raw = notes.notes if isinstance(notes, Notes) else notes  # of a hundred thousand none may have one
+    for n in range(len(raw) - 1, -1, -1):
+        if isinstance(raw[n], _NOTE) and WINNER in raw[n] and WINNER in notes[n]:
+            return n
+    return None
+
+
+_NOTE = (str, Mapping)
 
 
 def _weighed(arch_id: str, reward: float, notes: Mapping[str, Any]) -> Estimate | None:

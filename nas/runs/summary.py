@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -126,20 +127,22 @@ def _of_parts(log: Path, parts: Sequence[Part]) -> Summary:
 
 def _scores(parts: Sequence[Part]) -> Scores:
     from nas.runs import part as of
-    from nas.runs.encoding import decoded
 
     architectures: list[str] = []
     rewards, errors = [], []
     for part in parts:
-        found = {name: decoded(each) for name, each in part.columns((of.ARCH_ID, of.SCORE, "=reward_se")).items()}
-        architectures += found[of.ARCH_ID]
-        rewards.append(_floats(found[of.SCORE]))
-        errors.append(_floats(found.get("=reward_se") or [None] * part.rows))
+        known = [name for name in ("=reward_se",) if name in part.first]
+        arch_ids, scores, *of_rewards = part.values(of.ARCH_ID, of.SCORE, *known)
+        architectures += arch_ids
+        rewards.append(_floats(scores))
+        errors.append(_floats(of_rewards[0] if of_rewards else [None] * part.rows))
     return Scores(architectures, np.concatenate(rewards), np.concatenate(errors))
 
 
 def _floats(values: Sequence[Any]) -> Floats:
     """NaN for what is no number: nothing, or MISSING."""
+    if {*map(type, values)} <= {float, int, NoneType}:  # which numpy takes at once
+        return np.array(values, dtype=np.float64)
     return np.array([each if isinstance(each, int | float) else math.nan for each in values], dtype=np.float64)
 
 

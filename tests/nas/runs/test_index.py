@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from nas.analysis import load, load_epochs
 from nas.analysis.frame import completed, load_numbers
+from nas.cli import main
 from nas.config.search import parse
 from nas.runs import folder, index
 from nas.runs.folder import read_trials
@@ -302,3 +303,35 @@ def test_what_one_part_calls_none_and_another_does_not_name(tmp_path, large):
         found = load_epochs(log)
     large(1 << 30)
     same(found, load_epochs(log))
+
+
+SUMMED = """
+import sys
+from pathlib import Path
+from nas.runs import folder, index
+folder.LARGE, index.LARGE = 0, 1 << 30  # a large log, whose last lines stand in no part yet
+from nas.runs.status import status
+print(status(Path(sys.argv[1])).trials, "pandas" in sys.modules)
+"""
+
+
+def test_status_of_a_large_log_does_without_pandas(run, large):
+    """To import it takes as long as all that is read; pyarrow would, for some of what it is asked."""
+    large(0)
+    read_trials(run)
+    lines = (run / "trials.jsonl").read_bytes().splitlines(keepends=True)
+    written(run / "trials.jsonl", [*lines, line_of(json.loads(lines[0]) | {"trial_id": 12})])
+    done = subprocess.run([sys.executable, "-c", SUMMED, str(run)], capture_output=True, text=True, check=True)
+    assert done.stdout == "13 False\n"
+
+
+def test_best_shows_the_same_of_a_large_log(run, large, capsys, monkeypatch):
+    """The table of the best has every column that it has of a small log, though few are read."""
+    monkeypatch.setenv("COLUMNS", "300")
+    shown = []
+    for size in (1 << 30, 0):
+        large(size)
+        assert main(["best", str(run)]) == 0
+        shown.append(capsys.readouterr().out)
+    assert "proposed by" in shown[0]
+    assert shown[0] == shown[1]
