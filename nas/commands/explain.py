@@ -69,7 +69,7 @@ def run(a: argparse.Namespace) -> int:
         _show_trained(trained)
     elif found.path:
         rows = [asdict(step) | {"interval": _interval(step.low, step.high)} for step in found.path]
-        title = f"From the reference network ({_value(found.start)} predicted) to the winner"
+        title = f"From the reference network ({name.lower()} {_value(found.start)} predicted) to the winner"
         console().print(table(rows, _PATH, title))
     if against is not None:
         say(said(against, a.against.resolve().name))

@@ -87,7 +87,8 @@ def run(a: argparse.Namespace) -> int:
         show(rows, a.format, ())
     if a.out is not None:
         grown.write(a.out, command=shlex.join(["nas", *sys.argv[1:]]))
-        _say(f"{_count(len(grown.members))} written to {a.out}")
+        count = len(grown.members)
+        _say(f"{count} {'size' if count == 1 else 'sizes'} written to {a.out}")
         if grown.start.architecture.train_image_size is None:
             _say(f"no training recipes: {a.arch} says no image size; add --image-size")
     return 0
