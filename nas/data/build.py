@@ -14,6 +14,7 @@ from nas.data.arrays import Storage, planned, save_info, write_images
 from nas.data.settings import DataSettings
 from nas.data.source import read_source
 from nas.data.sources.records import Source
+from nas.data.splits import split_train
 from nas.data.storage import chosen
 from nas.file_lock import exclusive
 
@@ -32,6 +33,7 @@ def build(
     scratch.mkdir()
     try:
         source = read_source(settings, scratch, progress)
+        split_train(source.train.labels, settings.minival, settings.subset, settings.seed)  # what cannot be split
         storage = _storage(source, settings, image_size, frame_size, folders)
         folder = folders[storage]
         if folder == first:

@@ -94,6 +94,17 @@ def test_splits_need_no_decoding(folder: DataSettings, monkeypatch: pytest.Monke
     assert others[-1] == first
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"minival": 20}, "minival 20 leaves no image"), ({"subset": 16}, "more than the 15 training")],
+)
+def test_what_cannot_be_split_is_not_decoded(folder: DataSettings, change: dict[str, int], message: str) -> None:
+    """It is said at once, not after hours of decoding, and keeps nothing."""
+    with pytest.raises(ValueError, match=message):
+        prepare(replace(folder, **change), 8)
+    assert not [path for path in folder.cache.iterdir() if path.is_dir()]
+
+
 def test_what_matters_decodes_again(folder: DataSettings) -> None:
     """Another image size, colour or file makes other arrays; the old ones stay."""
     first = prepare(folder, 8)
