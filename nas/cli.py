@@ -17,6 +17,7 @@ from nas import faults, plugins
 from nas.commands.arguments import Parser, Version
 from nas.commands.pages import page_of
 from nas.signals import interrupting
+from search_space.lookup import with_hint
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +152,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--verbose", action="store_true", help="log what happens inside")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     wanted = [file for file, words in COMMANDS.items() if arguments[:1] and arguments[0] in words]
+    known = [word for words in COMMANDS.values() for word in words]
+    if arguments and not wanted and not arguments[0].startswith("-"):
+        raise ValueError(f"unknown command {with_hint(arguments[0], known)}")
     for file in wanted or COMMANDS:  # what a command does not need takes as long to import as it takes to read a log
         import_module(f"nas.commands.{file}").add(commands)
     return parser

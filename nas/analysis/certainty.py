@@ -150,14 +150,15 @@ def winner(frame: pd.DataFrame, found: pd.DataFrame | None = None) -> int | None
     Args:
         found: the table's estimates, where they were made already.
     """
-    known = frame.loc[scored(frame), ["trial_id", "arch_id", "reward"]]
+    known = frame.loc[scored(frame), frame.columns.intersection(["trial_id", "arch_id", "reward"])]
+    if known.empty:  # a run without trials has no such columns
+        return None
     if known["arch_id"].nunique() < len(known):
         found = estimates(frame) if found is None else found
         known = known[known["arch_id"] == found["arch_id"].iloc[0]]
     elif estimate := choice(frame):
         known = known[known["arch_id"] == estimate.arch_id]
-    best = known.nlargest(1, "reward")["trial_id"].tolist()
-    return int(best[0]) if best else None
+    return int(known.nlargest(1, "reward")["trial_id"].iloc[0])
 
 
 def choice(frame: pd.DataFrame) -> Estimate | None:
@@ -260,5 +261,5 @@ def _more_images(
     rest = math.sqrt(max(0.0, everything - part))
     wanted = images_needed(first - second, int(images), math.sqrt(part), rest, float(critical(len(found))))
     if math.isfinite(wanted):
-        return f"about {short(wanted)} images would tell the first from the second"
+        return f"about {short(wanted)} images, or `nas confirm` with more seeds, would tell the first from the second"
     return "no number of images would tell the first from the second: step times and seeds err by more than their gap"

@@ -27,14 +27,19 @@ def add(commands: Any) -> None:
 
 def run(a: argparse.Namespace) -> int:
     """Write the configuration; give the exit status."""
+    from nas.data.description import describe_data
     from nas.search.suggest import check_new, hours_text, name_of, suggest
 
     if a.out is not None and not a.out.is_dir():
         if a.out.suffix not in (".yaml", ".yml"):
             raise ValueError(f"--out {a.out} is no folder, and no file that ends in .yaml")
-        check_new(a.out)  # before anything is measured
-    found = suggest(a.data, seconds=0 if a.no_timing else a.seconds, say=lambda text: say(text, stderr=True))
-    path = a.out if a.out is not None and not a.out.is_dir() else (a.out or Path()) / f"{name_of(found.data)}.yaml"
+        path = a.out
+        check_new(path)  # before anything is read
+    data = describe_data(a.data)
+    if a.out is None or a.out.is_dir():
+        path = (a.out or Path()) / f"{name_of(data)}.yaml"
+        check_new(path)  # before anything is measured
+    found = suggest(data, seconds=0 if a.no_timing else a.seconds, say=lambda text: say(text, stderr=True))
     found.write(path)
     search = found.config.search
     show_facts(

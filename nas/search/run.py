@@ -33,6 +33,7 @@ from nas.search.checks import (
     space_for,
 )
 from nas.search.continuation import as_begun, check_run, open_run
+from nas.search.findings import about_sizes
 from nas.search.given import Given, config_of, is_run
 from nas.search.ledger import Ledger
 from nas.search.pruning import make_judge
@@ -121,6 +122,8 @@ def _run(
             stack.enter_context(locked(folder))
             if is_finished(folder, settings.trials):
                 return _finished(folder, config, prepared.fingerprint, listeners)
+        for warning in about_sizes(config, None):
+            listeners.on_message(warning)
         listeners.on_message("starting Ray" if address is None else f"connecting to Ray at {address}")
         ray = RayProcess(address)
         stack.callback(ray.close)

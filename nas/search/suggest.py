@@ -60,16 +60,18 @@ class Suggestion:
         return path
 
 
-def suggest(data: Given = None, *, seconds: float = SECONDS, say: Callable[[str], None] = logger.info) -> Suggestion:
+def suggest(
+    data: Given | DataDescription = None, *, seconds: float = SECONDS, say: Callable[[str], None] = logger.info
+) -> Suggestion:
     """Suggest the configuration of a first search: space, image size, batch, minival, epochs, trials, workers.
 
     Args:
-        data: as `describe_data` takes it; None = digits.
+        data: as `describe_data` takes it, or what that gave; None = digits.
         seconds: to measure for how long trials take here; 0 = estimate it from the networks' cost.
         say: told what is being done, a line each.
     Raises: ValueError, one line, if the data cannot be read, or are too few to search with.
     """
-    found = describe_data(data)
+    found = data if isinstance(data, DataDescription) else describe_data(data)
     machine = Machine(available_cpus(), _gpus())
     choices = choose(found, machine)
     text = "\n".join(_lines(found, machine, choices))

@@ -106,7 +106,8 @@ class Display(Callback):
         """Begin to show; epochs done before count as done."""
         self.training = TrainProgress(training)
         again = f", {self.training.done} done before" if self.training.done else ""
-        self.screen.say(f"{training.folder}: {training.epochs} epochs on {training.device}{again}")
+        epochs = f"{training.epochs} {'epoch' if training.epochs == 1 else 'epochs'}"
+        self.screen.say(f"{training.folder}: {epochs} on {training.device}{again}")
         self.screen.start(self.training.total, self.training.look)
 
     def on_step(self) -> None:

@@ -164,7 +164,7 @@ def test_a_minival_too_small_is_said_with_the_size_that_would_do():
     assert said.startswith("minival of 500 images: accuracy is known to ±0.0123; ")
     assert "1 of 2 others is not told apart from the winner (95%, not counting what other seeds would do)" in said
     needed = 500 * (1.96 / 0.02) ** 2 * (accuracy_error(0.92, 500) ** 2 + accuracy_error(0.90, 500) ** 2)
-    assert f"about {needed / 1000:.3g}k images would tell the first from the second" in said
+    assert f"about {needed / 1000:.3g}k images, or `nas confirm` with more seeds, would tell the first" in said
 
 
 def test_what_looks_best_is_not_called_the_winner_where_a_model_chose_another():

@@ -110,7 +110,7 @@ def test_trials_can_be_written_to_a_file(run, capsys, tmp_path):
         (["profile", "efficientnet_b0", "--device", "cuda:99"], "cuda"),
         (["profile", "efficientnet_b0", "--batch", "0"], "must be a whole number >= 1, got '0'"),
         (["search", "x.yaml", "--trials", "-1"], "must be a whole number >= 1"),
-        (["serch"], "invalid choice"),
+        (["serch"], "unknown command 'serch'; did you mean 'search'?"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(run, capsys, tmp_path, monkeypatch, arguments, message):

@@ -135,6 +135,13 @@ def test_the_engine_is_given_what_the_configuration_says(ray, cache, tmp_path):
     assert task == task_of(config, "arrays")
 
 
+def test_an_image_size_too_small_for_the_strides_is_said(ray, cache, tmp_path):
+    """It can be searched, but half of each network would see a single pixel."""
+    heard = Heard()
+    searched(configured(cache, image_size=3), tmp_path / "run", callbacks=[heard])
+    assert heard.messages[0].startswith("image_size 3 leaves 1 px before stage ")
+
+
 def test_a_cluster_is_the_one_that_is_named(ray, cache, tmp_path):
     """Its nodes may have the evaluator that this machine lacks, and room for more trials than are there yet."""
     config = configured(cache, search={"evaluator": "not_here:evaluate", "workers": 7})
