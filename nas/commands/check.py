@@ -55,10 +55,13 @@ def run(a: argparse.Namespace) -> int:
 
 def show_checked(found: Checked) -> None:
     """Print what a look at a configuration found."""
+    from nas.search.checks import own_ops
     from nas.search.findings import disk
     from nas.search.plan import describe
 
     config, lines = found.config, describe(found.config)
+    if names := own_ops(config.space):
+        lines["own ops"] = f"{', '.join(names)}: shape, parameters, MACs and activations compared with the module's"
     if found.data is not None:
         lines |= found.data.lines() | {"disk": disk(config, found.data)}
     if found.time is not None:

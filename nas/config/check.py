@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -92,13 +93,26 @@ def at_least(low: int, name: str, value: Any) -> int:
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any], may_change: Collection[str]) -> list[str]:
-    """Say where two records differ, `training.epochs: 10 -> 5`, one string a key; but for the keys that may."""
+    """Say where two records differ, `training.epochs: 10 -> 5`, one string a key; but for the keys that may.
+
+    The same change in several items of a list is one string: `space.stages.1,2,3.op: ...`.
+    """
     before, after = _flat(old), _flat(new)
-    return [
-        f"{key}: {before.get(key, 'not set')!r} -> {after.get(key, 'not set')!r}"
-        for key in sorted({**before, **after})
-        if before.get(key) != after.get(key) and key not in may_change
-    ]
+    found: dict[tuple[str, ...], list[str]] = {}
+    for key in sorted({**before, **after}):
+        if before.get(key) != after.get(key) and key not in may_change:
+            change = f"{before.get(key, 'not set')!r} -> {after.get(key, 'not set')!r}"
+            found.setdefault((_NUMBER.sub("*", key, count=1), change), []).append(key)
+    return [f"{_together(keys)}: {change}" for (_, change), keys in found.items()]
+
+
+def _together(keys: Sequence[str]) -> str:
+    """Write keys that differ in the number of an item as one."""
+    numbers = ",".join(number[0] for key in keys if (number := _NUMBER.search(key)))
+    return _NUMBER.sub(numbers, keys[0], count=1)
+
+
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
 def _flat(record: Any, path: str = "") -> dict[str, Any]:

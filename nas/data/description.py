@@ -118,6 +118,8 @@ def describe_source(settings: DataSettings, source: Source) -> DataDescription:
 def _settings(given: str) -> DataSettings:
     """Find out which source reads what is named, and where its test split lies."""
     path = Path(given).expanduser()
+    if ".." in path.parts:  # which would stand in the middle of what is written
+        path = path.resolve()
     if path.is_dir():
         return _of_folder(path)
     if path.is_file() or set(given) & set("*?["):

@@ -139,6 +139,8 @@ def _with_data(
             warnings.append(f"others time or train on this machine, so times are too long: {who}")
         time, slow = _measured(config, data, source, splits, scratch, seconds, say)
         problems += slow
+        if time is not None and (why := time.why_rough):
+            warnings.append(f"the hours are rough: {why}; --seconds measures for longer")
     else:
         time = None
     problems += findings.about_room(config, data)

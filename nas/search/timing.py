@@ -31,6 +31,7 @@ from search_space.space import SearchSpace
 QUANTILES = {"10% of MACs": (0.1, 0.3), "50% of MACs": (0.5, 0.4), "90% of MACs": (0.9, 0.3)}
 REFERENCE = "reference"
 _DRAWN = 512  # architectures whose MACs say which are at the quantiles
+_FEW = 5  # steps by which one of another program's could be seen
 _FIRST = 2  # steps that are not counted where there are more: memory is taken, kernels are chosen
 _FOREVER = 1 << 20  # epochs: the time ends the training
 _TRAINING_SHARE = 0.7  # of the seconds; the others are building, evaluating, loading
@@ -58,6 +59,17 @@ class SearchTime:
     low: float  # if all were as the quickest measured
     high: float  # as the slowest
     device_name: str
+
+    @property
+    def why_rough(self) -> str | None:
+        """Say why the hours are rough; None where nothing says so."""
+        least = min(self.candidates, key=lambda one: one.steps if one.error is None else math.inf)
+        if least.error is None and least.steps < _FEW:
+            return f"of {least.name} {least.steps} {'step was' if least.steps == 1 else 'steps were'} timed"
+        small, large = self.candidates[1], self.candidates[-1]  # by MACs
+        if large.step_s < small.step_s:
+            return f"{large.name} took less time than {small.name}: this machine is busy"
+        return None
 
 
 def spread_out(space: SearchSpace, seed: int = 0) -> dict[str, Architecture]:
@@ -100,7 +112,7 @@ def time_search(
             timing_s = _timing_steps(config) * (step_s + own)
             each = _training_s(config, images, step_s, image_s)
             timed.append(TimedCandidate(name, architecture, step_s, steps, timing_s, each, error))
-            say(f"{name}: {error or f'{step_s * 1e3:.3g} ms a step, of {steps}'}")
+            say(f"{name}: {error or f'{step_s * 1e3:.3g} ms a step ({steps} timed)'}")
     return _summed(config, timed, places, device_name(device))
 
 

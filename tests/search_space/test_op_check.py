@@ -120,4 +120,6 @@ def test_a_check_notes_wrong_macs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wrong.yaml").write_text(CONFIG.format(op="more_macs"))
     assert main(["check", "wrong.yaml", "--no-timing"]) == 0
-    assert "op more_macs, a block of" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "op more_macs, a block of" in said
+    assert "own ops      more_macs: shape, parameters, MACs and activations compared" in said

@@ -27,6 +27,7 @@ def test_splits_are_found(write_folder, pictures, given):
         folder = write_folder({"a": pictures(n, mode="L"), "b": pictures(n, mode="L", seed=1)}, name=f"all/{split}")
     found = describe_data(folder.parent / given)
     assert (found.images, found.test, found.channels) == (8, 4, 1)
+    assert ".." not in found.settings.path
 
 
 def test_a_parquet_file_whose_columns_have_names_of_their_own(tmp_path, pictures):

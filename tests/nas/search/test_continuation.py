@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from nas.algorithms import ALGORITHMS, Proposal
+from nas.config.check import changes
 from nas.config.search import differences, parse
 from nas.config.train import changed_settings, parse_training
 from nas.data.prepare import prepare
@@ -93,6 +94,19 @@ def test_other_images_in_another_place_are_refused_in_one_line(run, images):
     config = searched(run, images, minival=0.3)
     with pytest.raises(ValueError, match=r"not be comparable: data\.minival: 0\.2 -> 0\.3\. "):
         check_run(run, config, prepare(config.data, config.image_size).fingerprint)
+
+
+def test_a_change_of_all_stages_is_said_once(tmp_path):
+    """Not once a stage: seven stages made a line of a thousand characters, whose end was what mattered."""
+    stages = [{"op": ["mbconv"], "kernel_size": [3]}] * 3
+    old = {"space": {"stages": stages}, "training": {"epochs": 1}}
+    new = {"space": {"stages": [{**stage, "op": ["own"]} for stage in stages]}, "training": {"epochs": 3}}
+    assert changes(old, new, ()) == ["space.stages.1,2,3.op: ['mbconv'] -> ['own']", "training.epochs: 1 -> 3"]
+    new["space"]["stages"][1]["op"] = ["other"]
+    assert changes(old, new, {"training.epochs"}) == [
+        "space.stages.1,3.op: ['mbconv'] -> ['own']",
+        "space.stages.2.op: ['mbconv'] -> ['other']",
+    ]
 
 
 def test_a_warm_start_with_other_images_of_the_same_path_is_refused(run, images):

@@ -43,6 +43,26 @@ def test_the_hours_are_those_of_the_mean_candidate():
     assert ([one.name for one in found.candidates], found.device_name) == ([*seconds], "a device")
 
 
+@pytest.mark.parametrize(
+    ("steps", "times", "why"),
+    [
+        ((9, 9, 9), (0.1, 0.2, 0.3), None),
+        ((9, 1, 9), (0.1, 0.2, 0.3), "of 50% of MACs 1 step was timed"),
+        ((9, 9, 9), (0.3, 0.2, 0.1), "90% of MACs took less time than 10% of MACs: this machine is busy"),
+    ],
+)
+def test_hours_that_are_rough_are_called_so(steps, times, why):
+    """One step of a candidate, or a large network that is quicker than a small one: both came from a busy machine."""
+    drawn = [
+        TimedCandidate(name, CONFIG.reference, step_s, n, 0.0, 9.0)
+        for name, step_s, n in zip(QUANTILES, times, steps, strict=True)
+    ]
+    reference = TimedCandidate(REFERENCE, CONFIG.reference, 0.2, 9, 0.0, 9.0)
+    failed = replace(reference, step_s=float("nan"), steps=0, error="out of memory")
+    for first in (reference, failed):
+        assert _summed(CONFIG, [first, *drawn], Places(1, 1), "a device").why_rough == why
+
+
 def test_a_trial_trains_whole_batches_and_evaluates_now_and_then():
     """Of 100 images three batches of 30 are full; seven epochs are evaluated four times, the last among them."""
     assert _training_s(CONFIG, (100, 50), 2.0, 0.1) == pytest.approx(7 * 3 * 2.0 + 4 * 50 * 0.1)
