@@ -1,5 +1,6 @@
 """An op of one's own whose formula is not what its module is: found, named, and no search is made with it."""
 
+import re
 from itertools import product
 
 import numpy as np
@@ -122,4 +123,4 @@ def test_a_check_notes_wrong_macs(tmp_path, monkeypatch, capsys):
     assert main(["check", "wrong.yaml", "--no-timing"]) == 0
     said = capsys.readouterr().out
     assert "op more_macs, a block of" in said
-    assert "own ops      more_macs: shape, parameters, MACs and activations compared" in said
+    assert re.search(r"^own ops +more_macs: shape, parameters, MACs", said, re.MULTILINE)
