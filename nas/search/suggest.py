@@ -131,7 +131,7 @@ def _limit(time: SearchTime | None) -> int | None:
 
 def _expected(draft: Config, found: DataDescription, machine: Machine, time: SearchTime | None) -> tuple[float, str]:
     if time is not None:
-        rough = f"; rough, for {why}" if (why := time.why_rough) else ""
+        rough = f"; rough: {why}" if (why := time.why_rough) else ""
         return time.hours, f"measured: candidates trained on {time.device_name}{rough}"
     space, c = draft.space, draft.space.constraints
     macs = count_batch(
