@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,7 +96,7 @@ def settings(reading: Reading) -> str:
     rows = [
         ["run", about["run_id"]],
         ["begun", about["created_at"]],
-        ["command", " ".join(map(str, about.get("command") or []))],
+        ["command", shlex.join(map(str, about.get("command") or []))],
         ["versions", versions],
         ["source", str(about.get("git_commit") or "not in a checkout")],
         ["hosts", ", ".join(hosts[:8]) + (f" and {len(hosts) - 8} more" if len(hosts) > 8 else "")],

@@ -273,12 +273,18 @@ def provenance() -> dict[str, Any]:
     return {
         "run_id": f"r{uuid.uuid4().hex[:8]}",  # a letter first: pandas would read 12e45678 as a number, infinity
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        "command": command_line(),
         "host": socket.gethostname(),
         "python": platform.python_version(),
         "versions": {name: installed_version(name) for name in ("torch", "ray", "numpy", "training-aware-nas")},
         "git_commit": git_commit(),
     }
+
+
+def command_line() -> list[str]:
+    """Give the command as it was typed: `nas` by its name, whose folder is no matter of who reads the run's report."""
+    program, *arguments = sys.argv
+    return ["nas" if Path(program).name == "nas" else program, *arguments]
 
 
 def installed_version(name: str) -> str | None:

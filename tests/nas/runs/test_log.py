@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -122,6 +123,15 @@ def test_no_id_of_a_run_is_a_number(monkeypatch, ids):
     whole = "123456789012e45678ab"
     monkeypatch.setattr(subprocess, "run", lambda command, **more: Said(whole if "rev-parse" in command else ""))
     assert git_commit() == "123456789012e"
+
+
+@pytest.mark.parametrize(
+    ("program", "said"), [("/home/her/env/bin/nas", "nas"), ("studies/mine.py", "studies/mine.py")]
+)
+def test_the_command_names_no_folder_of_the_environment(monkeypatch, program, said):
+    """A report goes to other people: where its author keeps programs is not theirs to know."""
+    monkeypatch.setattr(sys, "argv", [program, "search", "digits.yaml"])
+    assert provenance()["command"] == [said, "search", "digits.yaml"]
 
 
 class Said:
