@@ -59,11 +59,11 @@ styled = rc_context(
 
 
 class Searches(Protocol):
-    """What is drawn of one algorithm's searches: the best reward after each trial, over seeds."""
+    """What is drawn of one algorithm's searches: the best reward after each trial and each device hour, over seeds."""
 
     @property
-    def algorithm(self) -> str:
-        """Its name."""
+    def label(self) -> str:
+        """What it is called."""
 
     @property
     def mean_best(self) -> Sequence[float]:
@@ -77,20 +77,46 @@ class Searches(Protocol):
     def high_best(self) -> Sequence[float]:
         """Where it ends."""
 
+    @property
+    def hours(self) -> Sequence[float]:
+        """Device hours of the next three; empty where they are not known."""
+
+    @property
+    def mean_best_by_hours(self) -> Sequence[float]:
+        """The mean then."""
+
+    @property
+    def low_best_by_hours(self) -> Sequence[float]:
+        """Where the mean's interval begins."""
+
+    @property
+    def high_best_by_hours(self) -> Sequence[float]:
+        """Where it ends."""
+
 
 def replays(records: Sequence[Searches], best: float | None = None) -> Figure:
-    """Mean best reward after each trial of each algorithm, with its 95 % band; `best`, the log's, as a line."""
-    figure = Figure(figsize=(6.4, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlabel="trials", ylabel="best reward so far")
-    axes.spines[["top", "right"]].set_visible(False)
-    for record in records:
-        trials = range(1, len(record.mean_best) + 1)
-        (line,) = axes.plot(trials, record.mean_best, label=record.algorithm)
-        axes.fill_between(trials, record.low_best, record.high_best, alpha=0.2, color=line.get_color(), linewidth=0)
-    if best is not None:
-        axes.axhline(best, color="0.4", linestyle=":", linewidth=1, label="best of the log")
-    axes.legend(frameon=False)
+    """Mean best reward of each algorithm after each trial, and beside it after each device hour where that is known.
+
+    Bands are 95 % intervals of the mean; `best`, the log's, is a line.
+    """
+    timed = all(record.hours for record in records)
+    figure = Figure(figsize=(10.4 if timed else 6.4, 4), layout="constrained")
+    each = figure.subplots(1, 2 if timed else 1, squeeze=False, sharey=True)[0]
+    for axes, unit in zip(each, ("trials", "device hours"), strict=False):
+        axes.set(xlabel=unit)
+        axes.spines[["top", "right"]].set_visible(False)
+        for record in records:
+            at: Sequence[float] = range(1, len(record.mean_best) + 1)
+            mean, low, high = record.mean_best, record.low_best, record.high_best
+            if unit != "trials":
+                at = record.hours
+                mean, low, high = record.mean_best_by_hours, record.low_best_by_hours, record.high_best_by_hours
+            (line,) = axes.plot(at, mean, label=record.label)
+            axes.fill_between(at, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
+        if best is not None:
+            axes.axhline(best, color="0.4", linestyle=":", linewidth=1, label="best of the log")
+    each[0].set(ylabel="best reward so far")
+    each[0].legend(frameon=False)
     return figure
 
 

@@ -87,6 +87,11 @@ def count(text: str) -> int:
     return value
 
 
+def counts(text: str) -> tuple[int, ...]:
+    """Read whole numbers of at least 1 with commas between them."""
+    return tuple(count(part) for part in text.split(","))
+
+
 def numbers(text: str) -> tuple[float, ...]:
     """Read numbers with commas between them."""
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+Prune = Literal["none", "asha", "bound"]
+
 
 @dataclass(frozen=True)
 class AlgorithmSettings:
@@ -64,7 +66,7 @@ class SearchSettings:
     max_attempts: int = 3  # starts of a candidate whose process dies before it is `failed`
     # Stop trials early. asha: the worse two thirds at 1/9 and at 1/3 of the epochs. bound: those that even with an
     # optimistic accuracy would not be among the best `prune_top` (weighted_product alone); never in the second half.
-    prune: Literal["none", "asha", "bound"] = "none"
+    prune: Prune = "none"
     prune_top: int = 10  # of `bound`: how many of the best it aims at
     prune_confidence: float = (
         0.95  # of `bound`: share of trainings that end below all bounds; 0.99 asks for 99 finished ones, 0.95 for 19

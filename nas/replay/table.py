@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,11 @@ class Table:
         assert found is not None  # or there would be no table
         return found
 
+    @property
+    def timed(self) -> bool:
+        """Whether it is known of every trial how long it took."""
+        return all((trial.device_s or trial.wall_s or 0.0) > 0 for trial in self.trials)
+
     def nearest(self, architecture: Architecture, without: frozenset[str] | set[str] = frozenset()) -> Trial:
         """The known trial that differs in the fewest decisions; of several, the earliest.
 
@@ -70,7 +77,8 @@ def read_trials(path: Path, space: SearchSpace | None = None, *, w: float = -0.0
 
     Any other CSV has a column per decision of the space, named as in `space.decisions` (`stage3_kernel_size`), holding
     the values themselves, and the columns accuracy, step_time and params (both over the reference's), from which the
-    weighted product follows.
+    weighted product follows. It may have `device_s`, how long each trial took, and accuracy_1, accuracy_2, ..., its
+    curve, an empty cell where an epoch was not evaluated.
 
     Args:
         space: needed for a CSV.
@@ -125,19 +133,34 @@ def _from_row(where: str, row: dict[str, str], space: SearchSpace, w: float, v: 
             raise ValueError(f"{where}: {decision.name} is empty; choices: {list(decision.choices)}")
     architecture = space.decode(space.canonical(code[None])[0])
     accuracy, step_time, params = (_float(where, name, row[name]) for name in COLUMNS)
-    counted = count(architecture, space.image_size or 224).params
+
+    def reward(accuracy: float) -> float:
+        return weighted_product(accuracy, step_time, params, w=w, v=v)
+
+    epochs = [_float(where, name, row[name]) if row[name] else None for name in _epochs(row)]
     return Trial(
         architecture,
         "ok",
-        params=counted,
+        params=count(architecture, space.image_size or 224).params,
         accuracy=accuracy,
         s_normalised=step_time,
         p_normalised=params,
-        reward=weighted_product(accuracy, step_time, params, w=w, v=v),
+        reward=reward(accuracy),
         reward_name="weighted_product",
         w=w,
         v=v,
+        device_s=_float(where, "device_s", row["device_s"]) if row.get("device_s") else None,
+        curve=tuple(
+            {"epoch": epoch} if known is None else {"epoch": epoch, "accuracy": known, "reward": reward(known)}
+            for epoch, known in enumerate(epochs)
+        ),
     )
+
+
+def _epochs(names: Iterable[str]) -> list[str]:
+    """Give the columns of the curve: accuracy_1, accuracy_2, ... as far as they go."""
+    known = set(names)
+    return list(takewhile(known.__contains__, (f"accuracy_{epoch}" for epoch in itertools.count(1))))
 
 
 def _choice(where: str, decision: Decision, text: str) -> int:

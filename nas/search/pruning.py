@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from nas.algorithms.bound import CurveBound, bound, needed_accuracy
 from nas.algorithms.halving import Halving
-from nas.config.search import Config
+from nas.config.settings import SearchSettings
 from nas.runs.ranking import ranked
 from nas.runs.repeats import is_repeat
 from nas.runs.trial import Trial
@@ -18,19 +18,24 @@ Judge = Callable[[int, Trial], str | None]
 
 
 def make_judge(
-    config: Config, trials: Sequence[Trial], *, spared: Callable[[int], bool] = lambda number: False
+    settings: SearchSettings,
+    epochs: int,
+    trials: Sequence[Trial],
+    *,
+    eval_every: int = 1,
+    spared: Callable[[int], bool] = lambda number: False,
 ) -> Judge | None:
     """Give what says whether a trial in training is to be stopped; None if none is.
 
     Args:
+        epochs, eval_every: of every training.
         trials: finished so far; the sequence may grow.
         spared: whether the trial of a number is not to be stopped, nor compared with: of repeats the lucky ones alone
             would be left, and they are of the best.
     Raises: ValueError if trainings are too short, or evaluated too seldom, to save anything.
     """
-    settings, training = config.search, config.training
     if settings.prune == "asha":
-        halving = Halving(training.epochs, training.eval_every)
+        halving = Halving(epochs, eval_every)
         for trial in trials:  # of before this search was stopped or killed
             if not is_repeat(trial):
                 halving.tell(trial.trial_id, tuple(trial.curve))

@@ -195,7 +195,13 @@ def _trials(ledger: Ledger, config: Config, prepared: Prepared, ray: RayProcess,
         fresh_process=settings.fresh_process,
         max_hours=settings.max_hours,
         address=ray.address,
-        judge=make_judge(config, ledger.trials, spared=ledger.is_repeat),
+        judge=make_judge(
+            settings,
+            config.training.epochs,
+            ledger.trials,
+            eval_every=config.training.eval_every,
+            spared=ledger.is_repeat,
+        ),
     )
     try:
         run_on_ray(ray, ledger, job, engine, on_event=_teller(listeners), on_message=listeners.on_message)

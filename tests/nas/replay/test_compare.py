@@ -5,6 +5,7 @@ import json
 import pytest
 
 from nas.architectures import winner
+from nas.cli import main
 from nas.replay.compare import compare_algorithms
 from nas.replay.replay import replay
 from nas.replay.table import read_trials
@@ -23,6 +24,19 @@ def test_a_run_has_its_space_with_it(run, tmp_path, capsys):
     assert [record["algorithm"] for record in json.loads(paths[0].read_text())] == ["random", "evolution"]
     assert paths[2].read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_command_tells_ways_apart_that_differ(run, capsys):
+    """Workers and early stopping are columns where there are several; hours are bounded by a number above 0."""
+    about = ["replay", str(run), "--algorithm", "random", "--seeds", "2"]
+    assert main([*about, "--workers", "1,2"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].split()[:3] == ["algorithm", "workers", "got"]
+    assert [line.split()[:2] for line in printed[3:5]] == [["random", "1"], ["random", "2"]]
+    assert main(about) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["algorithm", "got"]
+    assert main([*about, "--hours", "-1"]) == 2
+    assert "hours must be above 0, got -1" in capsys.readouterr().err
 
 
 def test_settings_reach_their_algorithm(run):

@@ -11,7 +11,9 @@ import pytest
 from nas.algorithms import ALGORITHMS, Algorithm, Proposal
 from nas.analysis import load, load_trials, save
 from nas.analysis.plots import replays
+from nas.config.settings import SearchSettings
 from nas.replay.replay import replay, write_replay
+from nas.replay.simulation import simulate
 from nas.replay.table import Table, read_trials
 from nas.runs.folder import read_config
 from nas.runs.trial import Trial
@@ -183,6 +185,103 @@ def test_metrics_come_back_from_a_csv(run, tmp_path):
     save(load(run), tmp_path / "t.csv")
     space = SearchSpace.from_dict(read_config(run)["space"])
     assert {trial.metrics.get("mine") for trial in read_trials(tmp_path / "t.csv", space)} == {1.5, None}
+
+
+def timed(log, epochs=4):
+    """Trials of 40, 80, 120 ... seconds, of which a quarter is an epoch, that learn as a straight line."""
+
+    def curve(trial, whole):
+        done = [(number + 1) / epochs for number in range(epochs)]
+        return tuple({"accuracy": a * trial.accuracy, "reward": a * trial.reward, "seconds": whole / 4} for a in done)
+
+    return [replace(trial, device_s=40.0 * n, curve=curve(trial, 40.0 * n)) for n, trial in enumerate(log, start=1)]
+
+
+def test_workers_share_the_hours(log, monkeypatch):
+    """Two workers at trials of 40, 80 and 120 s: they end after 40, 80 and 160 s, of two devices each."""
+    table = timed(log[:3])
+    Scripted.order = [trial.architecture for trial in table]
+    monkeypatch.setitem(ALGORITHMS, "scripted", Scripted)
+    simulated = simulate(Table(SPACE, table), Scripted(SPACE, 0), trials=3, workers=2)
+    assert [answer.hours * 3600 for answer in simulated.answers] == pytest.approx([80, 160, 320])
+    assert [answer.reward for answer in simulated.answers] == [trial.reward for trial in table]
+    assert simulated.hours * 3600 == pytest.approx(320)
+    alone = simulate(Table(SPACE, table), Scripted(SPACE, 0), trials=3)
+    assert [answer.hours * 3600 for answer in alone.answers] == pytest.approx([40, 120, 240])
+
+
+def test_what_is_in_flight_is_not_known_yet(log):
+    """Of four workers each is asked for with what was told by then: nothing at first, then one more each time."""
+    heard = []
+
+    class Listening(Scripted):
+        def _propose(self, rng):
+            heard.append((self.told, len(self.pending)))
+            return Proposal(self.order[self.told + len(self.pending)], self.name)
+
+    Scripted.order = [trial.architecture for trial in log]
+    simulate(Table(SPACE, timed(log)), Listening(SPACE, 0), trials=6, workers=4)
+    assert heard == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 3), (2, 3)]
+
+
+def test_trials_are_stopped_as_a_search_would(log):
+    """ASHA of four epochs looks after the first: the worse two thirds of those that came so far end there, paid for."""
+    rewards = [0.5, 0.6, 0.4, 0.3]
+    table = timed([replace(trial, reward=r, accuracy=r) for trial, r in zip(log[:4], rewards, strict=True)])
+    Scripted.order = [trial.architecture for trial in table]
+    heard = []
+
+    class Listening(Scripted):
+        def _learn(self, trial):
+            heard.append((trial.status, trial.accuracy, len(trial.curve)))
+
+    halving = SearchSettings(prune="asha")
+    simulated = simulate(Table(SPACE, table), Listening(SPACE, 0), trials=4, settings=halving)
+    assert [answer.reward for answer in simulated.answers] == [0.5, 0.6, None, None]
+    assert simulated.hours * 3600 == pytest.approx(40 + 80 + 120 / 4 + 160 / 4)
+    assert heard == [("ok", 0.5, 4), ("ok", 0.6, 4), ("pruned", 0.1, 1), ("pruned", 0.075, 1)]
+
+
+def test_hours_end_a_search(log):
+    """What would end later is not known; all algorithms are compared at the hours that each of them took."""
+    table = timed(log[:10])
+    (record,) = replay(SPACE, table, ["random"], seeds=5, hours=200 / 3600)
+    assert record.final_hours == record.equal_hours == pytest.approx(200 / 3600)
+    assert record.mean_best_by_hours[-1] == record.equal_reward == record.final_reward
+    whole, short = replay(SPACE, table, ["random"], seeds=5, prune=["none", "asha"])
+    assert short.pruned_share > 0.3
+    assert whole.pruned_share == 0
+    assert whole.equal_hours == short.equal_hours <= short.final_hours < whole.final_hours
+    assert whole.hours == short.hours
+
+
+def test_a_log_without_times_has_no_hours(log):
+    """Nothing is made up: hours are not known, and a budget of them is refused."""
+    (record,) = replay(SPACE, log, ["random"], seeds=2, workers=[2])
+    assert (record.hours_to_best, record.final_hours, record.equal_reward, record.hours) == (None, None, None, ())
+    with pytest.raises(ValueError, match="hours cannot be kept: the log does not say how long"):
+        replay(SPACE, log, ["random"], hours=1.0)
+    with pytest.raises(ValueError, match="prune asha needs the rewards of every epoch"):
+        replay(SPACE, log, ["random"], prune=["asha"])
+    with pytest.raises(ValueError, match="prune must be one of none, asha, bound, got 'median'"):
+        replay(SPACE, log, ["random"], prune=["median"])
+
+
+def test_a_tables_curves_and_times_are_read(log, tmp_path):
+    """Any table can be searched as a run can: `device_s`, and an accuracy an epoch, where there are some."""
+    path, names = tmp_path / "table.csv", [d.name for d in SPACE.decisions]
+    code = SPACE.encode(log[0].architecture)
+    values = [d.choices[i] for d, i in zip(SPACE.decisions, code, strict=True)]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*names, "accuracy", "step_time", "params", "device_s", "accuracy_1", "accuracy_2"])
+        writer.writerow([*values, 0.5, 2.0, 1.0, 30, "", 0.5])
+    (trial,) = read_trials(path, SPACE)
+    assert trial.device_s == 30
+    assert trial.curve == ({"epoch": 0}, {"epoch": 1, "accuracy": 0.5, "reward": trial.reward})
+    path.write_text(path.read_text().replace(",30,", ",long,"))
+    with pytest.raises(ValueError, match="line 2: device_s must be a number, got 'long'"):
+        read_trials(path, SPACE)
 
 
 class Scripted(Algorithm):

@@ -159,7 +159,7 @@ def test_at_equal_budget_repeats_choose_better():
 def test_repeats_are_not_stopped_early():
     """Of an architecture's trainings only the lucky ones would be left, and the mean would be wrong."""
     config = parse(CONFIG | {"search": {"prune": "asha"}, "training": {"epochs": 10}})
-    judge = make_judge(config, [], spared=lambda number: number == 9)
+    judge = make_judge(config.search, 10, [], spared=lambda number: number == 9)
     rewards = {0: 0.9, 1: 0.8, 2: 0.7, 9: 0.0, 4: 0.1}
     verdicts = {n: judge(n, Trial(_some(1)[0], "ok", curve=({"reward": reward},))) for n, reward in rewards.items()}
     assert verdicts[9] is None

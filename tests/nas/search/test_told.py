@@ -58,11 +58,11 @@ def test_each_epoch_is_told_once_and_in_order():
 
 def test_the_judge_is_the_one_that_is_asked_for():
     """None, halving, or a bound of the confidence and for the best that the configuration names."""
-    assert make_judge(parse(CONFIG), []) is None
+    assert make_judge(parse(CONFIG).search, 10, []) is None
     search = {"prune": "bound", "prune_top": 3, "prune_confidence": 0.8}
-    judge = make_judge(parse(CONFIG | {"search": search}), [])
+    judge = make_judge(parse(CONFIG | {"search": search}).search, 10, [])
     assert (judge.k, judge.curves.confidence) == (3, 0.8)
-    halving = make_judge(parse(CONFIG | {"search": {"prune": "asha"}}), [])
+    halving = make_judge(parse(CONFIG | {"search": {"prune": "asha"}}).search, 10, [])
     so_far = [Trial(ARCHITECTURE, "ok", curve=({"reward": reward},)) for reward in (0.9, 0.8, 0.7, 0.1)]
     verdicts = [halving(number, trial) is None for number, trial in enumerate(so_far)]
     assert verdicts[0]
@@ -82,7 +82,7 @@ def test_a_bound_is_judged_by_the_trials_own_exponents_and_size():
 
     search = {"prune": "bound", "prune_top": 3, "prune_confidence": 0.8}
     finished = [trial(final, 8) for final in finals[:-1]]
-    judge = make_judge(parse(CONFIG | {"search": search}), finished)
+    judge = make_judge(parse(CONFIG | {"search": search}).search, 8, finished)
     assert "is needed for the best 3" in judge(1, trial(0.7, 3))
     third = sorted(finals[:-1])[-3]
     assert f"but {third:.4f} is needed" in judge(1, trial(0.7, 3))

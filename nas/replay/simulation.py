@@ -1,0 +1,180 @@
+"""One search on a finished log in simulated time: workers side by side, trials as long as they took, stopped early."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from nas.algorithms import Algorithm
+from nas.algorithms.algorithm import Exhausted, Proposal
+from nas.config.settings import SearchSettings
+from nas.replay.table import Table
+from nas.runs.trial import Trial
+from nas.search.pruning import Judge, make_judge
+
+_UNKNOWN_S = 3600.0  # of a trial of which no log says how long it took: any length will do, as long as it is the same
+
+
+class Ends(NamedTuple):
+    """When a trial's epochs and the trial end, in seconds after its start."""
+
+    epochs: tuple[float, ...]  # ascending; empty = it has no curve
+    trial: float
+
+
+class Answer(NamedTuple):
+    """What a simulated search learned at a moment."""
+
+    hours: float  # of all workers since the search began, idle or not
+    reward: float | None  # None: stopped early
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """One search."""
+
+    answers: tuple[Answer, ...]  # in the order of their moments
+    started: int
+    exact: int  # of these, proposals that the log itself holds
+    hours: float  # device hours that the whole search took
+
+
+class _Running(NamedTuple):
+    asked: Proposal
+    found: Trial  # of the log, in its place
+    began: float
+    ends: Ends
+
+
+def ends_of(trial: Trial) -> Ends:
+    """Say when the epochs of a trial of the log ended: its curve's `seconds` are the last part of its device time.
+
+    Where the curve has no seconds its epochs share all of the time; where a log says no time a trial lasts an hour.
+    """
+    whole = next((s for s in (trial.device_s, trial.wall_s) if s is not None and s > 0), _UNKNOWN_S)
+    told = [epoch.get("seconds") for epoch in trial.curve]
+    lengths = [float(s) for s in told if isinstance(s, int | float)]
+    if len(lengths) < len(told) or sum(lengths) <= 0:
+        lengths = [whole / len(told) for _ in told]
+    spent, ended = max(0.0, whole - sum(lengths)), []
+    for length in lengths:
+        spent += length
+        ended.append(spent)
+    return Ends(tuple(ended), max([whole, *ended[-1:]]))
+
+
+def simulate(
+    table: Table,
+    algorithm: Algorithm,
+    *,
+    trials: int,
+    workers: int = 1,
+    settings: SearchSettings | None = None,
+    hours: float | None = None,
+) -> Simulated:
+    """Let an algorithm search the table.
+
+    A proposal the table does not hold is replaced by the nearest trial that was not given yet.
+
+    Args:
+        algorithm: new; of the table's space.
+        trials: started at most; no more than the table holds.
+        workers: trials at once. Proposals are asked for as places become free, with what is known by then.
+        settings: their `prune` says which trials are stopped after an epoch, as it does in a search; None = none.
+        hours: device hours after which nothing is learned any more; None = until all trials have ended.
+    Raises: ValueError if trials are to be stopped early and one has no curve of rewards.
+    """
+    search = _Search(table, algorithm, trials, workers, None if hours is None else hours * 3600 / workers)
+    if settings is not None and settings.prune != "none":
+        epochs, eval_every = _schedule(table.trials, settings.prune)
+        search.judge = make_judge(settings, epochs, search.told, eval_every=eval_every)
+    return search.run()
+
+
+class _Search:
+    def __init__(self, table: Table, algorithm: Algorithm, trials: int, workers: int, limit_s: float | None) -> None:
+        self.table, self.algorithm, self.workers, self.limit_s = table, algorithm, workers, limit_s
+        self.trials = min(trials, len(table.trials))
+        self.judge: Judge | None = None
+        self.told: list[Trial] = []
+        self.given: set[str] = set()
+        self.running: dict[int, _Running] = {}
+        self.events: list[tuple[float, int, int]] = []  # when, of which trial, after how many epochs (0: at its end)
+        self.exact = self.started = 0
+        self.exhausted = False
+
+    def run(self) -> Simulated:
+        answers, clock = [], 0.0
+        self._fill(clock)
+        while self.events:
+            at, number, epochs = heapq.heappop(self.events)
+            if self.limit_s is not None and at > self.limit_s:
+                clock = self.limit_s
+                break
+            clock = at
+            if (told := self._outcome(number, epochs)) is not None:
+                self._tell(number, told)
+                answers.append(Answer(clock * self.workers / 3600, told.reward))
+                self._fill(clock)
+        return Simulated(tuple(answers), self.started, self.exact, clock * self.workers / 3600)
+
+    def _fill(self, clock: float) -> None:
+        while len(self.running) < self.workers and self.started < self.trials and not self.exhausted:
+            try:
+                asked = self.algorithm.ask()
+            except Exhausted:
+                self.exhausted = True
+                return
+            found = self.table.nearest(asked.architecture, self.given)
+            self.given.add(found.arch_id)
+            self.exact += found.arch_id == asked.architecture.arch_id
+            running = self.running[self.started] = _Running(asked, found, clock, ends_of(found))
+            self._wait(self.started, running, 1)
+            self.started += 1
+
+    def _wait(self, number: int, running: _Running, epochs: int) -> None:
+        """Wait until a trial has done so many epochs, where somebody looks then, or has ended."""
+        ends = running.ends
+        looked_at = self.judge is not None and epochs < len(ends.epochs)
+        after = ends.epochs[epochs - 1] if looked_at else ends.trial
+        heapq.heappush(self.events, (running.began + after, number, epochs if looked_at else 0))
+
+    def _outcome(self, number: int, epochs: int) -> Trial | None:
+        """Give what a trial ends as now; None if it goes on."""
+        running = self.running[number]
+        if epochs == 0:
+            return running.found
+        assert self.judge is not None  # or nobody would look
+        curve = running.found.curve[:epochs]
+        accuracy = curve[-1].get("accuracy")
+        so_far = replace(
+            running.found, status="pruned", reward=None, reward_se=None, accuracy=accuracy, curve=curve, trial_id=number
+        )
+        if self.judge(number, so_far) is not None:
+            return so_far
+        self._wait(number, running, epochs + 1)
+        return None
+
+    def _tell(self, number: int, trial: Trial) -> None:
+        asked = self.running.pop(number).asked
+        self.algorithm.pending.pop(asked.architecture.arch_id, None)  # whatever is told in its place
+        notes = asked.notes if trial.arch_id == asked.architecture.arch_id else {}
+        told = replace(trial, trial_id=number, proposed_by=asked.proposed_by, parents=asked.parents, proposal=notes)
+        self.told.append(told)
+        self.algorithm.tell(told)
+
+
+def _schedule(trials: Sequence[Trial], prune: str) -> tuple[int, int]:
+    """Say how long the trainings are and after how many epochs each they are evaluated."""
+
+    def evaluated(trial: Trial) -> list[int]:
+        return [number for number, epoch in enumerate(trial.curve, start=1) if epoch.get("reward") is not None]
+
+    if lacking := [trial for trial in trials if not evaluated(trial)]:
+        raise ValueError(
+            f"prune {prune} needs the rewards of every epoch, and trial {lacking[0].arch_id} has no curve of them "
+            "(a run folder has, a table that was made of one has not)"
+        )
+    return max(len(trial.curve) for trial in trials), min(evaluated(trial)[0] for trial in trials)
