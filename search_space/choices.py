@@ -11,6 +11,7 @@ import numpy as np
 
 from search_space.architecture import STAGE_FIELDS, Stage, check_keys
 from search_space.ops import find_op
+from search_space.ops.op import MAY_IGNORE
 from search_space.ops.option import NO_OPTIONS, Options
 
 
@@ -35,6 +36,10 @@ class StageChoices:
         for name in STAGE_FIELDS:
             choices = tuple(getattr(Stage(**{**valid, name: choice}), name) for choice in _several(getattr(self, name)))
             object.__setattr__(self, name, _distinct(name, choices))
+        for name in MAY_IGNORE:
+            if len(getattr(self, name)) > 1 and all(name in find_op(op).ignores for op in self.op):
+                ops = ", ".join(self.op)
+                raise ValueError(f"{name} has several choices, but no op of the stage reads it ({ops}): give it one")
         if self.options is not NO_OPTIONS:
             object.__setattr__(self, "options", self._checked_options())
 
@@ -56,18 +61,21 @@ class StageChoices:
         return {name: getattr(self, name) for name in STAGE_FIELDS} | dict(self.options)
 
     def stage(self, values: Sequence[Any]) -> Stage:
-        """Make a stage of one value for each of `named`; an option that the chosen op has not is left out."""
-        if not self.options:
+        """Make a stage of one value for each of `named`.
+
+        An option that the chosen op has not is left out; a field that it ignores is at the first choice.
+        """
+        op = find_op(values[0])
+        if not (self.options or op.ignores):
             return Stage(*values)
-        known = find_op(values[0]).options
         options = zip(self.options, values[len(STAGE_FIELDS) :], strict=True)
-        fixed = dict(zip(STAGE_FIELDS, values, strict=False))
-        return Stage(**fixed, options={name: value for name, value in options if name in known})
+        fixed = dict(zip(STAGE_FIELDS, values, strict=False)) | {name: getattr(self, name)[0] for name in op.ignores}
+        return Stage(**fixed, options={name: value for name, value in options if name in op.options})
 
     def combinations(self, **instead: Sequence[Any]) -> Iterator[Stage]:
         """Every combination of choices, the last field or option changing fastest.
 
-        Where an op lacks an option, its stage comes once for each of the option's choices.
+        Where an op lacks an option, or ignores a field, its stage comes once for each of the choices.
 
         Args:
             instead: choices of a field that take the place of its own.

@@ -1,7 +1,7 @@
 """The decisions of a search space, and the integers that stand for what they chose: drawn, listed, changed, checked.
 
-An option that only some ops of a stage have is a decision only where one of them is chosen. Elsewhere it is inactive:
-its code is 0, so that every architecture has exactly one encoding.
+An option that only some ops of a stage have, or a field that some ignore, is a decision only where one of the others is
+chosen. Elsewhere it is inactive: its code is 0, so that every architecture has exactly one encoding.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from search_space.architecture import STAGE_FIELDS
 from search_space.choices import StageChoices
 from search_space.ops import find_op
 
@@ -32,11 +33,16 @@ class Decision(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """An option that not every op of its stage has."""
+    """An option, or a field, that not every op of its stage has a use for."""
 
-    column: int  # of the option's decision
+    column: int  # of its decision
     op_column: int  # of the op's decision, in the same stage
-    having: NDArray[np.bool_]  # of each choice of op: whether it has the option
+    having: NDArray[np.bool_]  # of each choice of op: whether it has the option, or reads the field
+
+
+def _has_use(op: str, name: str) -> bool:
+    known = find_op(op)
+    return name in known.options or (name in STAGE_FIELDS and name not in known.ignores)
 
 
 class Coding:
@@ -53,17 +59,15 @@ class Coding:
         ops = {d.stage: column for column, d in enumerate(self.decisions) if d.field == "op"}
         self.conditions: list[Condition] = []
         for column, decision in enumerate(self.decisions):
-            stage = stages[decision.stage]
-            if decision.field in stage.options:
-                having = np.array([decision.field in find_op(op).options for op in stage.op])
-                if not having.all():
-                    self.conditions.append(Condition(column, ops[decision.stage], having))
+            having = np.array([_has_use(op, decision.field) for op in stages[decision.stage].op])
+            if not having.all():
+                self.conditions.append(Condition(column, ops[decision.stage], having))
 
     @cached_property
     def parts(self) -> list[tuple[slice, Encodings]]:
         """The columns that can be drawn independently of the others, with every code they can take, in order.
 
-        A decision alone; but where options are inactive for some ops, all decisions of the stage.
+        A decision alone; but where some are inactive for some ops, all decisions of the stage.
         """
         stages = {self.decisions[c.column].stage for c in self.conditions}
         found, column = [], 0
@@ -85,7 +89,7 @@ class Coding:
         return math.prod(len(codes) for _, codes in self.parts)
 
     def active(self, codes: Encodings) -> NDArray[np.bool_]:
-        """Whether each decision is one in each row, shape of `codes`: false for the options that the op has not."""
+        """Whether each decision is one in each row, shape of `codes`: false for what the op has not, or ignores."""
         active = np.ones(codes.shape, dtype=bool)
         for c in self.conditions:
             active[:, c.column] = c.having[codes[:, c.op_column]]
@@ -111,7 +115,7 @@ class Coding:
         for c in self.conditions:
             if (codes[:, c.column] * ~c.having[codes[:, c.op_column]]).any():
                 name, op = self.decisions[c.column].name, self.decisions[c.op_column].name
-                raise ValueError(f"{name} must be 0 where {op} has no such option")
+                raise ValueError(f"{name} must be 0 where {op} has no use for it")
         return codes
 
     def draw(self, n: int, rng: np.random.Generator) -> Encodings:

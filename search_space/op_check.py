@@ -23,7 +23,7 @@ _SIDES = (8, 7)  # pixels; an odd number shows how a stride rounds
 class OpFault(NamedTuple):
     """Where a block is not what its op says."""
 
-    what: str  # "shape", "params", "MACs", "activations", or "module" where none can be built or run
+    what: str  # "shape", "params", "MACs", "activations", "ignores", or "module" where none can be built or run
     text: str  # one line
 
 
@@ -82,7 +82,17 @@ def op_faults(name: str, block: Block) -> list[OpFault]:
                 size = "" if what == "params" else f" at {side} px"
                 text = f"{where}: its cost says {formula:,} {what}{size}, its module has {has:,}"
                 faults.setdefault(what, OpFault(what, text))
-    return list(faults.values())
+    return [*faults.values(), *_read_all_the_same(name, block, where)]
+
+
+def _read_all_the_same(name: str, block: Block, where: str) -> Iterator[OpFault]:
+    """Give the fields that an op says it ignores and that change what it counts."""
+    op = find_op(name)
+    others = {"kernel_size": block.kernel_size + 2, "expansion": block.expansion + 1, "squeeze": block.squeeze + 1}
+    for field in op.ignores:
+        key = "squeeze" if field == "se_ratio" else field
+        if op.counted(name, block._replace(**{key: others[key]})) != op.counted(name, block):
+            yield OpFault("ignores", f"{where}: its cost changes with {field}, which it says that it ignores")
 
 
 class _Ran(NamedTuple):

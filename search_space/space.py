@@ -93,9 +93,11 @@ class SearchSpace:
         return {}
 
     def _encoded_stage(self, number: int, stage: Stage) -> list[int]:
-        code, choices = [], self.stages[number - 1]
+        code, choices, ignored = [], self.stages[number - 1], find_op(stage.op).ignores
         for name in STAGE_FIELDS:
             value, known = getattr(stage, name), getattr(choices, name)
+            if name in ignored and value != known[0]:
+                raise ValueError(f"stage{number}_{name} must be {known[0]!r} in the space, for {stage.op} ignores it")
             if value not in known:
                 raise ValueError(f"stage{number}_{name} {value!r} is not in the space; choices: {list(known)}")
             if len(known) > 1:
@@ -144,7 +146,7 @@ class SearchSpace:
         return self._coding.canonical(codes)
 
     def active(self, encodings: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether each decision is one in each row, bool (N, decisions): not an option that the chosen op has not."""
+        """Whether each decision is one in each row, bool (N, decisions): not what the chosen op has not, or ignores."""
         return self._coding.active(encodings)
 
     @property
@@ -258,7 +260,7 @@ class SearchSpace:
         return np.concatenate([code[None, :][:0], *(self._coding.changed(code, i) for i in range(len(code)))])
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """Every allowed architecture that differs in exactly one decision, beside options that only one of both has."""
+        """Every allowed architecture that differs in exactly one decision, beside what is one in only one of both."""
         codes = self._neighbour_codes(self.encode(architecture))
         return [self._decoded(code.tolist()) for code in codes[self.allowed(codes)]]
 

@@ -76,7 +76,9 @@ def _allowed(described: SpaceDescription) -> str:
 
 def _evaluated(reading: Reading, size: int) -> str:
     tried = reading.frame["arch_id"].nunique() if len(reading.frame) else 0
-    share = f"{tried / size:.1%}" if tried / size >= 0.001 else f"one in {short(size / tried)}" if tried else "none"
+    if not tried:
+        return "None of them has been tried yet."
+    share = f"{tried / size:.1%}" if tried / size >= 0.001 else f"one in {short(size / tried)}"
     return f"{tried:,} of them were tried, {share}."
 
 

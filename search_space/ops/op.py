@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # What every stage has, whatever its op; an op's own hyperparameters are its options.
 STAGE_FIELDS = ("op", "layers", "kernel_size", "expansion", "channels", "stride", "se_ratio")
 
+MAY_IGNORE = ("kernel_size", "expansion", "se_ratio")  # the others say where a block stands
+
 Int = Any  # an int, or an int64 array
 
 
@@ -52,17 +54,21 @@ class Op:
             `search_space.ops.layers.DropPath`. It imports torch itself, so that logs are read without.
         cost: parameters, MACs and activations of one block; plain arithmetic, for ints and arrays alike.
         options: the op's own hyperparameters.
+        ignores: fields of a stage that neither `module` nor `cost` reads, of kernel_size, expansion and se_ratio: where
+            this op is chosen they are no decision, and stand at their first choice.
         google: its code in Google's block strings, such as `c1`; None: `c` and its name.
         layers: the names of a block's layers in the order they act, in pairs: a convolution without bias and its norm,
             or `se.conv_reduce` and `se.conv_expand`. Weights are exchanged by them; None: they cannot be.
         timm: timm's block, and `timm_unexpanded` the one it has for expansion 1; None: timm has none.
         torchvision_squeeze: squeeze channels of torchvision's block, from its input channels; None: it has no such one.
-    Raises: ValueError if an option is called like a field of a stage, or cannot be a part of a name.
+    Raises: ValueError if an option is called like a field of a stage, or cannot be a part of a name, or a field cannot
+        be ignored.
     """
 
     module: Callable[[Block, float], nn.Module]
     cost: Callable[[Block], tuple[Int, Int, Int]]
     options: Mapping[str, Option] = field(default_factory=dict)
+    ignores: tuple[str, ...] = ()
     google: str | None = None
     layers: Callable[[Block], list[tuple[str, str]]] | None = None
     timm: TimmBlock | None = None
@@ -73,6 +79,9 @@ class Op:
         for name in self.options:
             if name in (*STAGE_FIELDS, "ops", "options") or not (name.isidentifier() and name.isascii()):
                 raise ValueError(f"an op cannot have an option called {name!r}: it is a stage's, or no plain name")
+
+        if wrong := set(self.ignores) - set(MAY_IGNORE):
+            raise ValueError(f"an op can ignore {', '.join(MAY_IGNORE)}, not {sorted(wrong)[0]!r}")
 
     def checked(self, name: str, given: Any) -> Options:
         """Give every option's value, its default where `given` has none. Raises ValueError naming op and option."""

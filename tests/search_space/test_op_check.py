@@ -40,6 +40,7 @@ MORE_ACTIVATIONS = Op(module, changed(activations=2))
 NO_STRIDE = Op(lambda block, drop_path: module(block, drop_path, stride=1), cost)
 MISSPELT = Op(module, lambda block: block.options["widht"], options={"width": Option(1)})
 TWO_NUMBERS = Op(module, lambda block: cost(block)[:2])
+SAYS_TOO_MUCH = Op(module, cost, ignores=("kernel_size", "expansion"))
 BREAKS = Op(lambda block, drop_path: nn.Conv2d(block.in_channels, 0, -1), cost)
 BLOCK = Block(4, 6, 3, 1, stride=2)
 
@@ -49,6 +50,13 @@ def registered(monkeypatch):
     for name, op in globals().items():
         if isinstance(op, Op):
             monkeypatch.setitem(OPS, name.lower(), op)
+
+
+def test_what_is_said_to_be_ignored_is():
+    """The kernel makes its weights; the expansion does nothing, as it says."""
+    (fault,) = op_faults("says_too_much", BLOCK)
+    assert fault.what == "ignores"
+    assert fault.text.endswith("its cost changes with kernel_size, which it says that it ignores")
 
 
 @pytest.mark.parametrize("name", ["mbconv", "fused_mbconv"])

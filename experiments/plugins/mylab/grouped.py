@@ -43,4 +43,9 @@ def cost(b: Block) -> tuple[Int, Int, Int]:
     return params, macs, expanded * b.in_pixels + (expanded + b.channels) * b.out_pixels
 
 
-GROUPED = Op(module=module, cost=cost, options={"group_width": Option(8, least=1, most=256)})
+GROUPED = Op(
+    module=module,
+    cost=cost,
+    options={"group_width": Option(8, least=1, most=256)},
+    ignores=("se_ratio",),
+)

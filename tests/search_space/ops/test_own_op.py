@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from search_space.architecture import STAGE_FIELDS, Architecture, Stage
@@ -23,6 +24,7 @@ from search_space.choices import Constraints, StageChoices
 from search_space.cost import Cost, count, count_batch
 from search_space.network import build_network
 from search_space.ops import OPS, Op, Option, find_op
+from search_space.ops.layers import conv_bn
 from search_space.ops.option import Options
 from search_space.space import SearchSpace
 
@@ -30,11 +32,23 @@ FILE = Path(__file__).with_name("ghost.py")
 GHOST = runpy.run_path(str(FILE))["GHOST"]
 
 
+def plain_cost(block):
+    weights = block.kernel_size**2 * block.in_channels * block.channels
+    return weights + 2 * block.channels, weights * block.out_pixels, block.channels * block.out_pixels
+
+
+def plain_module(block, drop_path):
+    return nn.Sequential(*conv_bn(block.in_channels, block.channels, block.kernel_size, block.stride))
+
+
+PLAIN = Op(plain_module, plain_cost, ignores=("expansion", "se_ratio"))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def registered():
-    OPS["ghost"] = GHOST
+    OPS.update(ghost=GHOST, plain=PLAIN)
     yield
-    del OPS["ghost"]
+    del OPS["ghost"], OPS["plain"]
 
 
 OPTIONS = {
@@ -67,7 +81,8 @@ def several(values, most=2):
 
 
 def stage_choices(ops):
-    fields = {name: several(values) for name, values in SHAPE.items()}
+    ignored = PLAIN.ignores if set(ops) == {"plain"} else ()
+    fields = {name: several(values, 1 if name in ignored else 2) for name, values in SHAPE.items()}
     has = {name: several(values, 3) for name, values in OPTIONS.items()} if "ghost" in ops else {}
     return st.builds(StageChoices, op=st.just(ops), **fields, options=st.fixed_dictionaries({}, optional=has))
 
@@ -75,7 +90,7 @@ def stage_choices(ops):
 SPACES = st.builds(
     SearchSpace,
     stem_channels=st.integers(1, 16),
-    stages=several(st.sampled_from(["mbconv", "fused_mbconv", "ghost"]), 3)
+    stages=several(st.sampled_from(["mbconv", "fused_mbconv", "ghost", "plain"]), 3)
     .flatmap(lambda ops: st.lists(stage_choices(ops), min_size=1, max_size=3))
     .map(tuple),
     head_channels=st.integers(1, 16),
@@ -321,7 +336,7 @@ def test_sampling_is_uniform(small, bound):
 def test_what_is_inactive_is_no_second_encoding(small):
     """mbconv with a ratio's code would be the same network under another name."""
     code = np.array([0, 1, 2, 1, 1])
-    with pytest.raises(ValueError, match="stage1_ratio must be 0 where stage1_op has no such option"):
+    with pytest.raises(ValueError, match="stage1_ratio must be 0 where stage1_op has no use for it"):
         small.decode(code)
     assert small.canonical(code[None]).tolist() == [[0, 1, 0, 0, 1]]
     assert small.active(np.array([[0, 1, 0, 0, 1], [1, 0, 2, 0, 0], [2, 0, 2, 1, 0]])).tolist() == [
@@ -329,6 +344,36 @@ def test_what_is_inactive_is_no_second_encoding(small):
         [True, True, True, False, True],
         [True, True, True, True, True],
     ]
+
+
+BESIDE = {"layers": 1, "kernel_size": [3, 5], "channels": 8, "stride": 1, "se_ratio": [0, 0.25]}
+STAGE = {"op": ["plain", "mbconv"], "expansion": [4, 1, 6], **BESIDE}
+MIXED = {"stem_channels": 4, "head_channels": 8, "stages": [STAGE]}
+
+
+def test_what_an_op_ignores_is_no_decision_of_it():
+    """A convolution of two kernels is two architectures, not twelve: the reward of each would be paid for six times."""
+    space = SearchSpace.from_dict(MIXED)
+    assert [decision.name for decision in space.decisions] == [
+        "stage1_op", "stage1_kernel_size", "stage1_expansion", "stage1_se_ratio"
+    ]  # fmt: skip
+    assert space.size == len(set(space)) == 2 + 2 * 3 * 2
+    plain = [a for a in space if a.stages[0].op == "plain"]
+    assert {(a.stages[0].expansion, a.stages[0].se_ratio) for a in plain} == {(4, 0.0)}
+    assert space.active(np.stack([space.encode(plain[0])])).tolist() == [[True, True, False, False]]
+    assert len(space.neighbours(plain[0])) == 1 + 3 * 2, "the other kernel, and whatever mbconv brings with it"
+    other = dataclasses.replace(plain[0], stages=(dataclasses.replace(plain[0].stages[0], expansion=1),))
+    assert count(other, 16, 4) == count(plain[0], 16, 4)
+    with pytest.raises(ValueError, match="stage1_expansion must be 4 in the space, for plain ignores it"):
+        space.encode(other)
+
+
+def test_choices_that_nothing_reads_are_refused():
+    """A search would try the same network again and again; and what says where a block stands cannot be ignored."""
+    with pytest.raises(ValueError, match="stage 1: expansion has several choices, but no op of the stage reads it"):
+        SearchSpace.from_dict({**MIXED, "stages": [{**STAGE, "op": "plain"}]})
+    with pytest.raises(ValueError, match="an op can ignore kernel_size, expansion, se_ratio, not 'stride'"):
+        Op(PLAIN.module, PLAIN.cost, ignores=("stride",))
 
 
 def test_an_option_outside_the_space_is_refused_by_name(small):
