@@ -1,17 +1,24 @@
 """What a search costs for each trial, beside plain Ray Tune, of trials that take no time.
 
-Both run in processes of their own, in turns, on the same workers, with Ray's loggers off, so that a machine that is
-busy with other things slows both. What Ray's daemons and the workers use is in the clock's time alone; the driver's is
-that of the process of the search and the one that talks to Ray. The first trials, for which workers start, do not
-count. Goal: at most 1.2 times plain Ray Tune.
+All run in processes of their own, in turns, so that a machine that is busy with other things slows each of them alike.
+`plain` is Ray Tune with a searcher of the same space and a function that reports once, on the same workers, with
+nothing written for a trial (Ray's loggers are off, as they are in a search); `logged` is the same with the loggers that
+Ray Tune has by default, which write result.json, progress.csv and TensorBoard's events, as somebody who wants to keep
+results would run it. Trials begin when every worker's process is there: where the first ends earlier, Ray Tune gives
+its process to the second, whose own it ends while it starts, and so on, so that one process does all the work.
+
+The drivers' processor time is that of the process that talks to Ray, and of the search's own; the tree's is that of all
+processes, Ray's daemons and the workers included. The first trials do not count. Goal: 1.2 times plain Ray Tune's.
 
     python -m experiments.benchmarks.overhead --out experiments/results        # 6,000 trials each, minutes
-    python -m experiments.benchmarks.overhead --trials 1000 --rounds 3
+    python -m experiments.benchmarks.overhead --trials 600 --rounds 3
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import json
 import os
 import resource
@@ -42,36 +49,69 @@ FIRST = 200  # trials that do not count
 
 def trivial(architecture: Any, seed: int, task: Any, report: Any) -> dict[str, Any]:
     """An evaluator that takes no time."""
+    wait_for_all()
     return {"status": "ok", "accuracy": 0.5, "reward": 0.5}
 
 
-class Clock:
-    """Notes what drivers used until the end of each trial."""
+TOGETHER, WORKERS = "OVERHEAD_TOGETHER", "OVERHEAD_WORKERS"  # a folder; how many processes work
 
-    def __init__(self) -> None:
-        self.others: list[int] = []  # processes of the driver, beside this one
-        self.marks: list[tuple[float, float]] = []  # seconds of the processor and of the clock
+
+@functools.cache
+def wait_for_all() -> None:
+    """Wait in a worker, once, until there are as many."""
+    folder = Path(os.environ[TOGETHER])
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < int(os.environ[WORKERS]):
+        time.sleep(0.1)
+
+
+class Clock:
+    """Notes what was used until the end of each trial.
+
+    Args:
+        trials: in all.
+    """
+
+    def __init__(self, trials: int) -> None:
+        self.trials = trials
+        self.drivers = [os.getpid()]
+        self.marks: list[tuple[float, float]] = []  # seconds of the drivers' processor time, and of the clock
+        self.trees: list[float] = []  # seconds of all processes, at the first that counts and the last
 
     def note(self) -> None:
-        self.marks.append((time.process_time() + sum(map(used_by, self.others)), time.monotonic()))
+        self.marks.append((sum(used_by(each)[0] for each in self.drivers), time.monotonic()))
+        if len(self.marks) in (1 + first(self.trials), self.trials):
+            self.trees.append(sum(sum(used_by(each)) for each in tree(os.getpid())))
 
 
-def used_by(process: int) -> float:
-    """Seconds of the processor that a process used."""
+def first(trials: int) -> int:
+    """How many trials do not count."""
+    return min(FIRST, trials // 5)
+
+
+def used_by(process: int) -> tuple[float, float]:
+    """Seconds of the processor that a process used, and those of its children that have ended."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    own, ended = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
+    return own / TICKS, ended / TICKS
 
 
-def children(name: str) -> list[int]:
-    """Processes that this one started whose command has this in it."""
-    found = []
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def tree(root: int, name: str = "") -> list[int]:
+    """A process and all that it started, or they did; or those of them whose command has this in it."""
+    parents, found = {}, []
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and name in (folder / "cmdline").read_text():
-                found.append(int(folder.name))
-        except OSError:  # has ended
-            continue
+        with contextlib.suppress(OSError):  # has ended
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    for process in parents:
+        above = process
+        while above not in (root, 0):
+            above = parents.get(above, 0)
+        with contextlib.suppress(OSError):
+            if above == root and name in Path(f"/proc/{process}/cmdline").read_text():
+                found.append(process)
     return found
 
 
@@ -84,8 +124,8 @@ class Noted(Callback):
         self.clock = clock
 
     def on_search_begin(self, search: SearchInfo) -> None:
-        self.clock.others = children("nas.cluster.driver")
-        assert self.clock.others
+        self.clock.drivers += tree(os.getpid(), "nas.cluster.driver")
+        assert len(self.clock.drivers) == 2
 
     def on_trial_end(self, trial: Trial) -> None:
         self.clock.note()
@@ -133,6 +173,9 @@ def plain(trials: int, workers: int, clock: Clock) -> None:
         def restore(self, checkpoint_path: str) -> None: ...
 
     def function(config: Any) -> None:
+        from experiments.benchmarks import overhead  # by name: this process's own main module is not sent to workers
+
+        overhead.wait_for_all()
         tune.report({"reward": 0.5})
 
     connect(None)
@@ -150,27 +193,33 @@ def plain(trials: int, workers: int, clock: Clock) -> None:
     disconnect()
 
 
-def costs(marks: Sequence[tuple[float, float]]) -> dict[str, float]:
+def costs(clock: Clock) -> dict[str, float]:
     """Give the driver's processor time and the clock's for a trial, ms; of the first and last fifth, too."""
-    marks = marks[min(FIRST, len(marks) // 5) :]
+    marks = clock.marks
+    marks = marks[first(len(marks)) :]
     fifth = len(marks) // 5
     parts = {"": marks, "_first": marks[:fifth], "_last": marks[-fifth:]}
     found = {}
     for name, some in parts.items():
         for at, what in enumerate(("cpu_ms", "wall_ms")):
             found[what + name] = 1000 * (some[-1][at] - some[0][at]) / (len(some) - 1)
+    found["tree_ms"] = 1000 * (clock.trees[-1] - clock.trees[0]) / (len(marks) - 1)
     return found | {"memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-WAYS = {"plain": plain, "search": search}
+WAYS = {"plain": plain, "logged": plain, "search": search}
 
 
 def measured(way: str, trials: int, workers: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "experiments.benchmarks.overhead", "--way", way]
     command += ["--trials", str(trials), "--workers", str(workers)]
     # As a search's own process that talks to Ray has it.
-    env = environment(None) if way == "plain" else None
-    lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env).stdout.splitlines()
+    env = dict(os.environ) if way == "search" else environment(None)
+    if way == "logged":
+        env["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "0"
+    with tempfile.TemporaryDirectory() as folder:
+        env |= {TOGETHER: folder, WORKERS: str(workers)}
+        lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env).stdout.splitlines()
     return {"way": way, **json.loads(lines[-1])}
 
 
@@ -179,16 +228,17 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=6000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--ways", choices=WAYS, nargs="+", default=list(WAYS))
     parser.add_argument("--way", choices=WAYS, help="run one here, print what it took as JSON")
     parser.add_argument("--out", type=Path, help="folder for the results; default: print only")
     a = parser.parse_args()
     if a.way:
-        clock = Clock()
+        clock = Clock(a.trials)
         WAYS[a.way](a.trials, a.workers, clock)
-        print(json.dumps(costs(clock.marks)))
+        print(json.dumps(costs(clock)))
         return
     began = datetime.now(UTC).isoformat(timespec="seconds")
-    runs = [measured(way, a.trials, a.workers) for _ in range(a.rounds) for way in WAYS]
+    runs = [measured(way, a.trials, a.workers) for _ in range(a.rounds) for way in a.ways]
     text = table(a.trials, a.workers, a.rounds, began, runs)
     print(text)
     if a.out:
@@ -199,24 +249,32 @@ def main() -> None:
 def table(trials: int, workers: int, rounds: int, began: str, runs: Sequence[dict[str, Any]]) -> str:
     """Write up what was measured, as markdown."""
 
-    def ratio(what: str) -> float:
-        ours, plain = (median(run[what] for run in runs if run["way"] == way) for way in ("search", "plain"))
-        return ours / plain
+    def of(what: str, way: str) -> float:
+        return median(run[what] for run in runs if run["way"] == way)
 
-    columns = ("wall_ms", "wall_ms_first", "wall_ms_last", "cpu_ms", "cpu_ms_first", "cpu_ms_last", "memory_mb")
+    ways = {run["way"]: None for run in runs}
+    columns = {"cpu_ms": "drivers' processor ms a trial", "cpu_ms_first": "first", "cpu_ms_last": "last"}
+    columns |= {"tree_ms": "all processes'", "wall_ms": "clock ms a trial", "memory_mb": "memory MB"}
     rows = [f"| {run['way']} | " + " | ".join(f"{run[name]:.1f}" for name in columns) + " |" for run in runs]
+    ratios = [
+        f"| search over {way} | "
+        + " | ".join(f"{of(name, 'search') / of(name, way):.2f}" if name.endswith("_ms") else "" for name in columns)
+        + " |"
+        for way in ways
+        if way != "search" and "search" in ways
+    ]
     return "\n".join(
         [
             f"# What a search costs for each trial, {began[:10]}",
             "",
             f"`python -m experiments.benchmarks.overhead --trials {trials} --rounds {rounds}`, {workers} workers, Ray "
-            f"{ray_version()}, load of the machine {os.getloadavg()[1]:.1f}. A search's cost of a trial over plain Ray "
-            f"Tune's: {ratio('wall_ms'):.2f} by the clock, {ratio('cpu_ms'):.2f} of the drivers' processor time (goal "
-            "1.2). First and last: fifths of the trials.",
+            f"{ray_version()}, load of the machine {os.getloadavg()[1]:.1f}. Ratios are of medians; goal 1.2. First "
+            "and last: fifths of the trials. Memory: of the process that was started.",
             "",
-            "| way | clock ms a trial | first | last | processor ms a trial | first | last | memory MB |",
-            "|---|--:|--:|--:|--:|--:|--:|--:|",
+            "| way | " + " | ".join(columns.values()) + " |",
+            "|---" + "|--:" * len(columns) + "|",
             *rows,
+            *ratios,
             "",
         ]
     )
