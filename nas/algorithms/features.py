@@ -38,14 +38,17 @@ class Features:
         self.lengths = np.array([len(d.choices) for d in space.decisions], dtype=np.int64)
         self.tables = [_effects(decision) for decision in space.decisions]
         self.squares = [_root((table @ table.T) ** 2) for table in self.tables]
-        self.stage_of = np.array([d.stage for d in space.decisions], dtype=np.int64)
-        self.column_stages = np.repeat(self.stage_of, [table.shape[1] for table in self.tables])
-        self.stage_pairs = sum(int(n * (n - 1) // 2) for n in np.unique(self.stage_of, return_counts=True)[1])
         self.fields = sorted({d.field for d in space.decisions})
         self.costs = StageCosts(space, self.size)
         raw = self._costs(space.sample_encodings(1024, np.random.default_rng(0)))
         self.centre, self.spread = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-12)
         self.blocks = self._blocks()
+        self.embedding = self._embedded()
+        self.left, self.right, self.stage_pairs = self._inside()
+        linear = self.blocks[-1].columns.stop
+        squared = linear + sum(table.shape[1] for table in self.squares)
+        self.linear, self.squared = slice(0, linear), slice(linear, squared)  # of `columns`
+        self.inside = slice(squared, squared + len(self.left))
 
     def _blocks(self) -> list[Block]:
         start, blocks = 0, []
@@ -70,26 +73,38 @@ class Features:
         """The columns of the decisions' own effects: the first ones."""
         return slice(0, sum(table.shape[1] for table in self.tables))
 
-    def linear(self, codes: Codes) -> Floats:
-        """Features with linear effects, shape (N, columns)."""
-        active = self.space.active(codes)  # what is no decision of an architecture has no effect there
-        effects = [table[codes[:, d]] * active[:, d, None] for d, table in enumerate(self.tables)]
-        position = (codes / (self.lengths - 1) - 0.5) * active
-        shared = [
-            position[:, [d.field == name for d in self.space.decisions]].sum(axis=1, keepdims=True)
-            for name in self.fields
-        ]
-        return np.concatenate([*effects, *shared, self._scaled(codes)], axis=1)
+    def _embedded(self) -> Floats:
+        """For each choice of each decision: effects, shares in the fields' trends, and roots of squared kernels."""
+        fields = [[d.field == name for name in self.fields] for d in self.space.decisions]
+        shares = [np.outer(np.arange(n) / (n - 1) - 0.5, field) for n, field in zip(self.lengths, fields, strict=True)]
+        shared = np.concatenate(shares) if shares else np.empty((0, 0))
+        return np.concatenate([_block_diagonal(self.tables), shared, _block_diagonal(self.squares)], axis=1)
 
-    def squared(self, codes: Codes) -> Floats:
-        """Features whose products are the squared kernels of the decisions, side by side, shape (N, columns)."""
-        active = self.space.active(codes)
-        return np.concatenate([table[codes[:, d]] * active[:, d, None] for d, table in enumerate(self.squares)], axis=1)
+    def _inside(self) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+        """The columns of effects whose products are features, left and right, and the number of pairs of decisions."""
+        owner = np.repeat(np.arange(len(self.tables)), [table.shape[1] for table in self.tables])
+        stage = np.array([d.stage for d in self.space.decisions], dtype=np.int64)
+        left, right = np.nonzero((stage[owner][:, None] == stage[owner]) & (owner[:, None] < owner))
+        return left, right, len(np.unique(owner[left] * len(self.tables) + owner[right]))
 
-    def one_hot(self, codes: Codes) -> Floats:
+    def columns(self, codes: Codes) -> tuple[Floats, NDArray[np.float32]]:
+        """What describes encodings.
+
+        Returns: features with linear effects, then ones whose products are the squared kernels of the decisions, then
+            products of two decisions' effects inside a stage, side by side, (N, columns); and `one_hot`.
+        """
+        one_hot = self.one_hot(codes)
+        # What is no decision of an architecture has no effect there.
+        active = np.repeat(self.space.active(codes), self.lengths, axis=1) if self.space.is_conditional else 1.0
+        embedded = (one_hot * active).astype(np.float64) @ self.embedding
+        ends = self.decision_columns.stop + len(self.fields)
+        inside = embedded[:, self.left] * embedded[:, self.right]
+        return np.concatenate([embedded[:, :ends], self._scaled(codes), embedded[:, ends:], inside], axis=1), one_hot
+
+    def one_hot(self, codes: Codes) -> NDArray[np.float32]:
         """Zeros and ones: the product of two rows is the number of decisions on which they agree."""
         starts = np.concatenate([[0], np.cumsum(self.lengths)])
-        rows = np.zeros((len(codes), int(starts[-1])))
+        rows = np.zeros((len(codes), int(starts[-1])), dtype=np.float32)
         rows[np.arange(len(codes))[:, None], codes + starts[:-1]] = 1.0
         return rows
 
@@ -165,3 +180,12 @@ def _mixed(codes: Codes, columns: list[int], lengths: tuple[int, ...]) -> Codes:
     if not columns:
         return np.zeros(len(codes), dtype=np.int64)
     return np.asarray(np.ravel_multi_index(tuple(codes[:, columns].T), lengths), dtype=np.int64)
+
+
+def _block_diagonal(blocks: list[Floats]) -> Floats:
+    whole = np.zeros((sum(len(block) for block in blocks), sum(block.shape[1] for block in blocks)))
+    row = column = 0
+    for block in blocks:
+        whole[row : row + len(block), column : column + block.shape[1]] = block
+        row, column = row + len(block), column + block.shape[1]
+    return whole

@@ -13,7 +13,6 @@ is a matrix product of features, so that fit and prediction are a few BLAS calls
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,17 +39,24 @@ class Hyperparameters:
 _EXPECTED = np.log([0.3, 0.05, 0.05, 3.0, 0.15])
 _LOOSENESS = np.array([1.5, 1.5, 1.5, 0.7, 1.5])  # standard deviations of the priors on the logarithms
 _BLOCK_LOOSENESS = 1.2
-_JITTER = 1e-6
-_CONSTANT = 1.0  # variance of the unknown mean
+JITTER = 1e-6
+CONSTANT = 1.0  # variance of the unknown mean
 
 
-class _Inputs:
-    """Feature matrices of some encodings, made once."""
+@dataclass(frozen=True)
+class Inputs:
+    """Features of some encodings, made once, a row for each: see `Features.columns`."""
 
-    def __init__(self, features: Features, codes: Codes) -> None:
-        self.linear = features.linear(codes)
-        self.squared = features.squared(codes)
-        self.one_hot = features.one_hot(codes)
+    columns: Floats
+    one_hot: NDArray[np.float32]
+
+    def first(self, n: int) -> Inputs:
+        """Give the first n rows."""
+        return Inputs(self.columns[:n], self.one_hot[:n])
+
+    def joined(self, other: Inputs) -> Inputs:
+        """Give the rows of both."""
+        return Inputs(np.concatenate([self.columns, other.columns]), np.concatenate([self.one_hot, other.one_hot]))
 
 
 def default_hyperparameters(features: Features) -> Hyperparameters:
@@ -58,62 +64,78 @@ def default_hyperparameters(features: Features) -> Hyperparameters:
     return Hyperparameters(np.log([block.expected for block in features.blocks]), _EXPECTED.copy())
 
 
-class _Kernel:
-    """The kernel between two sets of inputs; what does not depend on hyperparameters is computed once."""
-
-    def __init__(self, features: Features, a: _Inputs, b: _Inputs) -> None:
-        self.features, self.a, self.b = features, a, b
-        self.differing = 1 - a.one_hot @ b.one_hot.T / max(1, len(features.tables))
-        self.inside = self._inside()
-
-    def _inside(self) -> Floats:
-        """Sum over stages of the products of two different decisions' kernels, over the mean number of pairs."""
-        total = -self.a.squared @ self.b.squared.T
-        for stage in np.unique(self.features.stage_of):
-            at = np.flatnonzero(self.features.column_stages == stage)
-            total += (self.a.linear[:, at] @ self.b.linear[:, at].T) ** 2
-        return np.asarray(total / (2 * max(1, self.features.stage_pairs)))
-
-    def parts(self, h: Hyperparameters) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-        """Linear part, main effects, pairs, inside, rest: each of shape (N, M), weighted but for `main` and `pairs`."""
-        weights, squares = _column_weights(self.features, h)
-        decisions = self.features.decision_columns
-        main = (self.a.linear[:, decisions] * weights[decisions]) @ self.b.linear[:, decisions].T
-        rest = slice(decisions.stop, None)
-        linear = main + (self.a.linear[:, rest] * weights[rest]) @ self.b.linear[:, rest].T
-        pairs = (main**2 - (self.a.squared * squares) @ self.b.squared.T) / 2
-        residual = np.exp(h.others[2] - np.exp(h.others[3]) * self.differing)
-        return linear, main, pairs, np.exp(h.others[1]) * self.inside, residual
-
-    def value(self, h: Hyperparameters) -> Floats:
-        """The kernel, (N, M)."""
-        linear, _, pairs, inside, residual = self.parts(h)
-        return _CONSTANT + linear + _pair_scale(h) * pairs + inside + residual
+def covariance(features: Features, h: Hyperparameters, a: Inputs, b: Inputs) -> Floats:
+    """The kernel between two sets of inputs, (N, M); the second should be the smaller."""
+    effects = features.decision_columns
+    weighted = b.columns * column_weights(features, h)
+    main = a.columns[:, effects] @ weighted[:, effects].T
+    total = a.columns @ weighted.T
+    total += CONSTANT
+    main *= main
+    main *= pair_scale(h) / 2
+    total += main
+    rest = _differing(features, a, b)
+    rest *= -np.exp(h.others[3])
+    rest += h.others[2]
+    total += np.exp(rest, out=rest)
+    return np.asarray(total)
 
 
-def _pair_scale(h: Hyperparameters) -> float:
-    # Main effects hold a variance of about a half, so their pairs hold about an eighth at scale 1.
+def variance(features: Features, h: Hyperparameters, inputs: Inputs) -> Floats:
+    """The diagonal of the kernel between the inputs and themselves, (N,)."""
+    squares, weights, effects = inputs.columns**2, column_weights(features, h), features.decision_columns
+    main = squares[:, effects] @ weights[effects]
+    return np.asarray(CONSTANT + squares @ weights + pair_scale(h) / 2 * main**2 + np.exp(h.others[2]))
+
+
+def column_weights(features: Features, h: Hyperparameters) -> Floats:
+    """What each of `Features.columns` counts for; `covariance` has half of `pair_scale` times main**2 beside them.
+
+    Of a pair of decisions the squared kernels are taken away again: main**2 holds each decision with itself.
+    """
+    weights, squares = _weights(features, h)
+    inside = np.full(len(features.left), np.exp(h.others[1]) / max(1, features.stage_pairs))
+    return np.concatenate([weights, -pair_scale(h) / 2 * squares, inside])
+
+
+def pair_scale(h: Hyperparameters) -> float:
+    """What pairs count for: main effects hold a variance of about a half, so their pairs about an eighth at scale 1."""
     return float(4 * np.exp(h.others[0]))
 
 
-def _column_weights(features: Features, h: Hyperparameters) -> tuple[Floats, Floats]:
+def _weights(features: Features, h: Hyperparameters) -> tuple[Floats, Floats]:
     widths = [block.columns.stop - block.columns.start for block in features.blocks]
     squares = [table.shape[1] for table in features.squares]
     own = np.exp(h.blocks)
     return np.repeat(own, widths), np.repeat(own[: len(squares)] ** 2, squares)
 
 
-def _diagonal(features: Features, inputs: _Inputs, h: Hyperparameters) -> Floats:
-    weights, squares = _column_weights(features, h)
-    d = features.decision_columns
-    linear = (inputs.linear**2) @ weights
-    main = (inputs.linear[:, d] ** 2) @ weights[d]
-    pairs = (main**2 - (inputs.squared**2) @ squares) / 2
-    inside = -(inputs.squared**2).sum(axis=1)
-    for stage in np.unique(features.stage_of):
-        inside += (inputs.linear[:, d][:, features.column_stages == stage] ** 2).sum(axis=1) ** 2
-    inside = inside / (2 * max(1, features.stage_pairs))
-    return np.asarray(_CONSTANT + linear + _pair_scale(h) * pairs + np.exp(h.others[1]) * inside + np.exp(h.others[2]))
+def _differing(features: Features, a: Inputs, b: Inputs) -> Floats:
+    """Share of decisions that differ, (N, M)."""
+    return np.asarray(1 - (a.one_hot @ b.one_hot.T).astype(np.float64) / max(1, len(features.tables)))
+
+
+class _Kernel:
+    """The parts of the kernel among some inputs; what does not depend on hyperparameters is computed once."""
+
+    def __init__(self, features: Features, inputs: Inputs) -> None:
+        self.features = features
+        self.linear = inputs.columns[:, features.linear]
+        self.squared = inputs.columns[:, features.squared]
+        self.differing = _differing(features, inputs, inputs)
+        inside = inputs.columns[:, features.inside]
+        self.inside = inside @ inside.T / max(1, features.stage_pairs)
+
+    def parts(self, h: Hyperparameters) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        """Linear part, main effects, pairs, inside, rest: each of shape (N, N), weighted but for `main` and `pairs`."""
+        weights, squares = _weights(self.features, h)
+        decisions = self.features.decision_columns
+        main = (self.linear[:, decisions] * weights[decisions]) @ self.linear[:, decisions].T
+        rest = slice(decisions.stop, None)
+        linear = main + (self.linear[:, rest] * weights[rest]) @ self.linear[:, rest].T
+        pairs = (main**2 - (self.squared * squares) @ self.squared.T) / 2
+        residual = np.exp(h.others[2] - np.exp(h.others[3]) * self.differing)
+        return linear, main, pairs, np.exp(h.others[1]) * self.inside, residual
 
 
 def fit(
@@ -128,9 +150,8 @@ def fit(
         iterations: of L-BFGS, always from the same start, so that equal data give equal results.
     """
     start = default_hyperparameters(features)
-    inputs = _Inputs(features, codes)
-    kernel = _Kernel(features, inputs, inputs)
-    y = _standardised(targets)[0]
+    kernel = _Kernel(features, Inputs(*features.columns(codes)))
+    y = standardised(targets)[0]
     centre = start.vector()
     loose = np.concatenate([np.full(len(start.blocks), _BLOCK_LOOSENESS), _LOOSENESS])
     n = len(start.blocks)
@@ -147,7 +168,8 @@ def fit(
     return Hyperparameters(found.x[:n], found.x[n:])
 
 
-def _standardised(targets: Floats) -> tuple[Floats, float, float]:
+def standardised(targets: Floats) -> tuple[Floats, float, float]:
+    """Targets of mean 0 and standard deviation 1, and what these were."""
     mean, spread = float(targets.mean()), float(targets.std())
     spread = spread if spread > 1e-12 else 1.0
     return (targets - mean) / spread, mean, spread
@@ -157,20 +179,20 @@ def _evidence(kernel: _Kernel, h: Hyperparameters, y: Floats, doubt: Floats | No
     """Log marginal likelihood and its gradient with respect to the logarithms."""
     features = kernel.features
     linear, main, pairs, inside, residual = kernel.parts(h)
-    scale, noise = _pair_scale(h), float(np.exp(h.others[4]))
-    covariance = _CONSTANT + linear + scale * pairs + inside + residual
+    scale, noise = pair_scale(h), float(np.exp(h.others[4]))
+    covariance = CONSTANT + linear + scale * pairs + inside + residual
     doubt = np.ones(len(y)) if doubt is None else doubt
-    covariance[np.diag_indices_from(covariance)] += noise * doubt + _JITTER
+    covariance[np.diag_indices_from(covariance)] += noise * doubt + JITTER
     factor = scipy.linalg.cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
     alpha = scipy.linalg.cho_solve(factor, y, check_finite=False)
     value = -0.5 * float(y @ alpha) - float(np.log(np.diag(factor[0])).sum())
     q = np.outer(alpha, alpha) - scipy.linalg.cho_solve(factor, np.eye(len(y)), check_finite=False)
-    weights, squares = _column_weights(features, h)
-    phi, d = kernel.a.linear, features.decision_columns
+    weights, squares = _weights(features, h)
+    phi, d = kernel.linear, features.decision_columns
     by_column = (phi * (q @ phi)).sum(axis=0)
     by_column[d] += scale * (phi[:, d] * ((q * main) @ phi[:, d])).sum(axis=0)
     by_column = by_column * weights
-    by_square = (kernel.a.squared * (q @ kernel.a.squared)).sum(axis=0) * squares * scale
+    by_square = (kernel.squared * (q @ kernel.squared)).sum(axis=0) * squares * scale
     blocks = np.array([by_column[block.columns].sum() for block in features.blocks])
     starts = np.concatenate([[0], np.cumsum([table.shape[1] for table in features.squares])])
     blocks[: len(features.squares)] -= np.add.reduceat(by_square, starts[:-1]) if len(by_square) else 0
@@ -183,61 +205,6 @@ def log_evidence(
     features: Features, h: Hyperparameters, codes: Codes, targets: Floats, doubt: Floats | None = None
 ) -> float:
     """Log density of the targets (N,) themselves, not of the standardised ones; without the constant in 2 pi."""
-    inputs = _Inputs(features, codes)
-    y, _, spread = _standardised(targets)
-    return _evidence(_Kernel(features, inputs, inputs), h, y, doubt)[0] - len(y) * float(np.log(spread))
-
-
-class Posterior:
-    """What the data say of other architectures.
-
-    Args:
-        codes, targets: (N, decisions), (N,).
-        doubt: (N,), see `fit`.
-    """
-
-    def __init__(
-        self, features: Features, h: Hyperparameters, codes: Codes, targets: Floats, doubt: Floats | None = None
-    ) -> None:
-        self.features, self.h, self.codes, self.targets = features, h, codes, targets
-        self.doubt = np.ones(len(codes)) if doubt is None else doubt
-        self.y, self.mean, self.spread = _standardised(targets)
-        self._condition(codes)
-
-    def assuming(self, codes: Codes) -> Posterior:
-        """Count architectures (M, decisions) as observed at their predicted means: surer there, unmoved elsewhere."""
-        if not len(codes):
-            return self
-        believed, _ = self.predict(codes)
-        other = copy(self)
-        other.y = np.concatenate([self.y, (believed - self.mean) / self.spread])
-        other.doubt = np.concatenate([self.doubt, np.ones(len(codes))])
-        other._condition(np.concatenate([self.codes, codes]))
-        return other
-
-    def _condition(self, codes: Codes) -> None:
-        self.inputs = _Inputs(self.features, codes)
-        covariance = _Kernel(self.features, self.inputs, self.inputs).value(self.h)
-        covariance[np.diag_indices_from(covariance)] += float(np.exp(self.h.others[4])) * self.doubt + _JITTER
-        self.factor = scipy.linalg.cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
-        self.alpha = scipy.linalg.cho_solve(self.factor, self.y, check_finite=False)
-
-    def left_out(self) -> tuple[Floats, Floats]:
-        """How far each target (N,) is from what all others say of it, and the standard deviation of that."""
-        inverse = scipy.linalg.lapack.dpotri(self.factor[0], lower=1)[0]
-        variance = 1 / np.diag(inverse)
-        return self.alpha * variance * self.spread, np.sqrt(variance) * self.spread
-
-    @property
-    def noise(self) -> float:
-        """Standard deviation of the observations around the function, in units of the targets."""
-        return float(np.exp(self.h.others[4] / 2) * self.spread)
-
-    def predict(self, codes: Codes) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of the function (not of a noisy observation), each (N,)."""
-        inputs = _Inputs(self.features, codes)
-        cross = _Kernel(self.features, self.inputs, inputs).value(self.h)
-        mean = cross.T @ self.alpha
-        half = scipy.linalg.solve_triangular(self.factor[0], cross, lower=True, check_finite=False)
-        variance = _diagonal(self.features, inputs, self.h) - (half**2).sum(axis=0)
-        return mean * self.spread + self.mean, np.sqrt(np.maximum(variance, 1e-12)) * self.spread
+    kernel = _Kernel(features, Inputs(*features.columns(codes)))
+    y, _, spread = standardised(targets)
+    return _evidence(kernel, h, y, doubt)[0] - len(y) * float(np.log(spread))

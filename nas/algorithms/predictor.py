@@ -10,7 +10,6 @@ not the luckiest observation. Each proposal notes which one that is (nas/runs/ch
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from statistics import NormalDist
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
+from nas.algorithms.candidates import Candidates, Worth
 from nas.algorithms.features import Codes, Features
 from nas.algorithms.reward_model import Fitted, RewardModel, StepTimes, fit
 from nas.algorithms.targets import Observation, Targets, observation
@@ -73,7 +73,7 @@ class Predictor(Algorithm):
         self.latest = ""  # arch_id of the last trial told
         self.threads = ThreadpoolController()
         self.multipliers = np.random.default_rng(0).integers(2**62, size=len(space.decisions), dtype=np.int64)
-        self.model: RewardModel | None = None
+        self.model: tuple[int, RewardModel] | None = None  # of how many observations, and what
         self.features: tuple[Features, Features] | None = None
         self.fitted: tuple[int, Fitted] | None = None  # for how many observations, and what
 
@@ -81,7 +81,6 @@ class Predictor(Algorithm):
         self.observations.append(observation(trial, self.space.encode(trial.architecture)))
         self.latest = trial.arch_id
         self.scored += math.isfinite(self.observations[-1].reward)
-        self.model = None
 
     def _learn_again(self, trial: Trial, mean: Trial) -> None:
         self._learn(trial)  # one more noisy observation of the same point: that is what the process makes means of
@@ -95,9 +94,7 @@ class Predictor(Algorithm):
         # Matrices of a few hundred rows: on a busy machine a second BLAS thread makes them several times slower.
         with self.threads.limit(limits=1, user_api="blas"):
             model = self._model().assuming(self._pending_codes())
-            hopeful = partial(model.optimistic, optimism=self.settings.optimism)
-            worth = model.log_gain if asked >= self.settings.explore else hopeful
-            found = self._search(model, worth, rng)
+            found = self._search(model, asked >= self.settings.explore, rng)
             if found is None:
                 return Proposal(self.space.sample(rng), "predictor.random")
             notes = {"predicted_reward": found.mean, "predicted_std": found.std, WINNER: self._winner()}
@@ -114,21 +111,24 @@ class Predictor(Algorithm):
 
     def _model(self) -> RewardModel:
         """The model of all that was told, with hyperparameters fitted to a prefix: most proposals need no new fit."""
-        if self.model is None:
+        count = len(self.observations)
+        if self.model is None or self.model[0] != count:
             if self.features is None:
                 self.features = Features(self.space, by_stage=False), Features(self.space, by_stage=True)
-            steps = [n for n in _FIT_AT if n <= len(self.observations)]
-            prefix = next((n for n in reversed(steps) if self._enough(n)), len(self.observations))
+            steps = [n for n in _FIT_AT if n <= count]
+            prefix = next((n for n in reversed(steps) if self._enough(n)), count)
             if self.fitted is None or self.fitted[0] != prefix:
                 # Of the prefix alone, whatever came since: a replayed log must fit the same.
                 self.fitted = prefix, fit(self.features, self._targets(prefix))
-            targets = self._targets(len(self.observations))
-            self.model = RewardModel(self.space, self.features, targets, self.fitted[1], self.step_time)
-        return self.model
+            targets = self._targets(count, settled=count if count <= _WHOLE else count - count % _EVERY)
+            before = None if self.model is None else self.model[1]
+            model = RewardModel(self.space, self.features, targets, self.fitted[1], self.step_time, before)
+            self.model = count, model
+        return self.model[1]
 
-    def _targets(self, prefix: int) -> Targets:
+    def _targets(self, prefix: int, settled: int | None = None) -> Targets:
         assert self.features is not None
-        return Targets(self.features[0], self.observations[:prefix], self.reward)
+        return Targets(self.features[0], self.observations[:prefix], self.reward, settled)
 
     def _enough(self, prefix: int) -> bool:
         return sum(math.isfinite(o.reward) for o in self.observations[:prefix]) >= _LEAST
@@ -150,30 +150,33 @@ class Predictor(Algorithm):
         spread = math.hypot(float(std[0]), model.quality.noise)
         return math.exp(float(mean[0]) + NormalDist().inv_cdf(confidence) * spread)
 
-    def _search(
-        self, model: RewardModel, worth: Callable[[Codes], Floats], rng: np.random.Generator
-    ) -> _Candidate | None:
+    def _search(self, model: RewardModel, gain: bool, rng: np.random.Generator) -> _Candidate | None:
         """Climb from the best observed and the best random candidates; the best point on the way that is new."""
+
+        def worth(of: RewardModel) -> Worth:
+            return of.log_gain if gain else partial(of.optimistic, optimism=self.settings.optimism)
+
         codes = self.space.sample_encodings(self.settings.candidates, rng)
-        known = self._distinct(np.concatenate([codes, model.top(_STARTS)]))
-        known_values = worth(known)
+        sketch = model.sketched()
+        codes = self._distinct(np.concatenate([codes, (sketch or model).top(_STARTS)]))
+        found = Candidates(worth(model), None if sketch is None else worth(sketch), codes)
         for _ in range(_CLIMBS):
-            starts = known[np.argsort(-known_values, kind="stable")[:_STARTS]]
-            near = self._changes(starts, rng)
-            near = near[~np.isin(self._keys(near), self._keys(known))]
+            count = len(found.codes)
+            near = self._changes(found.codes[found.best(_STARTS)], rng)
+            near = near[~np.isin(self._keys(near), self._keys(found.codes))]
             if not len(near):
                 break
-            found = worth(near)
-            stuck = found.max() <= known_values.max()
-            known, known_values = np.concatenate([known, near]), np.concatenate([known_values, found])
-            if stuck:
+            found.add(near)
+            if found.best(_STARTS)[0] < count:  # none is better
                 break
-        old = np.isin(self._keys(known), self._keys(self._proposed()))
-        for i in np.argsort(np.where(old, np.inf, -known_values), kind="stable"):
-            architecture = self.space.decode(known[i])
+        new = ~np.isin(self._keys(found.codes), self._keys(self._proposed()))
+        while new.any():
+            [at] = found.best(1, new)
+            architecture = self.space.decode(found.codes[at])
             if architecture.arch_id not in self.seen:
-                mean, std, _ = model.predict(known[i : i + 1])
+                mean, std, _ = model.predict(found.codes[at : at + 1])
                 return _Candidate(architecture, *model.targets.told(float(mean[0]), float(std[0])))
+            new[at] = False
         return None
 
     def _changes(self, starts: Codes, rng: np.random.Generator) -> Codes:
@@ -214,5 +217,6 @@ class _Candidate(NamedTuple):
 
 
 _LEAST = 4  # scored trials without which there is no model
+_WHOLE, _EVERY = 256, 32  # trials up to which all are settled, and how many more are at once
 _STARTS, _CLIMBS, _DOUBLES = 6, 12, 100
 _FIT_AT = (4, 6, 8, 10, 12, 15, 18, 22, 26, 31, 37, 44, 53, 64, 77, 92, 110, 132, 158, 190, 228)

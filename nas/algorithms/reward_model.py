@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Codes, Features
+from nas.algorithms.posterior import Posterior, Sketch
 from nas.algorithms.step_process import StepFit, StepProcess, fit_steps
 from nas.algorithms.targets import Targets
 from search_space.architecture import Architecture
@@ -67,6 +68,7 @@ class RewardModel:
 
     Args:
         step_time: normalised step times of architectures, if they can be had without training.
+        before: one that was made earlier: what is settled since needs not be taken in again.
     """
 
     def __init__(
@@ -76,28 +78,49 @@ class RewardModel:
         targets: Targets,
         fitted: Fitted,
         step_time: StepTimes | None = None,
+        before: RewardModel | None = None,
     ) -> None:
         self.space, self.targets = space, targets
         rank = targets.ranks()
-        kept = _subset(rank)
-        self.quality = gp.Posterior(features[0], fitted.quality, targets.quality_codes[kept], targets.quality[kept])
-        self.conditioned = self.quality
+        kept, n = _subset(rank, targets.quality_settled)
         self.best = targets.quality_codes[np.argsort(-rank, kind="stable")[:100]]
+        codes, h, earlier = targets.quality_codes[kept], fitted.quality, None if before is None else before.settled
+        if earlier is None or earlier.h is not h or not np.array_equal(earlier.codes, codes[:n]):
+            earlier = Posterior(features[0], h, codes[:n], targets.quality[kept[:n]])
+        self.settled: Posterior = earlier
+        self.quality = self.settled.observing(codes[n:], targets.quality[kept])
+        self.conditioned: Posterior | Sketch = self.quality
         self.times: StepProcess | None = None
         self.step_time = step_time if targets.timed else None
         if targets.times is not None and self.step_time is None:
-            codes, times, doubt = targets.times
-            kept = _subset(np.zeros(len(codes)))
-            used = targets.times._replace(
-                codes=codes[kept], times=times[kept], doubt=None if doubt is None else doubt[kept]
-            )
+            timings = targets.times
+            assert timings.rank is not None
+            assert timings.settled is not None
+            kept, n = _subset(timings.rank, timings.settled)
             # fitted.times None: the prefix did not tell w and v apart yet, the whole log does.
-            self.times = StepProcess(features, fitted.times, used)
+            then = None if before is None else before.times
+            self.times = StepProcess(features, fitted.times, timings.at(kept, n), then)
 
     def assuming(self, pending: Codes) -> RewardModel:
         """Give the model that counts architectures in flight (M, decisions) as observed at their predictions."""
         other = copy(self)
+        other.winner = self.winner  # what is as predicted moves no mean
         other.conditioned = self.quality.assuming(pending)
+        return other
+
+    def sketched(self) -> RewardModel | None:
+        """Give the model that predicts at a glance, see `Sketch`: nothing is worth more than by its predictions.
+
+        None where that is not so, for a known reward need not rise with uncertainty; or where data are few.
+        """
+        data = len(self.quality.codes)
+        if self.targets.known is not None or data <= _FEW:
+            return None
+        other = copy(self)
+        other.winner = self.winner
+        assert isinstance(self.conditioned, Posterior)
+        other.conditioned = Sketch(self.conditioned, data // _PART)
+        other.times = None if self.times is None else self.times.sketched(data // _PART)
         return other
 
     def top(self, n: int) -> Codes:
@@ -179,14 +202,18 @@ class RewardModel:
         return np.asarray(np.log(moves) + np.where(z > -1, exact, density + tail))
 
 
-def _subset(rank: Floats) -> NDArray[np.int64]:
-    """At most _MOST rows: the best half by rank, the rest evenly spread over the others. In the order told."""
-    if len(rank) <= _MOST:
-        return np.arange(len(rank))
-    order = np.argsort(-rank, kind="stable")
-    half = _MOST // 2
-    spread = np.linspace(half, len(rank) - 1, _MOST - half).astype(np.int64)
-    return np.sort(np.concatenate([order[:half], order[spread]]))
+def _subset(rank: Floats, settled: int) -> tuple[NDArray[np.int64], int]:
+    """Which rows are used, and how many of them are settled.
+
+    Of the settled at most _MOST, by rank: the best half, the rest evenly spread over the others. Then all that came
+    later. Where nothing is settled, all counts as settled.
+    """
+    settled = settled or len(rank)
+    order = np.argsort(-rank[:settled], kind="stable")
+    if settled > _MOST:
+        half = _MOST // 2
+        order = order[np.concatenate([np.arange(half), np.linspace(half, settled - 1, _MOST - half).astype(np.int64)])]
+    return np.concatenate([order, np.arange(settled, len(rank))]), len(order)
 
 
 def _quadrature(nodes: int) -> tuple[Floats, Floats]:
@@ -200,3 +227,4 @@ _TINY = 1e-9
 _LEADING = 100  # architectures looked at for the winner
 _FAR = -1e4  # beyond it 1 + far * mills, which is 1 / far**2, is lost in rounding
 _MOST = 1000
+_FEW, _PART = 200, 4  # data for which a glance does not pay, and the part of more that it looks at

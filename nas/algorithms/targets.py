@@ -70,12 +70,18 @@ class Targets:
         costs: counts params.
         observations: in the order told; at least one has a reward.
         reward: what the search scores by, where it is known.
+        settled: how many observations, the first, are what the others are held against; None = all.
     """
 
     def __init__(
-        self, features: Features, observations: Sequence[Observation], reward: KnownReward | None = None
+        self,
+        features: Features,
+        observations: Sequence[Observation],
+        reward: KnownReward | None = None,
+        settled: int | None = None,
     ) -> None:
         self.features = features
+        self.settled = len(observations) if settled is None else settled
         self.codes = np.array([o.code for o in observations])
         columns = np.array([o[1:] for o in observations], dtype=np.float64)
         self.broken = columns[:, 0] > 0
@@ -106,6 +112,7 @@ class Targets:
         self.likely = np.where(likely > 0, likely, math.nan)
         self.used = self.scored | self.broken | np.isfinite(self.likely)  # rows that say something of quality
         self.quality_codes: Codes = self.codes[self.used]
+        self.quality_settled = int(self.used[: self.settled].sum())
         self.quality = self._quality()
 
     def _is_known(self, reward: KnownReward | None) -> bool:
@@ -116,8 +123,13 @@ class Targets:
         values = reward.of(self.accuracy[s], self.step_time[s], self.params[s])
         return bool(np.allclose(values, self.reward[s], rtol=_EXACT))
 
-    def _timings(self, rows: NDArray[np.bool_]) -> Timings:
-        return Timings(self.codes[rows], self.step_time[rows], doubts(self.step_width[rows]))
+    def _timings(self, rows: NDArray[np.bool_], times: Floats | None = None) -> Timings:
+        """Step times of these rows, or what stands for them (M,), of which no errors are known."""
+        settled = int(rows[: self.settled].sum())
+        rank = np.where(self.scored, self.looked, 0.0)[rows]
+        if times is not None:
+            return Timings(self.codes[rows], times, None, rank, settled)
+        return Timings(self.codes[rows], self.step_time[rows], doubts(self.step_width[rows], settled), rank, settled)
 
     def level(self, rewards: Floats) -> Floats:
         """What is modelled of rewards: the logarithm, or the reward over `unit`."""
@@ -176,7 +188,7 @@ class Targets:
     def _split(self, exponents: tuple[float, float] | None) -> None:
         s = self.scored
         if exponents is None:  # whatever stands beside accuracy is a function of the costs: learn it like a step time
-            self.exponents, self.times = (1.0, 0.0), Timings(self.codes[s], self.reward[s] / self.accuracy[s], None)
+            self.exponents, self.times = (1.0, 0.0), self._timings(s, self.reward[s] / self.accuracy[s])
             return
         self.exponents, (w, v) = exponents, exponents
         self.timed = w != 0
@@ -189,7 +201,7 @@ class Targets:
             self.offset = float(np.median(rest - w * np.log(self.step_time[s])))
             self.times = self._timings(told)
         else:
-            self.times = Timings(self.codes[s], np.exp(rest / w), None)
+            self.times = self._timings(s, np.exp(rest / w))
 
     def _quality(self) -> Floats:
         """Log accuracy (or log reward) of the rows that are used.

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from nas.algorithms import ALGORITHMS
+from nas.algorithms import ALGORITHMS, reward_model
 from nas.algorithms import gaussian_process as gp
+from nas.algorithms import predictor as predictor_module
+from nas.algorithms.candidates import Candidates
 from nas.algorithms.features import Features, StageCosts
 from nas.algorithms.nsga2 import rank_and_crowding
-from nas.algorithms.reward_model import _subset, fit
+from nas.algorithms.posterior import Posterior, Sketch
+from nas.algorithms.reward_model import _MOST, _subset, fit
 from nas.algorithms.targets import Targets, observation
 from nas.runs.trial import Trial
 from search_space.cost import count_batch
@@ -58,8 +61,8 @@ def test_the_likelihood_has_the_gradient_it_claims(by_stage, doubt):
     """A wrong gradient fits wrong hyperparameters without any error, so it is held against finite differences."""
     features = Features(SPACE, by_stage=by_stage)
     codes = SPACE.sample_encodings(25, np.random.default_rng(1))
-    inputs = gp._Inputs(features, codes)
-    kernel, start = gp._Kernel(features, inputs, inputs), gp.default_hyperparameters(features)
+    kernel = gp._Kernel(features, gp.Inputs(*features.columns(codes)))
+    start = gp.default_hyperparameters(features)
     y, n = np.random.default_rng(2).normal(size=25), len(start.blocks)
     at = start.vector() + np.random.default_rng(3).normal(0, 0.3, len(start.vector()))
 
@@ -70,27 +73,37 @@ def test_the_likelihood_has_the_gradient_it_claims(by_stage, doubt):
     np.testing.assert_allclose(evidence(at)[1], numeric, atol=1e-4)
 
 
+def hyperparameters(features, rng):
+    """Some by which every part of the kernel counts, and none as another does."""
+    return gp.Hyperparameters(rng.normal(-1, 1, len(features.blocks)), np.log([0.3, 0.7, 0.5, 2.0, 0.1]))
+
+
 @pytest.mark.parametrize("by_stage", [False, True])
 def test_the_variance_without_data_is_the_kernels_diagonal(by_stage):
-    """It is computed without the matrix; at hyperparameters where every part counts, and none as another does."""
+    """It is computed without the matrix, which is the sum of its parts; every part counts, none as another does."""
     features, rng = Features(SPACE, by_stage=by_stage), np.random.default_rng(1)
-    inputs = gp._Inputs(features, SPACE.sample_encodings(12, rng))
-    h = gp.Hyperparameters(rng.normal(-1, 1, len(features.blocks)), np.log([0.3, 0.7, 0.5, 2.0, 0.1]))
-    whole = gp._Kernel(features, inputs, inputs).value(h)
-    np.testing.assert_allclose(gp._diagonal(features, inputs, h), np.diag(whole), rtol=1e-9)
+    inputs = gp.Inputs(*features.columns(SPACE.sample_encodings(12, rng)))
+    h = hyperparameters(features, rng)
+    whole = gp.covariance(features, h, inputs, inputs)
+    np.testing.assert_allclose(gp.variance(features, h, inputs), np.diag(whole), rtol=1e-9)
+    linear, _, pairs, inside, rest = gp._Kernel(features, inputs).parts(h)
+    np.testing.assert_allclose(whole, gp.CONSTANT + linear + gp.pair_scale(h) * pairs + inside + rest, rtol=1e-9)
 
 
 def test_of_many_trials_the_best_half_and_a_spread_of_the_others_is_used():
-    """A thousand of three thousand: the best five hundred, then every fifth; in the order told."""
-    rank = np.random.default_rng(0).permutation(3000).astype(float)
-    kept = _subset(rank)
-    assert len(set(kept)) == 1000
-    assert (np.diff(kept) > 0).all()
-    assert set(np.flatnonzero(rank >= 2500)) <= set(kept)
-    others = np.sort(rank[kept])[:500]
-    assert others[0] == 0
-    assert set(np.diff(others)) <= {5, 6}
-    assert _subset(rank[:1000]).tolist() == list(range(1000))
+    """Of 3,000 settled trials the best half of those used, then evenly spread ones; and all that came later."""
+    rank = np.random.default_rng(0).permutation(3020).astype(float)
+    rank[:3000] = np.argsort(np.argsort(rank[:3000]))
+    kept, settled = _subset(rank, 3000)
+    half = _MOST // 2
+    assert settled == len(set(kept[:settled])) == _MOST
+    assert rank[kept[:half]].tolist() == list(range(2999, 2999 - half, -1))
+    others = rank[kept[half:settled]]
+    assert others[-1] == 0
+    assert set(np.diff(others)) <= {-((3000 - half) // half), -((3000 - half) // half) - 1}
+    assert kept[settled:].tolist() == list(range(3000, 3020))
+    assert sorted(_subset(rank[:300], 290)[0]) == list(range(300))
+    assert _subset(rank[:9], 0)[1] == 9
 
 
 def test_the_process_learns_and_knows_how_well():
@@ -100,7 +113,7 @@ def test_the_process_learns_and_knows_how_well():
     rng.shuffle(codes)
     truth, features = numbers(SPACE, codes)[0], Features(SPACE, by_stage=False)
     seen = truth[:100] + 0.003 * rng.normal(size=100)
-    posterior = gp.Posterior(features, gp.fit(features, codes[:100], seen), codes[:100], seen)
+    posterior = Posterior(features, gp.fit(features, codes[:100], seen), codes[:100], seen)
     mean, std = posterior.predict(codes[100:])
     errors = mean - truth[100:]
     assert 1 - np.mean(errors**2) / truth[100:].var() > 0.8
@@ -114,12 +127,63 @@ def test_candidates_in_flight_are_surer_but_move_nothing():
     codes = SPACE.sample_encodings(40, rng)
     features = Features(SPACE, by_stage=False)
     accuracy = numbers(SPACE, codes)[0]
-    posterior = gp.Posterior(features, gp.default_hyperparameters(features), codes[:30], accuracy[:30])
+    posterior = Posterior(features, gp.default_hyperparameters(features), codes[:30], accuracy[:30])
     other = posterior.assuming(codes[30:])
     (mean, std), (new_mean, new_std) = posterior.predict(codes[30:]), other.predict(codes[30:])
     np.testing.assert_allclose(new_mean, mean, atol=2e-3)
     assert (new_std < std).all()
     assert posterior.assuming(codes[:0]) is posterior
+
+
+@pytest.mark.parametrize("by_stage", [False, True])
+def test_more_observations_are_taken_in_as_if_all_had_come_at_once(by_stage):
+    """Adding to a factorisation gives what a new one gives: means, deviations and what is left out, doubts counted."""
+    rng, features = np.random.default_rng(5), Features(SPACE, by_stage=by_stage)
+    codes = SPACE.sample_encodings(60, rng)
+    targets, doubt = rng.normal(size=40), np.geomspace(0.5, 20, 40)
+    h = hyperparameters(features, rng)
+    whole = Posterior(features, h, codes[:40], targets, doubt)
+    grown = Posterior(features, h, codes[:30], rng.normal(size=30), doubt[:30])
+    grown = grown.observing(codes[30:35], rng.normal(size=35), doubt[30:35]).observing(
+        codes[35:40], targets, doubt[35:]
+    )
+    np.testing.assert_allclose(grown.predict(codes), whole.predict(codes), rtol=1e-8)
+    np.testing.assert_allclose(grown.left_out(), whole.left_out(), rtol=1e-8)
+    np.testing.assert_allclose(grown.left_out(5), np.array(whole.left_out())[:, 35:], rtol=1e-8)
+
+
+@pytest.mark.parametrize("by_stage", [False, True])
+def test_a_glance_sees_the_mean_and_no_less_than_the_deviation(by_stage):
+    """By sums over the data made beforehand, and by a part of them: the fewer rows the wider; with all it is equal."""
+    rng, features = np.random.default_rng(5), Features(SPACE, by_stage=by_stage)
+    codes = SPACE.sample_encodings(150, rng)
+    posterior = Posterior(features, hyperparameters(features, rng), codes[:100], rng.normal(3, 2, size=100))
+    mean, std = posterior.predict(codes)
+    deviations = [Sketch(posterior, rows).predict(codes)[1] for rows in (100, 60, 20)]
+    np.testing.assert_allclose(Sketch(posterior, 20).predict(codes)[0], mean, atol=1e-4)
+    np.testing.assert_allclose(deviations[0], std, rtol=1e-9)
+    assert (deviations[1] > std[:, None].T * (1 - 1e-9)).all()
+    assert (deviations[2] > deviations[1] * (1 - 1e-9)).all()
+    assert deviations[2].mean() > 1.05 * std.mean()
+
+
+def test_the_best_candidates_are_found_with_few_of_them_looked_at_closely():
+    """Bounds from above decide who is: the order is that of the values, though most were never computed."""
+    rng, looked = np.random.default_rng(6), []
+    values, slack = rng.normal(size=1000), rng.exponential(0.2, size=1000)
+
+    def worth(codes):
+        looked.extend(codes[:, 0].tolist())
+        return values[codes[:, 0]]
+
+    found = Candidates(worth, lambda codes: (values + slack)[codes[:, 0]], np.arange(900)[:, None])
+    assert found.best(6).tolist() == np.argsort(-values[:900])[:6].tolist()
+    found.add(np.arange(900, 1000)[:, None])
+    assert found.best(6).tolist() == np.argsort(-values)[:6].tolist()
+    odd = np.arange(1000) % 2 == 1
+    assert found.best(2, odd).tolist() == [i for i in np.argsort(-values) if odd[i]][:2]
+    assert len(looked) == len(set(looked)) < 200
+    assert found.best(3, odd & (np.arange(1000) < 4)).tolist() == sorted([1, 3], key=lambda i: -values[i])
 
 
 def targets_of(**changes):
@@ -338,3 +402,58 @@ def test_the_winner_is_a_scored_one_and_stands_once():
     rewards = [t.reward for t in trials]
     assert (leading[0] == codes[int(np.argmax(rewards))]).all()
     assert (predictor._model().winner.code == leading).all(axis=1).any()
+
+
+@pytest.mark.parametrize("explore", [0, 1000])
+def test_glancing_first_changes_no_proposal(explore, monkeypatch):
+    """What is proposed, and what is said of it, is as if each candidate had been looked at closely."""
+    monkeypatch.setattr(reward_model, "_FEW", 40)
+    glancing = noisy_predictor(150, explore=explore)
+    assert glancing._model().sketched() is not None
+    proposals = [glancing.ask() for _ in range(3)]
+    monkeypatch.setattr(reward_model, "_FEW", 10**9)
+    plain = noisy_predictor(150, explore=explore)
+    for proposal in proposals:
+        expected = plain.ask()
+        assert proposal.architecture == expected.architecture
+        assert proposal.notes["predicted_reward"] == pytest.approx(expected.notes["predicted_reward"], rel=1e-9)
+        assert proposal.notes["predicted_std"] == pytest.approx(expected.notes["predicted_std"], rel=1e-6)
+
+
+def test_a_long_search_goes_on_as_it_would_have(monkeypatch):
+    """Later trials are added to settled ones: a log told at once gives what asking on the way gave, to the bit."""
+    monkeypatch.setattr(predictor_module, "_WHOLE", 30)
+    monkeypatch.setattr(predictor_module, "_EVERY", 10)
+    monkeypatch.setattr(reward_model, "_MOST", 35)
+    told = noisy_predictor(59)
+    codes = np.array([o.code for o in told.observations])
+    steps = [
+        replace(trial, s_low=0.99 * trial.s_normalised, s_high=(1.01 + 0.001 * i) * trial.s_normalised)
+        for i, trial in enumerate(trials_of(SPACE, codes))
+    ]
+    asking, silent = ALGORITHMS["predictor"](SPACE), ALGORITHMS["predictor"](SPACE)
+    for number, trial in enumerate(steps):
+        asking.tell(trial)
+        silent.tell(trial)
+        if number > 25:
+            asking._model()
+    model, other = asking._model(), silent._model()
+    assert len(model.settled.codes) == 35
+    assert 35 < len(model.quality.codes) == len(model.times.process.codes) < 59
+    first, second = asking.ask(), silent.ask()
+    assert first.architecture == second.architecture
+    assert first.notes == second.notes
+    np.testing.assert_array_equal(model.quality.factor[-1], other.quality.factor[-1])
+
+
+def test_later_trials_count_from_the_first(monkeypatch):
+    """Those that are added to settled ones move predictions as if all had been settled."""
+    wholes = [10**6, 50]
+    means = []
+    for whole in wholes:
+        monkeypatch.setattr(predictor_module, "_WHOLE", whole)
+        model = noisy_predictor(79, noise=0.003)._model()
+        codes = SPACE.sample_encodings(100, np.random.default_rng(3))
+        means.append(model.predict(codes).mean)
+    assert len(model.settled.codes) == 64
+    np.testing.assert_allclose(means[1], means[0], rtol=1e-9)

@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 import pytest
+import scipy
 
 from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Features, StageCosts
+from nas.algorithms.posterior import Posterior
 from nas.algorithms.step_process import StepProcess, Timings, doubts, fit_steps
 from nas.algorithms.targets import Targets, observation
 from nas.runs.trial import Trial
@@ -69,6 +71,17 @@ def test_one_slow_measurement_leads_nothing():
     assert missed(slow, None) > 1.5 * missed(error, usual)
 
 
+def test_one_slow_measurement_after_the_settled_ones_leads_nothing():
+    """So it is where what came later is added to what was there."""
+    error, slow = 0.02 * np.random.default_rng(3).normal(size=TOLD), np.arange(TOLD) == 55
+    off = []
+    for late in (error, error + math.log(2) * slow, error + math.log(1.06) * slow):
+        timings = Timings(CODES[:TOLD], TRUE[:TOLD] * np.exp(late), np.ones(TOLD), settled=50)
+        fitted = fit_steps(FEATURES, timings.at(slice(50), 50))
+        off.append(StepProcess(FEATURES, fitted, timings).predict(CODES[55:56])[0][0] - math.log(TRUE[55]))
+    assert abs(off[1] - off[0]) < 0.01 < off[2] - off[0]
+
+
 def test_how_a_measurement_errs_is_found_out():
     """The noise that is foretold is the one by which they erred, whatever widths all of them had."""
     noise = process(0.05 * np.random.default_rng(4).normal(size=TOLD), np.ones(TOLD)).predict(CODES[TOLD:])[2]
@@ -79,13 +92,12 @@ def test_left_out_is_what_the_others_say():
     """The errors that are read off one factorisation are those of predictions without each target."""
     y, doubt = np.log(TRUE[:20]), np.geomspace(0.5, 4, 20)
     h = gp.default_hyperparameters(FEATURES[0])
-    whole = gp.Posterior(FEATURES[0], h, CODES[:20], y, doubt)
+    whole = Posterior(FEATURES[0], h, CODES[:20], y, doubt)
     off, std = whole.left_out()
     others = np.arange(20) != 7
-    without = gp.Posterior(FEATURES[0], h, CODES[:20][others], y[others], doubt[others])
-    without.y = (y[others] - whole.mean) / whole.spread  # by the same ruler
+    without = Posterior(FEATURES[0], h, CODES[:20][others], y[others], doubt[others])
+    without.alpha = scipy.linalg.cho_solve((without.factor, True), (y[others] - whole.mean) / whole.spread)  # one ruler
     without.mean, without.spread = whole.mean, whole.spread
-    without._condition(CODES[:20][others])
     mean, deviation = without.predict(CODES[7:8])
     assert off[7] == pytest.approx(y[7] - mean[0], rel=1e-3)
     assert std[7] == pytest.approx(math.hypot(deviation[0], whole.noise * math.sqrt(doubt[7])), rel=1e-3)
