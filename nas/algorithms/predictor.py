@@ -4,16 +4,19 @@ The reward A * S^w * P^v is no black box. Its logarithm is log A + w log S + v l
 a few timings, and only A has to be learned from noisy training. Gaussian processes give the mean and the uncertainty of
 the first two. A local search from the best candidates maximises mean + optimism * standard deviation at first, which
 learns fast, and then the expected gain of the search's outcome: the architecture that the model takes for the best,
-not the luckiest observation. Each proposal notes which one that is (nas/runs/chosen.py).
+not the luckiest observation. Each proposal notes which one that is (nas/runs/chosen.py). With `objectives` it maximises
+the volume by which the front of accuracy, step time and params is expected to grow.
 """
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +25,17 @@ from threadpoolctl import ThreadpoolController
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
 from nas.algorithms.candidates import Candidates, Worth
 from nas.algorithms.features import Codes, Features
+from nas.algorithms.front_gain import MAXIMISE, Front
+from nas.algorithms.known_reward import PREDICTED
 from nas.algorithms.reward_model import Fitted, RewardModel, StepTimes, fit
 from nas.algorithms.targets import Observation, Targets, observation
 from nas.runs.chosen import WINNER
+from nas.runs.text import listed
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 
+logger = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 
 
@@ -40,8 +47,15 @@ class PredictorSettings:
     explore: int = 50  # proposals, the random ones counted in, before those by expected gain, [0, 1e9]
     optimism: float = 1.0  # standard deviations added to the mean log reward while it explores, [0, 100]
     candidates: int = 500  # random ones looked at for each proposal, beside the local search's, [1, 1e6]
+    # Two or three of accuracy, step_time and params, whose front is to grow; empty = the reward counts. The two above
+    # are not used then.
+    objectives: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        unknown = [name for name in self.objectives if name not in PREDICTED]
+        if unknown or len(set(self.objectives)) < len(self.objectives) or len(self.objectives) == 1:
+            told = list(self.objectives)
+            raise ValueError(f"objectives must be two or three of {', '.join(PREDICTED)}, or none, got {told}")
         check_settings(
             warm_up=(self.warm_up, 2, 10**6),
             explore=(self.explore, 0, 10**9),
@@ -70,6 +84,8 @@ class Predictor(Algorithm):
         self.step_time = step_time
         self.observations: list[Observation] = []
         self.scored = 0
+        self.warned = False
+        self._lengths = np.array([len(d.choices) for d in space.decisions], dtype=np.int64)
         self.latest = ""  # arch_id of the last trial told
         self.threads = ThreadpoolController()
         self.multipliers = np.random.default_rng(0).integers(2**62, size=len(space.decisions), dtype=np.int64)
@@ -94,11 +110,69 @@ class Predictor(Algorithm):
         # Matrices of a few hundred rows: on a busy machine a second BLAS thread makes them several times slower.
         with self.threads.limit(limits=1, user_api="blas"):
             model = self._model().assuming(self._pending_codes())
-            found = self._search(model, asked >= self.settings.explore, rng)
+            apart = bool(self.settings.objectives) and self._all_told(model.targets)
+            if apart:
+                worth, hopeful = self._front_gain(model, rng)
+            else:
+                worth, hopeful = self._reward_gain(asked), (model.sketched() or model).top(_STARTS)
+            found = self._search(model, worth, hopeful, rng)
             if found is None:
                 return Proposal(self.space.sample(rng), "predictor.random")
-            notes = {"predicted_reward": found.mean, "predicted_std": found.std, WINNER: self._winner()}
-        return Proposal(found.architecture, "predictor.model", notes=notes)
+            architecture, code = found
+            notes = self._objective_notes(model, code) if apart else self._reward_notes(model, code)
+        return Proposal(architecture, "predictor.model", notes=notes)
+
+    def _all_told(self, targets: Targets) -> bool:
+        """Whether every objective was told of some trial; where one was not, the reward counts, and that is said."""
+        columns = zip(PREDICTED, targets.measured().T, strict=True)
+        lacking = [name for name, told in columns if name in self.settings.objectives and not np.isfinite(told).any()]
+        if lacking and not self.warned:
+            self.warned = True
+            logger.warning("predictor: no finished trial has %s; until one has, the reward counts", listed(lacking))
+        return not lacking and targets.exponents is not None
+
+    def _reward_gain(self, asked: int) -> _WorthBy:
+        """What a candidate is worth to the reward, by a model."""
+        if asked >= self.settings.explore:
+            return lambda model: model.log_gain
+        return lambda model: partial(model.optimistic, optimism=self.settings.optimism)
+
+    def _reward_notes(self, model: RewardModel, code: Codes) -> dict[str, Any]:
+        log_reward, log_std, _ = model.predict(code[None])
+        mean, std = model.targets.told(float(log_reward[0]), float(log_std[0]))
+        return {"predicted_reward": mean, "predicted_std": std, WINNER: self._winner()}
+
+    def _front_gain(self, model: RewardModel, rng: np.random.Generator) -> tuple[_WorthBy, Codes]:
+        """What a candidate is worth to the front, by a model: the logarithm of the volume that it adds.
+
+        And some candidates that are worth looking at: those of the front with one decision changed.
+        """
+        glance = model.sketched() or model
+        # What is worse than the worst of some random ones, and of what was told, is of no interest.
+        sample = self.space.sample_encodings(_SAMPLE, np.random.default_rng(self.seed))
+        seen = np.concatenate([glance.objectives(sample).means, model.targets.measured()])
+        corner = np.where(MAXIMISE, np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)) + _BEYOND
+        counts = [name in self.settings.objectives for name in PREDICTED]
+        codes = model.targets.foremost(_FRONT, np.flatnonzero(counts))
+        known = np.concatenate([codes, self._pending_codes()])
+        # An objective that does not count is the same of all.
+        front = Front(np.where(counts, glance.objectives(known).means, 0.0), np.where(counts, corner, _BEYOND))
+
+        def gain(by: RewardModel, codes: Codes) -> Floats:
+            means, stds = (np.where(counts, values, 0.0) for values in by.objectives(codes))
+            stds = np.maximum(_SURE, stds)
+            volume = front.expected_gain((means[:, 0], stds[:, 0]), (means[:, 1], stds[:, 1]), means[:, 2])
+            return np.log(np.maximum(_NOTHING, volume))
+
+        changed = codes[rng.integers(0, len(codes), self.settings.candidates)]
+        rows, columns = np.arange(len(changed)), rng.integers(0, changed.shape[1], len(changed))
+        changed[rows, columns] = rng.integers(0, self._lengths[columns])
+        changed = self.space.canonical(changed)
+        return lambda by: partial(gain, by), changed[self.space.allowed(changed)]
+
+    def _objective_notes(self, model: RewardModel, code: Codes) -> dict[str, Any]:
+        found = model.objectives(code[None])
+        return {"predicted_accuracy": float(found.means[0, 0]), "predicted_step_time": float(found.means[0, 1])}
 
     def _winner(self) -> dict[str, Any]:
         """What the model takes for the best so far, for the log: see nas/runs/chosen.py."""
@@ -128,7 +202,8 @@ class Predictor(Algorithm):
 
     def _targets(self, prefix: int, settled: int | None = None) -> Targets:
         assert self.features is not None
-        return Targets(self.features[0], self.observations[:prefix], self.reward, settled)
+        apart = bool(self.settings.objectives)
+        return Targets(self.features[0], self.observations[:prefix], self.reward, settled, apart=apart)
 
     def _enough(self, prefix: int) -> bool:
         return sum(math.isfinite(o.reward) for o in self.observations[:prefix]) >= _LEAST
@@ -150,15 +225,13 @@ class Predictor(Algorithm):
         spread = math.hypot(float(std[0]), model.quality.noise)
         return math.exp(float(mean[0]) + NormalDist().inv_cdf(confidence) * spread)
 
-    def _search(self, model: RewardModel, gain: bool, rng: np.random.Generator) -> _Candidate | None:
-        """Climb from the best observed and the best random candidates; the best point on the way that is new."""
-
-        def worth(of: RewardModel) -> Worth:
-            return of.log_gain if gain else partial(of.optimistic, optimism=self.settings.optimism)
-
+    def _search(
+        self, model: RewardModel, worth: _WorthBy, hopeful: Codes, rng: np.random.Generator
+    ) -> tuple[Architecture, Codes] | None:
+        """Climb from the best of random candidates and of the hopeful ones; the best point on the way that is new."""
         codes = self.space.sample_encodings(self.settings.candidates, rng)
         sketch = model.sketched()
-        codes = self._distinct(np.concatenate([codes, (sketch or model).top(_STARTS)]))
+        codes = self._distinct(np.concatenate([codes, hopeful]))
         found = Candidates(worth(model), None if sketch is None else worth(sketch), codes)
         for _ in range(_CLIMBS):
             count = len(found.codes)
@@ -174,15 +247,13 @@ class Predictor(Algorithm):
             [at] = found.best(1, new)
             architecture = self.space.decode(found.codes[at])
             if architecture.arch_id not in self.seen:
-                mean, std, _ = model.predict(found.codes[at : at + 1])
-                return _Candidate(architecture, *model.targets.told(float(mean[0]), float(std[0])))
+                return architecture, found.codes[at]
             new[at] = False
         return None
 
     def _changes(self, starts: Codes, rng: np.random.Generator) -> Codes:
         """Every allowed single change of the starts, and some double ones."""
-        lengths = np.array([len(d.choices) for d in self.space.decisions])
-        rows = []
+        lengths, rows = self._lengths, []
         for index, length in enumerate(lengths):
             for step in range(1, length):
                 changed = starts.copy()
@@ -210,13 +281,12 @@ class Predictor(Algorithm):
         return codes[np.sort(np.unique(self._keys(codes), return_index=True)[1])]
 
 
-class _Candidate(NamedTuple):
-    architecture: Architecture
-    mean: float
-    std: float
-
-
+_WorthBy = Callable[[RewardModel], Worth]  # a sketch of the model gives a bound of what the model gives
 _LEAST = 4  # scored trials without which there is no model
+_FRONT = 300  # architectures that a front is looked for among
+_SAMPLE = 500  # random architectures that say what is bad
+_BEYOND = np.array([-1e-3, 1e-3, 1e-3])  # how much worse the corner is than they are
+_SURE, _NOTHING = 1e-9, 1e-300
 _WHOLE, _EVERY = 256, 32  # trials up to which all are settled, and how many more are at once
 _STARTS, _CLIMBS, _DOUBLES = 6, 12, 100
 _FIT_AT = (4, 6, 8, 10, 12, 15, 18, 22, 26, 31, 37, 44, 53, 64, 77, 92, 110, 132, 158, 190, 228)

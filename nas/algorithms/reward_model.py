@@ -53,6 +53,13 @@ class Prediction(NamedTuple):
     noise: Floats  # standard deviation of an observation around the truth
 
 
+class Objectives(NamedTuple):
+    """Accuracy, normalised step time and params as the trials tell them, each (N, 3)."""
+
+    means: Floats
+    stds: Floats  # to first order; params are known
+
+
 class Winner(NamedTuple):
     """The architecture of the highest predicted reward among those that were told."""
 
@@ -167,6 +174,13 @@ class RewardModel:
         # Observations err along the same slopes as predictions do.
         noise = of_a * (accuracy.noise / accuracy.std) ** 2 + of_s * (time.noise / np.maximum(time.std, _TINY)) ** 2
         return Prediction(mean, np.sqrt(variance + _TINY**2), np.sqrt(noise))
+
+    def objectives(self, codes: Codes) -> Objectives:
+        """What is predicted of each, where the targets hold them apart."""
+        log_accuracy, std = self.conditioned.predict(codes)
+        log_time, time_std, _ = self._log_time(codes)
+        means = np.exp(np.stack([log_accuracy, log_time, self.targets.log_params(codes)], axis=1))
+        return Objectives(means, means * np.stack([std, time_std, np.zeros(len(codes))], axis=1))
 
     def optimistic(self, codes: Codes, optimism: float) -> Floats:
         """Upper confidence bound of the log reward, (N,)."""

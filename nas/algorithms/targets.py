@@ -15,6 +15,7 @@ from nas.algorithms.outlook import worth
 from nas.algorithms.step_process import Timings, doubts
 from nas.runs.ranking import score
 from nas.runs.trial import Trial
+from rewards.pareto import pareto_front
 
 Floats = NDArray[np.float64]
 
@@ -71,6 +72,7 @@ class Targets:
         observations: in the order told; at least one has a reward.
         reward: what the search scores by, where it is known.
         settled: how many observations, the first, are what the others are held against; None = all.
+        apart: learn accuracy and step time, whatever the reward makes of them, where they are told.
     """
 
     def __init__(
@@ -79,6 +81,8 @@ class Targets:
         observations: Sequence[Observation],
         reward: KnownReward | None = None,
         settled: int | None = None,
+        *,
+        apart: bool = False,
     ) -> None:
         self.features = features
         self.settled = len(observations) if settled is None else settled
@@ -89,7 +93,7 @@ class Targets:
         self.likely_accuracy, self.likely_reward = columns[:, 8:].T
         self.scored = np.isfinite(self.reward)
         self.lowest, self.highest = float(self.reward[self.scored].min()), float(np.nanmax(self.accuracy, initial=0.0))
-        self.known = reward if self._is_known(reward) else None
+        self.known = reward if not apart and self._is_known(reward) else None
         # Where rewards go below 0 they are no product, and have no logarithm: this one's is the reward over `unit`.
         self.unit = float(np.abs(self.reward[self.scored]).max()) if (self.reward < 0).any() else None
         if self.unit is not None:
@@ -105,6 +109,9 @@ class Targets:
         if self.known is not None:
             self.exponents = 0.0, 0.0
             self.timed = "step_time" in self.known.reads
+            self.times = self._timings(self.step_time > 0) if self.timed else None
+        elif apart and (self.accuracy[self.scored] > 0).all():
+            self.exponents, self.timed = (0.0, 0.0), bool((self.step_time > 0).any())
             self.times = self._timings(self.step_time > 0) if self.timed else None
         elif self.unit is None and (self.accuracy[self.scored] > 0).all():
             self._split(self._find_exponents())
@@ -219,6 +226,21 @@ class Targets:
         order = np.argsort(-np.where(self.scored, self.looked, -math.inf), kind="stable")[: self.scored.sum()]
         distinct = {self.codes[at].tobytes(): at for at in order[::-1].tolist()}  # the first of each stays
         return np.asarray(self.codes[[*distinct.values()][::-1][:n]])
+
+    def measured(self) -> Floats:
+        """Accuracy, step time and params of what was scored, (N, 3); NaN where one was not told."""
+        params = np.exp(self.log_params(self.codes[self.scored]))
+        return np.stack([self.accuracy[self.scored], self.step_time[self.scored], params], axis=1)
+
+    def foremost(self, n: int, columns: NDArray[np.int64]) -> Codes:
+        """At most about n scored architectures, front by front of these columns of `measured`, (M, decisions)."""
+        points, left = self.measured()[:, columns], np.flatnonzero(self.scored)
+        maximise = [bool(column == 0) for column in columns]
+        taken: list[NDArray[np.int64]] = []
+        while sum(map(len, taken)) < n and len(front := pareto_front(points, maximise)):
+            taken.append(left[front])
+            points, left = np.delete(points, front, axis=0), np.delete(left, front)
+        return np.unique(self.codes[np.concatenate([left[:0], *taken])], axis=0)
 
     def ranks(self) -> Floats:
         """Reward of each row of `quality`, broken and stopped ones last."""
