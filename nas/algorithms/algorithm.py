@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -34,6 +34,11 @@ class Proposal:
     notes: Mapping[str, Any] = field(
         default_factory=dict
     )  # JSON the algorithm wants back with the trial, as `proposal`
+
+
+def as_proposed(trial: Trial) -> Proposal:
+    """Give the proposal that a trial came of."""
+    return Proposal(trial.architecture, trial.proposed_by, trial.parents, trial.proposal)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Algorithm(ABC):
         self.pending: dict[str, Proposal] = {}  # by arch_id, in the order asked
         self.seen: set[str] = set()
         self.told = 0
+        self.timed = 0  # timings told
         self.trained: dict[str, list[Trial]] = {}  # scored trials of each architecture, by arch_id
         self.outlook = Outlook()
 
@@ -76,7 +82,7 @@ class Algorithm(ABC):
 
         Raises: Exhausted if every architecture was proposed before; Infeasible as `space.sample` does.
         """
-        rng = np.random.default_rng((self.seed, self.told + len(self.pending)))
+        rng = np.random.default_rng((self.seed, self.told + self.timed + len(self.pending)))
         proposal = self._new(rng) or self._unseen(rng)
         self.assume(proposal)
         return proposal
@@ -117,6 +123,30 @@ class Algorithm(ABC):
         elif is_scored(trial):  # a repeat without a result says nothing new
             self._learn_again(trial, mean_of(self.trained[trial.arch_id]))
 
+    def tell_timing(self, timing: Trial) -> None:
+        """Take in that an architecture was timed before it is decided whether it is trained; it is in flight no more.
+
+        Args:
+            timing: `timed`, or of the status that says why it could not be.
+        Raises: ValueError as `tell` does.
+        """
+        self.space.encode(timing.architecture)
+        self.pending.pop(timing.arch_id, None)
+        self.seen.add(timing.arch_id)
+        self.timed += 1
+        self._learn_timing(timing)
+
+    def choose(self, timings: Sequence[Trial]) -> Proposal:
+        """Propose for training one of the architectures that were timed; it is in flight again.
+
+        Args:
+            timings: those to choose from, `timed` all of them and told; at least one, in the order proposed.
+        Returns: one of these, or one of earlier timings that was not trained.
+        """
+        proposal = self._choose(timings)
+        self.assume(proposal)
+        return proposal
+
     @abstractmethod
     def _propose(self, rng: np.random.Generator) -> Proposal:
         """Propose a candidate; may be one already seen, then it is asked again."""
@@ -137,6 +167,25 @@ class Algorithm(ABC):
             mean: of all of them, with the standard error that this has; it takes the place of what was learned.
         """
         self._learn(mean)
+
+    def _learn_timing(self, timing: Trial) -> None:  # noqa: B027  most have no use for it
+        """Take in a timing; who has no use for it leaves it."""
+
+    def _choose(self, timings: Sequence[Trial]) -> Proposal:
+        """Choose as `choose` says: what has the highest reward if all are as accurate as those trained are at the mean.
+
+        The first where that is not known: before a trial is scored, or where the reward reads anything else.
+        """
+        return as_proposed(timings[self._worthiest(timings)])
+
+    def _worthiest(self, timings: Sequence[Trial]) -> int:
+        known = [[each.s_normalised, each.p_normalised] for each in timings]
+        accuracies = [one.accuracy for trials in self.trained.values() for one in trials if one.accuracy is not None]
+        if self.reward is None or not accuracies or any(None in each for each in known):
+            return 0
+        costs = np.array(known, dtype=np.float64)
+        rewards = self.reward.of(np.full(len(timings), np.mean(accuracies)), *costs.T)
+        return int(np.argmax(np.where(np.isnan(rewards), -np.inf, rewards)))
 
     def _unseen(self, rng: np.random.Generator) -> Proposal:
         for _ in range(_TRIES):

@@ -14,7 +14,7 @@ import pandas as pd
 
 from nas.analysis.certainty import fields_of, reward_errors, scored, with_errors, with_told_apart
 from nas.measure.settings import StepTimeSettings
-from nas.runs.folder import CONFIG, config_if_run, parts_of, read_config, read_trials, trial_log
+from nas.runs.folder import CONFIG, TIMINGS, config_if_run, parts_of, read_config, read_trials, trial_log
 from nas.runs.log import read_lines
 from nas.runs.row import row_of, stages_of
 from nas.runs.trial import NUMBERS, Trial, is_metric
@@ -73,6 +73,15 @@ def completed(rows: pd.DataFrame, run: str | Path) -> pd.DataFrame:
 def load_trials(run: str | Path) -> list[Trial]:
     """Read a run folder's (or a `trials.jsonl`'s) trials as records. Raises ValueError as `load` does."""
     return read_trials(trial_log(Path(run)))
+
+
+def load_timings(run: str | Path) -> pd.DataFrame:
+    """Read the timings of a run folder (`search.time_first`): one row each, with the columns that `load` gives.
+
+    Raises: ValueError as `load` does.
+    """
+    log = Path(run) / TIMINGS
+    return _load_one(log) if log.exists() else _load_one(trial_log(Path(run))).iloc[:0]
 
 
 def load_epochs(run: str | Path | Sequence[str | Path]) -> pd.DataFrame:

@@ -82,6 +82,15 @@ class Run:
 
         return load(self.folder)
 
+    def timings(self) -> pd.DataFrame:
+        """Give one row a timing of `search.time_first`, with the columns of a trial; no rows where there are none.
+
+        They are in no other table: what was trained has its timing in its own row.
+        """
+        from nas.analysis.frame import load_timings
+
+        return load_timings(self.folder)
+
     def epochs(self) -> pd.DataFrame:
         """Give one row an epoch of each trial; see `nas.analysis.load_epochs`."""
         from nas.analysis.frame import load_epochs

@@ -61,8 +61,13 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
             over = not self.live if self._ending() else self.candidates.done
             return Searcher.FINISHED if over else None
         self.live[trial_id] = candidate
-        config = {"candidate": {"architecture": candidate.proposal.architecture.to_json(), "seed": candidate.seed}}
-        return config | self._place(trial_id, candidate.trial_id)
+        config = {
+            "architecture": candidate.proposal.architecture.to_json(),
+            "seed": candidate.seed,
+            "timing_only": candidate.timing_only,
+            "timed": candidate.timed,
+        }
+        return {"candidate": config} | self._place(trial_id, candidate.trial_id)
 
     def _has_room(self) -> bool:
         """Whether some node can take a trial now; the end of the search if none ever could."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ray import tune
@@ -13,6 +14,7 @@ from nas.cluster.protocol import Job
 from nas.memory_kills import memory_kills
 from nas.trials.answer import Unwanted, answer, hard_limit_s, killed_after, so_far
 from nas.trials.readiness import fault_of_host, load, suspect
+from nas.trials.task import Task
 from search_space.architecture import Architecture
 from search_space.lookup import describe
 
@@ -33,6 +35,8 @@ def run_candidate(config: Mapping[str, Any], job: Job) -> None:
             task, evaluate = load(job.task, job.plugins, job.evaluator)
             candidate = config["candidate"]
             architecture = Architecture.from_json(candidate["architecture"])
+            if isinstance(task, Task):
+                task = replace(task, timing_only=candidate["timing_only"], timed=candidate["timed"])
         except Exception as error:  # none of a candidate's doing: what the search names is not to be had here
             tell(unable=_with_host(describe(error), job), done=True)
             return

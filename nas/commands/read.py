@@ -117,6 +117,7 @@ def status(run: Path, form: str) -> int:
         "of": found.budget,
         **({"ended_by": found.ended_by} if found.ended_by else {}),
         **found.statuses,
+        **({"timings": found.timings} if found.timings else {}),
         "in_flight": found.in_flight,
         "best_reward": found.best.reward if found.best else None,
         "best_reward_se": found.best.reward_se if found.best else None,

@@ -73,11 +73,12 @@ class SearchSettings:
     )
     repeats: RepeatSettings | None = None  # train the best again under other seeds, as part of `trials`; None = never
     stop_when: StopSettings | None = None  # end where more trials gain little; None = only when `trials` are finished
+    time_first: int = 1  # candidates timed for each one trained, which is the one worth most; 1 = each is trained
     fresh_process: bool | None = None  # a new process per trial; None = on GPUs only
     evaluator: str = EVALUATOR  # module:function that turns a candidate into a trial's fields
 
     def __post_init__(self) -> None:
-        for name in ("trials", "max_attempts", "prune_top"):
+        for name in ("trials", "max_attempts", "prune_top", "time_first"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
         if not 0 < self.prune_confidence < 1:

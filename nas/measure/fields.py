@@ -8,6 +8,26 @@ if TYPE_CHECKING:
     from nas.measure.step_time import StepTime
 
 
+# Columns of a trial that a step time fills.
+TIMING_COLUMNS = (
+    "step_time_ms",
+    "step_time_p10_ms",
+    "step_time_p90_ms",
+    "step_time_n",
+    "step_time_clock",
+    "step_time_converged",
+    "step_time_marks",
+    "forward_ms",
+    "backward_ms",
+    "update_ms",
+    "reference_step_time_ms",
+    "s_normalised",
+    "s_low",
+    "s_high",
+    "peak_memory_mb",
+)
+
+
 def timing_fields(timing: StepTime) -> dict[str, Any]:
     """Give the fields of `nas.runs.trial.Trial` that a step time fills."""
     return {

@@ -76,10 +76,11 @@ def _allowed(described: SpaceDescription) -> str:
 
 def _evaluated(reading: Reading, size: int) -> str:
     tried = reading.frame["arch_id"].nunique() if len(reading.frame) else 0
+    timed = f" {reading.status.timings:,} were timed, to choose what is trained." if reading.status.timings else ""
     if not tried:
-        return "None of them has been tried yet."
+        return f"None of them has been tried yet.{timed}"
     share = f"{tried / size:.1%}" if tried / size >= 0.001 else f"one in {short(size / tried)}"
-    return f"{tried:,} of them were tried, {share}."
+    return f"{tried:,} of them were tried, {share}.{timed}"
 
 
 def _outside(reading: Reading) -> str:

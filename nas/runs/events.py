@@ -30,7 +30,7 @@ def events(path: Path, answered: Container[int]) -> Iterator[Mapping[str, Any]]:
 
 
 # As `nas.search.ledger` writes them. Whatever is written otherwise is parsed.
-_BEGIN = re.compile(rb'\{"event":"(proposed|started|died|lost)","trial_id":(\d+),')
+_BEGIN = re.compile(rb'\{"event":"(proposed|started|died|lost)","trial_id":(-?\d+),')
 
 
 class Asked(NamedTuple):
@@ -60,7 +60,7 @@ def asked(path: Path) -> Asked:
             reach *= 16
     found = Asked(0, False)
     for event in events(path, ()):  # says what is wrong with a line, and goes without one that is torn
-        if event["event"] in ("proposed", "exhausted"):
+        if event["event"] in ("proposed", "exhausted") and event.get("trial_id", 0) >= 0:  # below 0: a timing
             known = event.get("trial_id", found.candidates - 1) + 1
             found = Asked(known, event["event"] == "exhausted", event.get("why"))
     return found
@@ -81,6 +81,6 @@ def _asked_in(tail: bytes, *, whole: bool) -> Asked | None:
             return None
         if event["event"] == "exhausted" and not exhausted:
             exhausted, why = True, event.get("why")
-        if event["event"] == "proposed":
+        if event["event"] == "proposed" and event["trial_id"] >= 0:
             return Asked(event["trial_id"] + 1, exhausted, why)
     return None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nas.runs.part import Part
 
 CONFIG, RUN, TRIALS, PROPOSALS = "config.yaml", "run.json", "trials.jsonl", "proposals.jsonl"
+TIMINGS = "timings.jsonl"  # of architectures that were timed before it was decided whether they are trained
 WARM_START = "warm_start.jsonl"  # trials of earlier runs that the algorithm was told first
 LOCK = ".lock"  # held by who writes into the folder
 

@@ -14,6 +14,7 @@ from nas.runs.events import asked
 from nas.runs.folder import PROPOSALS, TRIALS, is_locked, read_config, read_run
 from nas.runs.repeats import Estimate
 from nas.runs.summary import Scores, Summary, summary
+from nas.runs.timings import counted
 from nas.runs.trial import Trial
 
 
@@ -28,13 +29,14 @@ class Status:
     budget: int
     ended_by: str | None  # why it is finished before all its trials are, where a setting ended it
     statuses: dict[str, int]  # status -> trials
+    timings: int  # of candidates, before it was decided whether they are trained: no trials
     in_flight: int  # proposed, and not finished
     best: Trial | None  # see nas/runs/ranking.py
     best_seen: Trial | None  # of highest reward, lucky or not
     estimate: Estimate | None  # of the best's architecture, where more is known than single rewards
     scores: Scores = field(repr=False, compare=False)  # of all finished trials
     advice: StopAdvice | None  # None = too few trials, or of a search of several objectives
-    device_h: float  # device hours spent on finished trials
+    device_h: float  # device hours spent on finished trials and timings
     eta_s: float | None  # until it is finished, while it runs: as long a trial, as many at once as until now
     last_trial_s_ago: float | None
 
@@ -43,7 +45,7 @@ def status(run: Path) -> Status:
     """Say how far a run is. Raises ValueError if `run` is no run folder."""
     record, config = read_run(run), read_config(run)
     known, budget = summary(run / TRIALS), config["search"]["trials"]
-    proposed = asked(run / PROPOSALS)
+    proposed, (timings, timing_s) = asked(run / PROPOSALS), counted(run)
     in_flight = max(0, proposed.candidates - len(known.answered))
     over = not in_flight and proposed.exhausted
     state = "running" if is_locked(run) else "finished" if known.trials >= budget or over else "stopped"
@@ -55,13 +57,14 @@ def status(run: Path) -> Status:
         budget=budget,
         ended_by=proposed.why if over else None,
         statuses=dict(sorted(known.statuses.items())),
+        timings=timings,
         in_flight=in_flight,
         best=known.best,
         best_seen=known.best_seen,
         estimate=known.estimate,
         scores=known.scores,
         advice=None if why_not(config) else advise(*known.scores),
-        device_h=known.device_s / 3600,
+        device_h=(known.device_s + timing_s) / 3600,
         eta_s=_eta(known, budget, in_flight, config["search"]) if state == "running" else None,
         last_trial_s_ago=_age(known.ended_at),
     )

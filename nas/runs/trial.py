@@ -26,6 +26,7 @@ STATUSES = {
     "nan": "its loss, accuracy or reward was not finite",
     "timeout": "ran past its time limit",
     "pruned": "stopped because it could no longer win",
+    "timed": "timed alone, which told the search whether to train it",
     "interrupted": "given up after the search itself was killed too often while it ran",
 }
 EARLIER = {"filtered": "pruned"}  # statuses that logs of earlier versions may have -> what they are read as

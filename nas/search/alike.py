@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+from nas.runs.timings import TIMED
 from nas.runs.trial import Trial
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ class Alike:
 
     def checked(self, trial: Trial) -> Trial:
         """Refuse a trial that was trained or timed unlike the others; say so once if only the device is another."""
-        if trial.status != "ok" or not self._ok:
+        if trial.status not in ("ok", TIMED) or not self._ok:
             return trial
         unlike = [
             f"{name} {getattr(trial, name)!r} is not the run's {known!r}"

@@ -166,14 +166,20 @@ def check_here(config: Config) -> None:
 def check_evaluator(config: Config) -> None:
     """Import it as a worker will: a misspelt one would fail every trial. Raises ValueError.
 
-    One of the user's has to say that it gives what a bound is made of: that is seen in no other way before it runs.
+    One of the user's has to say that it gives what a bound is made of, and that it times without training: that is seen
+    in no other way before it runs.
     """
     name = config.search.evaluator
     if name == EVALUATOR:
         return
-    gives = getattr(find_evaluator(name), "gives", ())
+    evaluator, function = find_evaluator(name), name.partition(":")[2]
+    gives = getattr(evaluator, "gives", ())
+    if config.search.time_first > 1 and not getattr(evaluator, "times", False):
+        raise ValueError(
+            f"search.time_first needs timings without a training, and search.evaluator {name!r} does not say that it "
+            f"gives them; if it answers `timed` where task.timing_only says so, write {function}.times = True beside it"
+        )
     if config.search.prune == "bound" and (lacking := [column for column in NEEDED if column not in gives]):
-        function = name.partition(":")[2]
         raise ValueError(
             f"search.prune bound needs {', '.join(lacking)} of every trial, and search.evaluator {name!r} does not say "
             f"that it gives them; if it does, write {function}.gives = {NEEDED} beside it, else take search.prune asha"

@@ -13,6 +13,7 @@ from nas.runs.folder import (
     CONFIG,
     PROPOSALS,
     RUN,
+    TIMINGS,
     TRIALS,
     WARM_START,
     config_if_run,
@@ -115,7 +116,7 @@ def _is_unchanged(folder: Path, config: Config) -> bool:
 
 def _forget(folder: Path) -> None:
     """Remove what a search without a finished trial has left."""
-    for name in (PROPOSALS, WARM_START):
+    for name in (PROPOSALS, TIMINGS, WARM_START):
         if (folder / name).exists():
             logger.warning("%s: no trial is finished and the configuration changed: it begins anew", folder / name)
             (folder / name).unlink()

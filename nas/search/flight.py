@@ -10,6 +10,7 @@ from typing import Any
 from nas.algorithms import Proposal
 from nas.runs.events import events
 from nas.runs.folder import PROPOSALS
+from nas.search.time_first import CHOSEN
 from nas.trials.task import Candidate
 from search_space.architecture import Architecture
 
@@ -36,27 +37,27 @@ class Flight:
         self.running = False
 
 
-def replayed(log: Path, answered: Collection[int]) -> tuple[dict[int, Flight], Mapping[str, Any] | None]:
-    """Rebuild what was in flight when a search's process ended, and whether it had decided that it has enough.
+def replayed(log: Path, answered: Collection[int]) -> tuple[dict[int, Flight], dict[str, Mapping[str, Any]]]:
+    """Rebuild what was in flight when a search's process ended, and what it had decided last.
 
     Args:
         answered: candidates that have an answer.
     Returns: flights by candidate, in the order proposed; `running` are those that nobody wrote down the end of. The
-        last event `enough`, None if there is none.
+        last event of each kind that is of no candidate: `enough`, `chosen`.
     Raises: ValueError if there is an event of an unknown kind.
     """
     flights: dict[int, Flight] = {}
-    enough = None
+    decided: dict[str, Mapping[str, Any]] = {}
     for event in events(log, answered):
-        if event["event"] == "enough":
-            enough = event
+        if event["event"] in ("enough", CHOSEN):
+            decided[event["event"]] = event
         elif event["event"] == "stopped":
             for trial_id in event["trial_ids"]:
                 if trial_id in flights:
                     flights[trial_id].running = False
         elif event["event"] != "exhausted" and event["trial_id"] not in answered:
             _replay(event, flights)
-    return flights, enough
+    return flights, decided
 
 
 def _replay(event: Mapping[str, Any], flights: dict[int, Flight]) -> None:

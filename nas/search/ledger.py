@@ -1,8 +1,9 @@
 """What was proposed, what is running, what is finished: the search's memory, on disk at every step. No ray.
 
-Two files in the run folder, written by the search's driver alone. `trials.jsonl` has one line per finished trial: it is
-the search. `proposals.jsonl` has an event per line: `proposed`, `started`, `died` (the process of a trial went away),
-`stopped` (the search was asked to stop), `enough` (more trials would gain too little), `exhausted` (nothing more is
+Files in the run folder, written by the search's driver alone. `trials.jsonl` has one line per finished trial: it is
+the search, with `timings.jsonl`, where candidates are timed before it is decided which are trained. `proposals.jsonl`
+has an event per line: `proposed`, `started`, `died` (the process of a trial went away), `stopped` (the search was asked
+to stop), `chosen` (of some timings), `enough` (more trials would gain too little), `exhausted` (nothing more is
 proposed), so that a search killed at any moment knows what was in flight.
 """
 
@@ -19,15 +20,17 @@ from typing import Any
 from nas.algorithms import Algorithm, Exhausted, Proposal
 from nas.config.settings import RepeatSettings, StopSettings
 from nas.runs.advice import AHEAD, Advisor
-from nas.runs.folder import PROPOSALS, TRIALS, read_trials
+from nas.runs.folder import PROPOSALS, TIMINGS, TRIALS, read_trials
 from nas.runs.log import JsonLines
 from nas.runs.repeats import REPEAT, is_repeat
+from nas.runs.timings import Timing, as_told, read_timings
 from nas.runs.trial import Trial
 from nas.search.alike import Alike
 from nas.search.flight import Flight, replayed
 from nas.search.repeats import is_due, next_repeat
+from nas.search.time_first import CHOSEN, TimeFirst, of_its_kind
 from nas.seeds import SEEDING, seed_of
-from nas.trials.task import Candidate
+from nas.trials.task import Candidate, is_timing
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class Ledger:
         max_attempts: deaths of a candidate's process after which its status is `failed`.
         repeats: which of the trials train again what was trained before; None = none.
         stop_when: when new architectures are proposed no more; None = never.
+        time_first: candidates timed for each one trained.
     Raises: ValueError if the logs do not fit together.
     """
 
@@ -61,6 +65,7 @@ class Ledger:
         seeding: int = SEEDING,
         repeats: RepeatSettings | None = None,
         stop_when: StopSettings | None = None,
+        time_first: int = 1,
     ) -> None:
         self.algorithm, self.run_id, self.seed, self.seeding = algorithm, run_id, seed, seeding
         self.budget, self.max_attempts, self.repeats = trials, max_attempts, repeats
@@ -72,8 +77,11 @@ class Ledger:
         self._stop_when, self._advisor = stop_when, Advisor()
         self._next_id = 0
         self._trial_log, self._events = JsonLines(folder / TRIALS), JsonLines(folder / PROPOSALS)
+        timings = read_timings(folder)
+        self._timing_log = JsonLines(folder / TIMINGS) if timings or time_first > 1 else None
         self._alike = Alike()
-        self._replay(read_trials(folder), folder / PROPOSALS)
+        self.time_first = TimeFirst(time_first)
+        self._replay(read_trials(folder), timings, folder / PROPOSALS)
 
     # ---- what the engine calls
 
@@ -84,16 +92,16 @@ class Ledger:
                 return self._start(flight)
         if self.exhausted or self._next_id >= self.budget:
             return None
-        proposal = self._repeat() or self._new() or self._last_repeat()
-        if proposal is None:
-            return None
-        seed = seed_of(self.seed, "trial", self._next_id, seeding=self.seeding)
-        flight = Flight(Candidate(self._next_id, proposal, seed, 0))
-        proposed = {"event": "proposed", "trial_id": self._next_id, "seed": seed} | _proposal_record(proposal)
-        candidate = self._start(flight, proposed)
-        self.flights[self._next_id] = flight
-        self._next_id += 1
-        return candidate
+        if proposal := self._repeat():
+            return self._begin(self._next_id, proposal)
+        if self.time_first.k > 1:
+            if not self._has_enough() and (new := self._time_or_choose()):
+                return new
+            if self._timings_running:  # of which one may be what is trained
+                return None
+        elif proposal := self._new():
+            return self._begin(self._next_id, proposal)
+        return self._begin(self._next_id, proposal) if (proposal := self._last_repeat()) else None
 
     def finish(self, trial_id: int, outcome: Trial) -> Trial | None:
         """Log what became of a candidate and tell it to the algorithm; a second answer of the same one gives None.
@@ -117,8 +125,12 @@ class Ledger:
             attempt=candidate.attempt,
             ended_at=_now(),
         )
-        trial = self._alike.checked(trial)
-        self._trial_log.append(trial.to_dict())
+        trial = self._alike.checked(of_its_kind(trial))
+        if candidate.timing_only:
+            assert self._timing_log is not None
+            self._timing_log.append(trial.to_dict() | {"after": len(self.trials)})
+        else:
+            self._trial_log.append(trial.to_dict())
         self._tell(trial)
         return trial
 
@@ -168,8 +180,9 @@ class Ledger:
 
     def close(self) -> None:
         """Close the logs."""
-        self._trial_log.close()
-        self._events.close()
+        for log in (self._trial_log, self._events, self._timing_log):
+            if log is not None:
+                log.close()
 
     @property
     def done(self) -> bool:
@@ -182,6 +195,39 @@ class Ledger:
         return flight is not None and flight.candidate.proposal.proposed_by == REPEAT
 
     # ---- inside
+
+    def _begin(self, number: int, proposal: Proposal, *after: Mapping[str, Any]) -> Candidate:
+        """Start a new candidate: a trial of the next number, or a timing.
+
+        Args:
+            after: events of the same moment.
+        """
+        seed = seed_of(self.seed, "timing" if is_timing(number) else "trial", abs(number), seeding=self.seeding)
+        self.flights[number] = flight = Flight(Candidate(number, proposal, seed, 0))
+        if is_timing(number):
+            self._next_timing -= 1
+        else:
+            self._next_id += 1
+        proposed = {"event": "proposed", "trial_id": number, "seed": seed} | _proposal_record(proposal)
+        return self._start(flight, proposed, after=after)
+
+    def _time_or_choose(self) -> Candidate | None:
+        """Train what is chosen of timings, or time another candidate; None if neither is to be done now."""
+        first = self.time_first
+        trainings = max(1, self.budget - self._next_id - (self.repeats.trials if self.repeats else 0))
+        if not first.is_ready():
+            if first.is_wanted(trainings, self._timings_running) and (proposal := self._new()):
+                return self._begin(self._next_timing, proposal)
+            if self._timings_running:
+                return None
+        if (proposal := first.choose(self.algorithm)) is None:
+            return None
+        return self._begin(self._next_id, proposal, first.event())
+
+    @property
+    def _timings_running(self) -> int:
+        """How many candidates are being timed, or wait for it."""
+        return sum(map(is_timing, self.flights))
 
     def _repeat(self) -> Proposal | None:
         """Choose what is trained again now; None if it is not time for that."""
@@ -243,29 +289,46 @@ class Ledger:
         new = [trial.trial_id for trial in self.trials if not is_repeat(trial)]
         return self._next_id - 1 - max([-1, *new, *(number for number in self.flights if not self.is_repeat(number))])
 
-    def _start(self, flight: Flight, *before: Mapping[str, Any]) -> Candidate:
-        """Log a start, and what comes before it: to wait for the disk once is enough."""
+    def _start(self, flight: Flight, *before: Mapping[str, Any], after: Sequence[Mapping[str, Any]] = ()) -> Candidate:
+        """Log a start, and what comes before and after it: to wait for the disk once is enough."""
         flight.started()
-        self._events.append(*before, {"event": "started", "trial_id": flight.candidate.trial_id, "at": _now()})
-        return flight.candidate
+        candidate = flight.candidate
+        self._events.append(*before, {"event": "started", "trial_id": candidate.trial_id, "at": _now()}, *after)
+        if candidate.timing_only or candidate.proposal.proposed_by == REPEAT:  # which is timed again, as it is trained
+            return candidate
+        self.time_first.begun.add(candidate.proposal.architecture.arch_id)
+        return candidate._replace(timed=self.time_first.fields_of(candidate.proposal.architecture.arch_id))
 
     def _tell(self, trial: Trial) -> None:
+        if is_timing(trial.trial_id):
+            self.time_first.tell(trial)
+            self.algorithm.tell_timing(trial)
+            return
+        self.time_first.begun.add(trial.arch_id)
         self.trials.append(trial)
         self._alike.count(trial)
         if self._stop_when:
             self._advisor.count(trial)
         self.algorithm.tell(trial)
 
-    def _replay(self, finished: Sequence[Trial], log: Path) -> None:
+    def _replay(self, finished: Sequence[Trial], timings: Sequence[Timing], log: Path) -> None:
         """Rebuild the state from the logs; candidates that were running when the driver died count a kill."""
-        answered = {trial.trial_id for trial in finished}
-        self.flights, enough = replayed(log, answered)
-        for trial in finished:
+        told = list(as_told(finished, timings))
+        answered = {trial.trial_id for trial in told}
+        self.flights, decided = replayed(log, answered)
+        for trial in told:
             self._tell(trial)
-        if len(answered) < len(finished):
+        if len(answered) < len(told):
             raise ValueError(f"{TRIALS} answers a trial twice; it was written by two searches at once")
+        self.time_first.used = decided.get(CHOSEN, {"timings": 0})["timings"]
         self._next_id = 1 + max([-1, *answered, *self.flights])
-        self.enough = self._still_enough(enough)
+        self._next_timing = min([0, *answered, *self.flights]) - 1
+        self.enough = self._still_enough(decided.get("enough"))
+        self.time_first.begun.update(
+            flight.candidate.proposal.architecture.arch_id
+            for number, flight in self.flights.items()
+            if not is_timing(number)
+        )
         for flight in list(self.flights.values()):
             if flight.candidate.proposal.proposed_by != REPEAT:  # which the algorithm did not ask for
                 self.algorithm.assume(flight.candidate.proposal)

@@ -35,6 +35,7 @@ def search_hours(config: Config, places: Places, timing_s: float, training_s: fl
     Trainings on one device run beside each other, and wait while one of them times its step.
     """
     devices = min(places.devices, places.at_once)
+    timing_s *= config.search.time_first
     beside = places.at_once / devices
     each = timing_s + training_s / beside if config.step_time.lock else (timing_s + training_s) / beside
     return config.search.trials * each / devices / 3600

@@ -34,9 +34,10 @@ def describe(config: Config) -> dict[str, str]:
 
 
 def _trials(settings: SearchSettings) -> str:
-    again, enough = settings.repeats, settings.stop_when
+    again, enough, k = settings.repeats, settings.stop_when, settings.time_first
     said = f", of which the last {again.trials} train the best {again.top} again" if again else ""
     said += f", or fewer: until {AHEAD} more are expected to gain less than {enough.expected_gain:g}" if enough else ""
+    said += f", each the one worth most of {k} that are timed" if k > 1 else ""
     return f"{settings.trials}{said}"
 
 

@@ -149,6 +149,7 @@ def _run(
             max_attempts=settings.max_attempts,
             repeats=settings.repeats,
             stop_when=settings.stop_when,
+            time_first=settings.time_first,
         )
         stack.callback(ledger.close)
         if warm:
@@ -216,6 +217,10 @@ def _teller(listeners: Callbacks) -> Callable[[Event], None]:
 
     def tell(event: Event) -> None:
         number = event.candidate.trial_id
+        if event.candidate.timing_only:
+            if event.kind == "finished" and event.trial is not None:
+                listeners.on_timing(event.trial)
+            return
         if event.kind == "started":
             told[number] = 0
             listeners.on_trial_begin(number, event.candidate.proposal)

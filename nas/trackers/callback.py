@@ -74,6 +74,7 @@ class Callback:
     train. One call at a time, in the order of things:
 
         search:    on_search_begin, then for each trial on_trial_begin, on_epoch ..., on_trial_end, then on_search_end.
+                   Where candidates are timed first, on_timing comes in between, for each of them.
                    Trials that run side by side take turns. One whose process died is told by `on_trial_lost`; it begins
                    anew, or ends with a status that says so.
         training:  on_train_begin, on_step and on_epoch ..., on_train_end.
@@ -96,6 +97,9 @@ class Callback:
 
     def on_search_begin(self, search: SearchInfo) -> None:
         """Take that a search begins, or goes on."""
+
+    def on_timing(self, timing: Trial) -> None:
+        """Take that a candidate was timed, of which it is not decided whether it is trained; see search.time_first."""
 
     def on_trial_begin(self, trial_id: int, proposal: Proposal) -> None:
         """Take that a process begins with a candidate; again if it went away before."""
@@ -157,6 +161,10 @@ class Callbacks(Callback):
     def on_search_begin(self, search: SearchInfo) -> None:
         """Tell each."""
         self._call("on_search_begin", lambda one: one.on_search_begin(search))
+
+    def on_timing(self, timing: Trial) -> None:
+        """Tell each."""
+        self._call("on_timing", lambda one: one.on_timing(timing))
 
     def on_trial_begin(self, trial_id: int, proposal: Proposal) -> None:
         """Tell each."""

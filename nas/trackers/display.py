@@ -77,6 +77,11 @@ class Display(Callback):
         self.screen.say(f"{search.folder}: {search.budget} trials, {search.workers} at once{again}")
         self.screen.start(search.budget, self.search.look)
 
+    def on_timing(self, timing: Trial) -> None:
+        """Count what is no trial."""
+        self.search.timed += 1
+        self.screen.show(worth_a_line=False)
+
     def on_trial_begin(self, trial_id: int, proposal: Proposal) -> None:
         """Count a worker that is busy."""
         self.search.running.add(trial_id)

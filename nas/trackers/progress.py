@@ -36,6 +36,7 @@ class SearchProgress:
         self.front = Front(objectives) if (objectives := objectives_of(search.config)) else None
         self.advisor = Advisor()
         self.running: set[int] = set()
+        self.timed = 0  # since it began
         for trial in search.trials:
             self.count(trial)
         self.began, self.done_before = clock(), self.done
@@ -75,8 +76,9 @@ class SearchProgress:
             if advice := self.advisor.look():
                 known = "" if advice.best_sd is None else f" of ±{advice.best_sd:.4f}"
                 parts.append(f"{AHEAD} more +{advice.expected_gain:.4f}{known}")
+        parts += [f"timed {self.timed}"] if self.timed else []
         parts.append(f"busy {len(self.running)}/{self.slots}")
-        if not self.running and self.done < self.total:
+        if not (self.running or self.timed) and self.done < self.total:
             parts.append("waiting for a worker")
         new, elapsed = self.done - self.done_before, self.clock() - self.began
         if new and self.done < self.total:

@@ -36,7 +36,9 @@ from search_space.network import Network, build_network
 
 
 def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) -> dict[str, Any]:
-    """Time and train one candidate on this process's device.
+    """Time and train one candidate on this process's device; time it alone if the task says so.
+
+    Of one that was timed before, on a device like this one, that timing stands: S is measured once.
 
     Args:
         seed: of the initial weights, the data order, the augmentation, dropout and drop path.
@@ -55,11 +57,12 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     torch.manual_seed(seed_of(seed, "weights", seeding=task.seeding))
     network = build(architecture, task.training, task.execution, prepared, device)
     try:
-        answer |= timing_fields(_time(network, task, prepared, device))
-        answer["metrics"] = _measured(network, task, prepared, device)
+        answer |= _known_timing(task, answer) or _timing(network, task, prepared, device)
         check_metrics(answer["metrics"])  # here and below: before a training is spent on what cannot be logged
     except StepOutOfMemory as error:
         return answer | {"status": "oom", "error": str(error)}
+    if task.timing_only:
+        return answer | {"status": "timed", "device_s": (time.perf_counter() - start) * task.device_share}
     left_s = None if task.time_limit_s is None else task.time_limit_s - (time.perf_counter() - start)
     if left_s is not None and left_s <= 0:
         return answer | {"status": "timeout", "error": f"timing alone took {task.time_limit_s:g} s"}
@@ -97,6 +100,19 @@ def build(
 
 # A worker that lives for many trials builds the reference once.
 _reference = lru_cache(maxsize=1)(build)
+
+
+def _known_timing(task: Task, answer: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Give what an earlier timing measured; None if there is none, or it was on another device."""
+    if task.timed is None or task.timed.get("device_name") != answer["device_name"]:
+        return None
+    return dict(task.timed)
+
+
+def _timing(network: Network, task: Task, prepared: Prepared, device: torch.device) -> dict[str, Any]:
+    """Give the fields of a trial that are measured before it is trained."""
+    found = timing_fields(_time(network, task, prepared, device))
+    return found | {"metrics": _measured(network, task, prepared, device)}
 
 
 def _time(network: Network, task: Task, prepared: Prepared, device: torch.device) -> StepTime:

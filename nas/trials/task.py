@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nas.algorithms import Proposal
 from nas.data.settings import AugmentSettings, DataSettings
@@ -32,12 +33,25 @@ class Task:
     device_share: float  # of a device (a GPU, else a core) that a trial holds
     seeding: int = SEEDING  # how streams are drawn from a trial's seed; see nas/seeds.py
     measure: tuple[str, ...] = ()  # what else is measured: keys of MEASURERS, or module:function
+    timing_only: bool = False  # whether the candidate is timed and not trained: see `search.time_first`
+    timed: Mapping[str, Any] | None = None  # fields of its timing, where it was timed before; None = it was not
 
 
 class Candidate(NamedTuple):
     """A proposal with its number; `attempt` counts its starts from 1."""
 
-    trial_id: int
+    trial_id: int  # trials count from 0 up, timings of architectures that are not trained yet from -1 down
     proposal: Proposal
     seed: int
     attempt: int
+    timed: Mapping[str, Any] | None = None  # fields of its timing, of one that was timed before it is trained
+
+    @property
+    def timing_only(self) -> bool:
+        """Whether it is timed and not trained."""
+        return is_timing(self.trial_id)
+
+
+def is_timing(trial_id: int) -> bool:
+    """Whether a candidate of this number is timed and not trained."""
+    return trial_id < 0

@@ -7,6 +7,7 @@ import pytest
 
 from nas.algorithms import ALGORITHMS, Exhausted, Proposal, compatible
 from nas.algorithms.algorithm import Algorithm, check_settings
+from nas.algorithms.known_reward import known_reward
 from nas.runs.ranking import score
 from nas.runs.trial import STATUSES, Trial
 from search_space.choices import Constraints, StageChoices
@@ -247,3 +248,43 @@ def test_constraints_that_nothing_meets_are_an_error(name):
     empty = SearchSpace(8, (STAGE,), 16, image_size=32, constraints=Constraints(params_max=10))
     with pytest.raises(ValueError, match="params"):
         ALGORITHMS[name](empty).ask()
+
+
+def timed_first(algorithm: Algorithm, rounds: int, k: int = 3) -> list[Trial]:
+    """Search as with `search.time_first`; everything that was told, in order."""
+    told: list[Trial] = []
+    for _ in range(rounds):
+        timings = []
+        for _ in range(k):
+            whole = trial_of(algorithm, algorithm.ask().architecture)
+            timings.append(replace(whole, status="timed", accuracy=None, reward=None))
+            algorithm.tell_timing(timings[-1])
+        assert not algorithm.pending
+        chosen = algorithm.choose(timings)
+        assert [*algorithm.pending.values()] == [chosen]
+        told += [*timings, trial_of(algorithm, chosen.architecture)]
+        algorithm.tell(told[-1])
+    return told
+
+
+def test_what_is_timed_is_proposed_once_and_one_of_it_chosen(name):
+    """Timings are in flight no more; what is chosen was timed, not trained yet, and is in flight until it is told."""
+    algorithm = ALGORITHMS[name](SPACE, seed=1)
+    algorithm.reward = known_reward("weighted_product", {})
+    told = timed_first(algorithm, 12)
+    timed = [each.arch_id for each in told if each.status == "timed"]
+    trained = [each.arch_id for each in told if each.status == "ok"]
+    assert len(set(timed)) == 36
+    assert len(set(trained)) == 12
+    assert set(trained) <= set(timed)
+
+
+@pytest.mark.parametrize("rounds", [3, 9])
+def test_replayed_timings_and_trials_ask_and_choose_the_same_next(name, rounds):
+    """A fresh instance, told both in their order, goes on as the first one did."""
+    first, resumed = (ALGORITHMS[name](SPACE, seed=2) for _ in range(2))
+    first.reward = resumed.reward = known_reward("weighted_product", {})
+    for each in timed_first(first, rounds):
+        again = Trial.from_dict(each.to_dict())
+        (resumed.tell_timing if each.status == "timed" else resumed.tell)(again)
+    assert timed_first(first, 2) == timed_first(resumed, 2)

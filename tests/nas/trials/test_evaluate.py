@@ -9,9 +9,12 @@ import torch
 import nas
 from nas.measure import MEASURERS
 from nas.measure.device_lock import DeviceLock
+from nas.measure.fields import TIMING_COLUMNS
 from nas.runs.answered import trial_of
+from nas.search.task import task_of
 from nas.training.objective import Classification, metric_names
 from nas.training.settings import OBJECTIVES
+from nas.trials.evaluate import evaluate
 
 
 @pytest.fixture
@@ -52,6 +55,29 @@ def test_one_architecture_is_evaluated_as_a_trial_would_be(config):
     paper = first.accuracy * first.s_normalised**-0.07 * first.p_normalised**-0.05
     assert first.reward == pytest.approx(paper)
     assert torch.get_num_threads() == threads
+
+
+def test_a_candidate_may_be_timed_alone_and_is_then_not_timed_again(config):
+    """A timing trains nothing; with its fields the training gives the accuracy that it gives without, and S stands."""
+    config = replace(config, step_time=replace(config.step_time, lock=False))
+    task, architecture = task_of(config), config.space.sample(np.random.default_rng(1))
+
+    def told(fields):
+        return True
+
+    timing = evaluate(architecture, 3, replace(task, timing_only=True), told)
+    assert timing["status"] == "timed"
+    assert timing.keys() >= {*TIMING_COLUMNS, "p_normalised", "params", "device_s"}
+    assert not timing.keys() & {"accuracy", "reward", "loss", "curve"}
+    known = {name: timing[name] for name in (*TIMING_COLUMNS, "device_name", "metrics")} | {"s_normalised": 0.123}
+    plain, after, elsewhere = (
+        evaluate(architecture, 3, replace(task, timed=timed), told)
+        for timed in (None, known, known | {"device_name": "another"})
+    )
+    assert plain["accuracy"] == after["accuracy"] == elsewhere["accuracy"]
+    assert after["s_normalised"] == 0.123
+    assert elsewhere["s_normalised"] != 0.123  # of another device it says nothing
+    assert after["reward"] == pytest.approx(after["accuracy"] * 0.123**-0.07 * after["p_normalised"] ** -0.05)
 
 
 def test_an_accuracy_and_a_reward_say_how_sure_they_are(config):
