@@ -59,7 +59,7 @@ def test_a_number_is_ordered_and_a_word_is_not(space):
     assert ratio[0, 1] > ratio[0, 2]
     codes = np.array([space.encode(a) for a in space])
     assert len(codes) == space.size == 84
-    effects = features.linear(codes)[:, features.decision_columns]
+    effects = features.columns(codes)[0][:, features.decision_columns]
     columns = {block.name: block.columns for block in features.blocks if block.name in tables}
     without = codes[:, 0] == 0
     for name in ("stage1_ratio", "stage1_gate"):

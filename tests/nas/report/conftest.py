@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from search_space import yaml_text
+
 
 def change(run, **fields):
     """Give every trial of a run these values; a function is called with the trial."""
@@ -19,12 +21,13 @@ def write(run, lines):
 
 def several_objectives(run):
     """Have the run be one of a search of two objectives."""
-    config = (run / "config.yaml").read_text().splitlines()
-    kept = [line for line in config if not line.startswith("algorithm:")]
-    kept.append(
-        "algorithm: {name: nsga2, seed: null, population: 30, crossover: 0.7, objectives: [accuracy, step_time]}"
-    )
-    (run / "config.yaml").write_text("\n".join(kept) + "\n")
+    search_by(run, name="nsga2", seed=None, population=30, crossover=0.7, objectives=["accuracy", "step_time"])
+
+
+def search_by(run, **algorithm):
+    """Have the run be one of another algorithm."""
+    config = run / "config.yaml"
+    config.write_text(yaml_text.dump(yaml_text.load(config.read_text()) | {"algorithm": algorithm}))
 
 
 def shorten(run, trials=1):
