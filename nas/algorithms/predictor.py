@@ -14,7 +14,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from statistics import NormalDist
 from typing import Any
 
@@ -115,11 +115,13 @@ class Predictor(Algorithm):
         with self.threads.limit(limits=1, user_api="blas"):
             model = self._model().assuming(self._pending_codes())
             apart = bool(self.settings.objectives) and self._all_told(model.targets)
+            sketch = model.sketched()
+            glance = sketch or model
             if apart:
-                worth, hopeful = self._front_gain(model, rng)
+                worth, hopeful = self._front_gain(glance, rng)
             else:
-                worth, hopeful = self._reward_gain(asked), (model.sketched() or model).top(_STARTS)
-            found = self._search(model, worth, hopeful, rng)
+                worth, hopeful = self._reward_gain(asked), glance.top(_STARTS)
+            found = self._search(worth(model), None if sketch is None else worth(sketch), hopeful, rng)
             if found is None:
                 return Proposal(self.space.sample(rng), "predictor.random")
             architecture, code = found
@@ -146,18 +148,24 @@ class Predictor(Algorithm):
         mean, std = model.targets.told(float(log_reward[0]), float(log_std[0]))
         return {"predicted_reward": mean, "predicted_std": std, WINNER: self._winner()}
 
-    def _front_gain(self, model: RewardModel, rng: np.random.Generator) -> tuple[_WorthBy, Codes]:
+    @cached_property
+    def _sample(self) -> Codes:
+        """Some random architectures, always the same."""
+        return self.space.sample_encodings(_SAMPLE, np.random.default_rng(self.seed))
+
+    def _front_gain(self, glance: RewardModel, rng: np.random.Generator) -> tuple[_WorthBy, Codes]:
         """What a candidate is worth to the front, by a model: the logarithm of the volume that it adds.
 
-        And some candidates that are worth looking at: those of the front with one decision changed.
+        And some candidates that are worth looking at: those of the front with one decision drawn anew.
+
+        Args:
+            glance: the model or its sketch, of which the means are used.
         """
-        glance = model.sketched() or model
         # What is worse than the worst of some random ones, and of what was told, is of no interest.
-        sample = self.space.sample_encodings(_SAMPLE, np.random.default_rng(self.seed))
-        seen = np.concatenate([glance.objectives(sample).means, model.targets.measured()])
+        seen = np.concatenate([glance.objectives(self._sample).means, glance.targets.measured()])
         corner = np.where(MAXIMISE, np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)) + _BEYOND
         counts = [name in self.settings.objectives for name in PREDICTED]
-        codes = model.targets.foremost(_FRONT, np.flatnonzero(counts))
+        codes = glance.targets.foremost(_FRONT, np.flatnonzero(counts))
         known = np.concatenate([codes, self._pending_codes()])
         # An objective that does not count is the same of all.
         front = Front(np.where(counts, glance.objectives(known).means, 0.0), np.where(counts, corner, _BEYOND))
@@ -168,11 +176,7 @@ class Predictor(Algorithm):
             volume = front.expected_gain((means[:, 0], stds[:, 0]), (means[:, 1], stds[:, 1]), means[:, 2])
             return np.log(np.maximum(_NOTHING, volume))
 
-        changed = codes[rng.integers(0, len(codes), self.settings.candidates)]
-        rows, columns = np.arange(len(changed)), rng.integers(0, changed.shape[1], len(changed))
-        changed[rows, columns] = rng.integers(0, self._lengths[columns])
-        changed = self.space.canonical(changed)
-        return lambda by: partial(gain, by), changed[self.space.allowed(changed)]
+        return lambda by: partial(gain, by), self._allowed(self._redrawn(codes, self.settings.candidates, rng))
 
     def _objective_notes(self, model: RewardModel, code: Codes) -> dict[str, Any]:
         found = model.objectives(code[None])
@@ -230,13 +234,15 @@ class Predictor(Algorithm):
         return math.exp(float(mean[0]) + NormalDist().inv_cdf(confidence) * spread)
 
     def _search(
-        self, model: RewardModel, worth: _WorthBy, hopeful: Codes, rng: np.random.Generator
+        self, worth: Worth, bound: Worth | None, hopeful: Codes, rng: np.random.Generator
     ) -> tuple[Architecture, Codes] | None:
-        """Climb from the best of random candidates and of the hopeful ones; the best point on the way that is new."""
+        """Climb from the best of random candidates and of the hopeful ones; the best point on the way that is new.
+
+        Args:
+            worth, bound: as `Candidates` has them.
+        """
         codes = self.space.sample_encodings(self.settings.candidates, rng)
-        sketch = model.sketched()
-        codes = self._distinct(np.concatenate([codes, hopeful]))
-        found = Candidates(worth(model), None if sketch is None else worth(sketch), codes)
+        found = Candidates(worth, bound, self._distinct(np.concatenate([codes, hopeful])))
         for _ in range(_CLIMBS):
             count = len(found.codes)
             near = self._changes(found.codes[found.best(_STARTS)], rng)
@@ -257,17 +263,25 @@ class Predictor(Algorithm):
 
     def _changes(self, starts: Codes, rng: np.random.Generator) -> Codes:
         """Every allowed single change of the starts, and some double ones."""
-        lengths, rows = self._lengths, []
-        for index, length in enumerate(lengths):
+        rows = []
+        for index, length in enumerate(self._lengths):
             for step in range(1, length):
                 changed = starts.copy()
                 changed[:, index] = (changed[:, index] + step) % length
                 rows.append(changed)
         singles = np.concatenate(rows)
-        doubles = singles[rng.integers(0, len(singles), _DOUBLES)]
-        at = rng.integers(0, len(lengths), _DOUBLES)
-        doubles[np.arange(_DOUBLES), at] = rng.integers(0, lengths[at])
-        codes = self._distinct(self.space.canonical(np.concatenate([singles, doubles])))
+        return self._distinct(self._allowed(np.concatenate([singles, self._redrawn(singles, _DOUBLES, rng)])))
+
+    def _redrawn(self, codes: Codes, n: int, rng: np.random.Generator) -> Codes:
+        """Draw n of the rows, with one decision of each drawn anew."""
+        changed = codes[rng.integers(0, len(codes), n)]
+        columns = rng.integers(0, len(self._lengths), n)
+        changed[np.arange(n), columns] = rng.integers(0, self._lengths[columns])
+        return changed
+
+    def _allowed(self, codes: Codes) -> Codes:
+        """Give the rows, any choices of each decision, as the encodings that they are, where these are allowed."""
+        codes = self.space.canonical(codes)
         return codes[self.space.allowed(codes)]
 
     def _pending_codes(self) -> Codes:
