@@ -82,16 +82,19 @@ def op_faults(name: str, block: Block) -> list[OpFault]:
                 size = "" if what == "params" else f" at {side} px"
                 text = f"{where}: its cost says {formula:,} {what}{size}, its module has {has:,}"
                 faults.setdefault(what, OpFault(what, text))
-    return [*faults.values(), *_read_all_the_same(name, block, where)]
+    return [*faults.values(), *_read_though_ignored(name, block, where)]
 
 
-def _read_all_the_same(name: str, block: Block, where: str) -> Iterator[OpFault]:
+def _read_though_ignored(name: str, block: Block, where: str) -> Iterator[OpFault]:
     """Give the fields that an op says it ignores and that change what it counts."""
     op = find_op(name)
-    others = {"kernel_size": block.kernel_size + 2, "expansion": block.expansion + 1, "squeeze": block.squeeze + 1}
+    others = {
+        "kernel_size": block._replace(kernel_size=block.kernel_size + 2),
+        "expansion": block._replace(expansion=block.expansion + 1),
+        "se_ratio": block._replace(squeeze=block.squeeze + 1),
+    }
     for field in op.ignores:
-        key = "squeeze" if field == "se_ratio" else field
-        if op.counted(name, block._replace(**{key: others[key]})) != op.counted(name, block):
+        if op.counted(name, others[field]) != op.counted(name, block):
             yield OpFault("ignores", f"{where}: its cost changes with {field}, which it says that it ignores")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.commands.arguments import add_format, command, count
+from nas.commands.arguments import add_format, command, count, counts
 from nas.commands.terminal import Column, console, say, show, table
 from nas.runs.text import fixed, short, times
 
@@ -27,13 +27,13 @@ def add(commands: Any) -> None:
         "--long", type=Path, metavar="FILE", help="recipe of `nas train` (default: CONFIG's, 4 times as long)"
     )
     sub.add_argument("--long-epochs", type=count, metavar="N", help="epochs of long training")
-    sub.add_argument("--epochs", type=_values(), default=(), metavar="N,N", help="epochs of proxies")
-    sub.add_argument("--image-size", type=_values(), default=(), metavar="N,N", help="pixels of proxies")
-    sub.add_argument("--subset", type=_values(none="all"), default=(), metavar="N,N", help="training images, or `all`")
-    sub.add_argument("--channels", type=_values(), default=(), metavar="N,N", help="of the images: 3, or 1 for grey")
+    sub.add_argument("--epochs", type=counts, default=(), metavar="N,N", help="epochs of proxies")
+    sub.add_argument("--image-size", type=counts, default=(), metavar="N,N", help="pixels of proxies")
+    sub.add_argument("--subset", type=_subsets, default=(), metavar="N,N", help="training images, or `all`")
+    sub.add_argument("--channels", type=counts, default=(), metavar="N,N", help="of the images: 3, or 1 for grey")
     sub.add_argument("--architectures", type=count, metavar="N", help="how many are trained (default: 12)")
     sub.add_argument("--seeds", type=count, default=2, metavar="N", help="of long training (default: 2)")
-    sub.add_argument("--top", type=_values(), metavar="N,N", help="regrets of taking so many (default: 1,3)")
+    sub.add_argument("--top", type=counts, metavar="N,N", help="regrets of taking so many (default: 1,3)")
     sub.add_argument("--seed", type=int, metavar="N", help="default: CONFIG's")
     sub.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME-proxy, of a run its folder proxy")
     sub.add_argument("--parallel", type=count, metavar="N", help="trainings at once (default: as many as fit)")
@@ -43,13 +43,9 @@ def add(commands: Any) -> None:
     add_format(sub)
 
 
-def _values(none: str | None = None) -> Callable[[str], tuple[int | None, ...]]:
-    """Read whole numbers with commas between them; `none` is a word for None."""
-
-    def read(text: str) -> tuple[int | None, ...]:
-        return tuple(None if part == none else count(part) for part in text.split(","))
-
-    return read
+def _subsets(text: str) -> tuple[int | None, ...]:
+    """Read numbers of images with commas between them; `all` is None."""
+    return tuple(None if part == "all" else count(part) for part in text.split(","))
 
 
 def run(a: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from nas.algorithms import Algorithm
 from nas.algorithms.algorithm import Exhausted, Proposal
 from nas.config.settings import SearchSettings
-from nas.replay.table import Table
+from nas.replay.table import Table, seconds_of
 from nas.runs.trial import Trial
 from nas.search.pruning import Judge, make_judge
 
@@ -53,7 +53,7 @@ def ends_of(trial: Trial) -> Ends:
 
     Where the curve has no seconds its epochs share all of the time; where a log says no time a trial lasts an hour.
     """
-    whole = next((s for s in (trial.device_s, trial.wall_s) if s is not None and s > 0), _UNKNOWN_S)
+    whole = seconds_of(trial) or _UNKNOWN_S
     told = [epoch.get("seconds") for epoch in trial.curve]
     lengths = [float(s) for s in told if isinstance(s, int | float)]
     if len(lengths) < len(told) or sum(lengths) <= 0:

@@ -55,7 +55,7 @@ class Table:
     @property
     def timed(self) -> bool:
         """Whether it is known of every trial how long it took."""
-        return all((trial.device_s or trial.wall_s or 0.0) > 0 for trial in self.trials)
+        return all(seconds_of(trial) is not None for trial in self.trials)
 
     def nearest(self, architecture: Architecture, without: frozenset[str] | set[str] = frozenset()) -> Trial:
         """The known trial that differs in the fewest decisions; of several, the earliest.
@@ -70,6 +70,11 @@ class Table:
             if trial.arch_id not in without:
                 return trial
         raise ValueError(f"all {len(self.trials)} trials of the table were given")
+
+
+def seconds_of(trial: Trial) -> float | None:
+    """How long a trial took, of a device or by the clock; None if its log does not say."""
+    return next((s for s in (trial.device_s, trial.wall_s) if s is not None and s > 0), None)
 
 
 def read_trials(path: Path, space: SearchSpace | None = None, *, w: float = -0.07, v: float = -0.05) -> list[Trial]:

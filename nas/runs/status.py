@@ -11,10 +11,9 @@ from typing import Any
 
 from nas.runs.advice import StopAdvice, advise, why_not
 from nas.runs.events import asked
-from nas.runs.folder import PROPOSALS, TRIALS, is_locked, read_config, read_run
+from nas.runs.folder import PROPOSALS, TIMINGS, TRIALS, is_locked, read_config, read_run
 from nas.runs.repeats import Estimate
 from nas.runs.summary import Scores, Summary, summary
-from nas.runs.timings import counted
 from nas.runs.trial import Trial
 
 
@@ -45,7 +44,7 @@ def status(run: Path) -> Status:
     """Say how far a run is. Raises ValueError if `run` is no run folder."""
     record, config = read_run(run), read_config(run)
     known, budget = summary(run / TRIALS), config["search"]["trials"]
-    proposed, (timings, timing_s) = asked(run / PROPOSALS), counted(run)
+    proposed, timings = asked(run / PROPOSALS), summary(run / TIMINGS)
     in_flight = max(0, proposed.candidates - len(known.answered))
     over = not in_flight and proposed.exhausted
     state = "running" if is_locked(run) else "finished" if known.trials >= budget or over else "stopped"
@@ -57,14 +56,14 @@ def status(run: Path) -> Status:
         budget=budget,
         ended_by=proposed.why if over else None,
         statuses=dict(sorted(known.statuses.items())),
-        timings=timings,
+        timings=timings.trials,
         in_flight=in_flight,
         best=known.best,
         best_seen=known.best_seen,
         estimate=known.estimate,
         scores=known.scores,
         advice=None if why_not(config) else advise(*known.scores),
-        device_h=(known.device_s + timing_s) / 3600,
+        device_h=(known.device_s + timings.device_s) / 3600,
         eta_s=_eta(known, budget, in_flight, config["search"]) if state == "running" else None,
         last_trial_s_ago=_age(known.ended_at),
     )

@@ -36,13 +36,6 @@ def read_timings(run: Path) -> list[Timing]:
     return [Timing(Trial.from_dict(record), int(record.get("after", 0))) for record in read_lines(log)]
 
 
-def counted(run: Path) -> tuple[int, float]:
-    """Give how many timings a run has, and the device seconds that they took."""
-    log = run / TIMINGS
-    records = read_lines(log) if log.exists() else []
-    return len(records), sum(record.get("device_s") or 0.0 for record in records)
-
-
 def as_told(trials: Sequence[Trial], timings: Iterable[Timing]) -> Iterator[Trial]:
     """Give trials and timings in the order in which they were told."""
     told = 0

@@ -18,6 +18,7 @@ from nas.measure import Subject, find_measurers
 from nas.measure.device_lock import DeviceLock
 from nas.measure.fields import timing_fields
 from nas.measure.step_time import StepOutOfMemory, StepTime, step_time
+from nas.runs.timings import TIMED
 from nas.runs.trial import check_metrics
 from nas.seeds import seed_of
 from nas.training.device import device_name, limit_threads, resolve_device, set_up
@@ -62,7 +63,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     except StepOutOfMemory as error:
         return answer | {"status": "oom", "error": str(error)}
     if task.timing_only:
-        return answer | {"status": "timed", "device_s": (time.perf_counter() - start) * task.device_share}
+        return answer | {"status": TIMED, "device_s": (time.perf_counter() - start) * task.device_share}
     left_s = None if task.time_limit_s is None else task.time_limit_s - (time.perf_counter() - start)
     if left_s is not None and left_s <= 0:
         return answer | {"status": "timeout", "error": f"timing alone took {task.time_limit_s:g} s"}
