@@ -1,11 +1,15 @@
-"""Write what a benchmark measured: the figures as JSON, the table beside them."""
+"""Write what a benchmark measured: the figures as JSON, the table beside them; searches one by one, to go on with."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 
 def write(folder: Path, benchmark: str, record: dict[str, Any], text: str) -> None:
@@ -20,3 +24,25 @@ def write(folder: Path, benchmark: str, record: dict[str, Any], text: str) -> No
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
     path.with_suffix(".md").write_text(text)
+
+
+def all_searched(
+    given: argparse.Namespace, search: Callable[[str, int, int, argparse.Namespace], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Run the searches that `given.out` does not have, on one BLAS thread, and give those that it has then.
+
+    Args:
+        given: `variants` and `landscapes` (numbers), by commas, `seeds`, and `out`: JSON lines, one of each search.
+        search: of a variant, a landscape's number and a seed: its record, with these as `variant`, `number`, `seed`.
+    """
+    records = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
+    done = {(each["variant"], each["number"], each["seed"]) for each in records}
+    with threadpool_limits(1), given.out.open("a") as file:
+        for seed in range(given.seeds):
+            for number in map(int, given.landscapes.split(",")):
+                for variant in given.variants.split(","):
+                    if (variant, number, seed) not in done:
+                        records.append(search(variant, number, seed, given))
+                        file.write(json.dumps(records[-1]) + "\n")
+                        file.flush()
+    return records

@@ -11,7 +11,6 @@ paired difference to the same algorithm with one timing for each training, with 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,9 +20,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from experiments.benchmarks.algorithms import baseline, landscape_of, measured
+from experiments.benchmarks.results import all_searched
 from experiments.benchmarks.timing_noise import TimedStep, TimingNoise, timed
 from nas.algorithms import ALGORITHMS, Algorithm, Proposal
 from nas.algorithms.algorithm import as_proposed
@@ -137,18 +136,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1 / 30, help="of a trial that is its timing")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines; searches that are there are not run again")
     given = parser.parse_args()
-    variants = given.variants.split(",")
-    records = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
-    done = {(each["variant"], each["number"], each["seed"]) for each in records}
-    with threadpool_limits(1), given.out.open("a") as file:
-        for seed in range(given.seeds):
-            for number in map(int, given.landscapes.split(",")):
-                for variant in variants:
-                    if (variant, number, seed) not in done:
-                        records.append(search(variant, number, seed, given))
-                        file.write(json.dumps(records[-1]) + "\n")
-                        file.flush()
-    print(table(records, variants))
+    print(table(all_searched(given, search), given.variants.split(",")))
 
 
 if __name__ == "__main__":
