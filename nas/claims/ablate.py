@@ -61,7 +61,8 @@ def ablate(
         run: folder, or an opened run.
         column: accuracy, or reward, which is scored from accuracy, step time and parameters by the run's own.
         seeds: trainings of each network; with one nothing can be told apart.
-        recipe: YAML file as `nas train` takes it, its architecture left open; default: the run's own training, of which
+        recipe: YAML file as `nas train` takes it, or the name of one that comes along, its architecture left open;
+            default: the run's own training, of which
             predictions are.
         epochs: instead of the recipe's.
         test: measure accuracies on the test split, of the final weights; default: on minival.

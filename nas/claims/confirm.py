@@ -62,8 +62,8 @@ def confirm(
         run: folder, or an opened run.
         top: the best so many distinct architectures, by the run's log when this was first asked.
         seeds: trainings of each architecture; with one nothing can be told apart.
-        recipe: YAML file as `nas train` takes it, its architecture left open; default: the run's own training, for
-            three times as many epochs.
+        recipe: YAML file as `nas train` takes it, or the name of one that comes along, its architecture left open;
+            default: the run's own training, for three times as many epochs.
         epochs: instead of the recipe's.
         baselines: `reference`, `random:20` (the median and the best of so many random ones), or what
             `find_architecture` takes: a published name, a file, block strings; see `nas.baselines`.

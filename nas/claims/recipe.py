@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.config.check import load
+from nas.config.examples import find_config
 from nas.config.recipe import Recipe, own_recipe
 from nas.config.search import Config
 from nas.config.train import with_changed
@@ -19,8 +20,9 @@ def recipe_of(config: Config, path: Path | None = None, epochs: int | None = Non
 
     Args:
         config: the search's.
-        path: of a YAML file as `nas train` takes it, without `architecture` and `seed`. Where it says nothing of the
-            data, the image size, the device or plug-ins, the search's are taken.
+        path: of a YAML file as `nas train` takes it, without `architecture`, or the name of one that comes along. Where
+            it says nothing of the data, the image size, the device or plug-ins, the search's are taken. Its `seed`
+            does not count: each training has its own.
         epochs: instead of the file's; without a file, of `own_recipe`'s.
     Raises: ValueError that names the file, for a key that may not be there; others come when it is used.
     """
@@ -31,14 +33,16 @@ def recipe_of(config: Config, path: Path | None = None, epochs: int | None = Non
     def read(record: Any) -> dict[str, Any]:
         if not isinstance(record, Mapping):
             raise ValueError("a recipe must be a mapping of a training's sections")
-        for key in ("architecture", "seed", "start_from"):
+        for key in ("architecture", "start_from"):
             if key in record:
                 raise ValueError(f"a recipe leaves {key!r} open: here it is another for each training")
-        given = with_changed(record, {} if epochs is None else {"epochs": epochs})
+        seedless = {key: value for key, value in record.items() if key != "seed"}
+        given = with_changed(seedless, {} if epochs is None else {"epochs": epochs})
         sized = given.get("progressive", "none") != "none"  # then it has a size of its own
         shared = ("data", "device", "plugins", *(() if sized else ("image_size",)))
         return {name: own[name] for name in shared} | given
 
+    path = find_config(path, "train")
     record = load(path, read)
     load(path, lambda _: Recipe(record).config(config.reference, 0))  # so that what is wrong names the file
     return Recipe(record)

@@ -10,7 +10,7 @@ import ray
 from ray._private.node import Node
 
 from nas.cluster import ENVIRONMENT
-from nas.cluster.protocol import Ask, NoRay
+from nas.cluster.protocol import Ask, NoRay, RayLate
 from nas.cluster.reach import no_token
 from nas.cpus import available_cpus
 from search_space.lookup import describe
@@ -27,7 +27,7 @@ def connect(address: str | None, folder: Path | None = None) -> dict[str, float]
     Args:
         address: of a cluster, `auto` for one running on this machine, None to start one here.
         folder: for the files of a Ray that is started here; None = Ray's own choice.
-    Raises: NoRay if no cluster answers there, or it refuses.
+    Raises: NoRay if no cluster answers there, or it refuses. RayLate if Ray did not start in time here.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it says of failed trials, the log says better
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
@@ -47,8 +47,10 @@ def connect(address: str | None, folder: Path | None = None) -> dict[str, float]
     except ray.exceptions.AuthenticationError:
         raise NoRay(no_token(address)) from None
     except Exception as error:  # a bare one where a busy machine takes longer than Ray waits
-        whither = "start Ray" if address is None else f"connect to a Ray cluster at {address!r}"
-        raise NoRay(f"cannot {whither}: {describe(error)}") from None
+        if address is not None:
+            raise NoRay(f"cannot connect to a Ray cluster at {address!r}: {describe(error)}") from None
+        late = "timed out" in str(error)  # of its daemons' first sign of life, for which it waits 30 s
+        raise (RayLate if late else NoRay)(f"cannot start Ray: {describe(error)}") from None
     return {name: float(amount) for name, amount in ray.cluster_resources().items()}
 
 

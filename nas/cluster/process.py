@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Any
 
 from nas import faults
-from nas.cluster.protocol import OUTPUT, NoRay, RayFailed, Setup
+from nas.cluster.protocol import OUTPUT, NoRay, RayFailed, RayLate, Setup
 from nas.cluster.reach import check_reachable, refusal
 from nas.cluster.scratch import Scratch, scratch
 from nas.trials.installed import shadowed
@@ -32,6 +32,7 @@ from search_space.lookup import describe
 Answers = Mapping[str, Callable[..., Any]]
 
 _START_S = 300.0  # for Ray to start here, on a machine that is busy
+_STARTS = 3  # of Ray, while the machine is too busy for it
 _CONNECT_S = 20.0  # for a cluster to answer
 _END_S = 20.0  # for Ray to end
 _LAST_BYTES = 20_000  # of what Ray printed, that are looked through for why it ended
@@ -58,10 +59,22 @@ class RayProcess:
         return self._process is not None
 
     def start(self) -> None:
-        """Start Ray, or connect to the cluster. Raises: NoRay, a ValueError, if it cannot be had."""
+        """Start Ray, or connect to the cluster; where the machine is too busy to start it in time, again.
+
+        Raises: NoRay, a ValueError, if it cannot be had.
+        """
         _check_workers_find_us()
         if self.address is not None:
             check_reachable(self.address)
+        for left in reversed(range(_STARTS)):
+            try:
+                self._start()
+                break
+            except RayLate:
+                if not left:
+                    raise
+
+    def _start(self) -> None:
         with contextlib.ExitStack() as stack:
             place = stack.enter_context(scratch(sockets=self.address is None))
             process, self._connection = stack.enter_context(_started(self.address, place))

@@ -23,6 +23,10 @@ class NoRay(ValueError):
     """Ray is not to be had: there is none at the address, or it refuses."""
 
 
+class RayLate(NoRay):
+    """Ray gave up its own start: a busy machine was slower than it waits."""
+
+
 class RayFailed(RuntimeError):
     """Ray failed, or the process that talks to it ended."""
 

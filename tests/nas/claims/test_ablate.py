@@ -19,7 +19,9 @@ from nas.report.studies import pictures
 from nas.runs.folder import read_config, read_trials, write_config
 from nas.runs.ranking import ranked
 from nas.trials.scoring import score
+from search_space.architecture import Architecture
 from search_space.block_strings import from_block_strings
+from tests.trainings import curve, kill_in_first_epochs, trained_alone
 
 
 def add_winner(run, *changes):
@@ -91,6 +93,20 @@ def test_every_network_on_the_way_is_trained_and_reported(near, without_ray, cap
     assert f"trial {found.winner}; the network after each was trained for 1 epochs with 2 seeds" in shown
     assert f"{changed[0].step.gain:+.4f} (".replace("-", "−") in shown
     assert [each.name for each in pictures(read(near))] == ["way"]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore")  # of Ray's own modules
+def test_a_killed_ablation_goes_on_on_ray(near, tmp_path):
+    """`kill -9` after the first epoch; the same command does the rest, to what each training alone would be."""
+    arguments = ["explain", near, "--train", "--seeds", "2", "--epochs", "2"]
+    kill_in_first_epochs(arguments, near / "ablation" / "trainings", 6)
+    found = nas.ablate(near, seeds=2, epochs=2, progress=False)
+    assert [seed.status for each in found.networks for seed in each.seeds] == ["ok"] * 6
+    last = found.networks[-1]
+    architecture = Architecture.from_dict(last.architecture)
+    alone = trained_alone(near, architecture, seed=found.seeds[1], epochs=2, folder=tmp_path / "alone")
+    assert curve(near / "ablation" / last.seeds[1].folder) == alone
 
 
 def test_it_goes_on_where_it_was_stopped(near, without_ray):

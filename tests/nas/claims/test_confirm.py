@@ -1,18 +1,15 @@
 """`nas confirm`: the best of a search and baselines, trained again; once really killed on the way, and gone on with."""
 
-import json
 import re
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import nas
 from nas.claims.confirmation import About, SeedResult, Trained, read_confirmation, summarise
 from nas.claims.contenders import Contender, best_of
+from nas.claims.recipe import recipe_of
 from nas.claims.step_timing import Step
 from nas.claims.time_to_target import epoch_seconds, first_epoch
 from nas.cli import main
@@ -24,54 +21,23 @@ from nas.runs.ranking import ranked
 from nas.runs.trial import Trial
 from search_space import yaml_text
 from search_space.block_strings import from_block_strings
+from tests.trainings import curve, kill_in_first_epochs, trained_alone
 
 BASELINE = "r1_k3_s1_e1_i8_o8_c1,r1_k3_s2_e2_i8_o16"
-TIMES = ("seconds", "images_per_s")
-
-
-def curve(folder):
-    """The metrics without times."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore")  # of Ray's own modules
 def test_a_killed_confirmation_goes_on_on_ray(small, tmp_path):
     """`kill -9` after the first epoch; the same call does the rest, to what each training alone would be."""
-    arguments = [
-        "confirm",
-        small,
-        "--top",
-        "1",
-        "--seeds",
-        "2",
-        "--epochs",
-        "2",
-        "--baseline",
-        BASELINE,
-        "--equal",
-        "none",
-    ]
-    command = [sys.executable, "-m", "nas.cli", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    trainings, end = small / "confirm" / "trainings", time.monotonic() + 200
-    while not any(path.read_text() for path in trainings.glob("*/*/metrics.jsonl")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert len([*trainings.glob("*/*/result.json")]) < 4, "killed too late to prove anything"
+    choice = ["--top", 1, "--seeds", 2, "--epochs", 2, "--baseline", BASELINE, "--equal", "none"]
+    kill_in_first_epochs(["confirm", small, *choice], small / "confirm" / "trainings", 4)
     found = nas.confirm(small, top=1, seeds=2, epochs=2, baselines=[BASELINE], equal=None, progress=False)
     assert [seed.status for each in found.architectures for seed in each.seeds] == ["ok"] * 4
     assert all(each.s > 0 and each.training_s > 0 for each in found.architectures)
     baseline = next(each for each in found.architectures if each.role == "baseline")
-    config = parse(read_config(small)).to_dict()
-    record = {name: config[name] for name in ("data", "augment", "training", "execution", "image_size", "device")}
-    record |= {"seed": found.seeds[1], "eval_image_size": 16, "training": config["training"] | {"epochs": 2}}
-    nas.train(BASELINE, record, folder=tmp_path / "alone", progress=False)
-    assert curve(small / "confirm" / baseline.seeds[1].folder) == curve(tmp_path / "alone")
+    alone = trained_alone(small, BASELINE, seed=found.seeds[1], epochs=2, folder=tmp_path / "alone")
+    assert curve(small / "confirm" / baseline.seeds[1].folder) == alone
 
 
 def test_the_best_and_baselines_are_trained_alike_and_written_down(small, without_ray, capsys):
@@ -159,10 +125,18 @@ def test_a_recipe_leaves_architecture_and_seed_open(small, tmp_path, capsys, wit
     recipe.write_text("training: {epochs: 2, batch_size: 32, learning_rate: 0.05}\narchitecture: {}\n")
     assert main(["confirm", str(small), "--config", str(recipe)]) == 2
     assert f"{recipe}: a recipe leaves 'architecture' open" in capsys.readouterr().err
-    recipe.write_text("training: {epochs: 2, batch_size: 32, learning_rate: 0.05}\n")
+    recipe.write_text("training: {epochs: 2, batch_size: 32, learning_rate: 0.05}\nseed: 7\n")
     found = nas.confirm(small, top=1, seeds=1, recipe=recipe, progress=False)
     kept = yaml_text.load((small / "confirm" / found.architectures[0].seeds[0].folder / "train.yaml").read_text())
     assert (kept["training"]["batch_size"], kept["image_size"], kept["data"]["subset"]) == (32, 16, 256)
+    assert kept["seed"] == found.seeds[0], "of its own, whatever the recipe says"
+
+
+def test_a_recipe_that_comes_along_goes_by_its_name(small):
+    """As for `nas train`; its data go before the search's."""
+    recipe = recipe_of(parse(read_config(small)), Path("train_fashion_mnist"), epochs=3)
+    settings = recipe.config(from_block_strings(BASELINE.split(",")), 5)
+    assert (settings.data.source, settings.training.epochs, settings.seed) == ("idx", 3, 5)
 
 
 def confirmation(accuracies, **about):

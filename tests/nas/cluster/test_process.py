@@ -1,10 +1,13 @@
 """Ray's own process: who may talk to it, clusters that it cannot join, what is left when it dies."""
 
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -44,11 +47,11 @@ def listening(pids):
     return {row[1].rpartition(":")[0] for row in rows if row[3] == "0A" and row[9] in sockets}
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=30, pause=0.2):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.2)
+        time.sleep(pause)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,34 @@ def ray():
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@linux
+def test_ray_that_gives_up_its_start_on_a_busy_machine_is_started_again():
+    """Its daemon is stopped before it gives a sign of life, for which Ray waits 30 s; the second one is let run."""
+    stopped = []
+
+    def stop_the_first_daemon():
+        def begun():
+            for pid in descendants(os.getpid()):
+                with contextlib.suppress(OSError):
+                    if Path(f"/proc/{pid}/comm").read_text() == "raylet\n":
+                        os.kill(pid, signal.SIGSTOP)
+                        stopped.append(pid)
+            return stopped
+
+        wait_for(begun, pause=0.005)
+
+    process, watcher = RayProcess(None), threading.Thread(target=stop_the_first_daemon)
+    watcher.start()
+    try:
+        process.start()
+        watcher.join()
+        assert process.resources["CPU"] >= 1
+        assert len(stopped) == 1
+        assert not alive(stopped)
+    finally:
+        process.close()
 
 
 def test_workers_that_would_import_another_toolkit_are_no_cluster(tmp_path, monkeypatch):

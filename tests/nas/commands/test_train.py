@@ -21,6 +21,7 @@ from nas.training.progressive import PRESETS
 from search_space import yaml_text
 from search_space.block_strings import from_block_strings
 from search_space.families import published
+from tests.trainings import curve
 
 ARCH = "r1_k3_s1_e1_i8_o8_c1,r1_k3_s2_e2_i8_o16_se0.25"
 RECIPES = sorted((Path(__file__).parents[3] / "experiments" / "configs" / "train").glob("*.yaml"))
@@ -63,11 +64,6 @@ def nas_train(capsys, *arguments):
     return status, captured.out, captured.err
 
 
-def without_times(metrics: Path):
-    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("seconds", "images_per_s")} for line in lines]
-
-
 def kill_after(command, metrics: Path, epochs: int):
     """Start a command, and SIGKILL it as soon as it has recorded some epochs."""
     process = subprocess.Popen(
@@ -101,7 +97,7 @@ def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path, cache, capsys):
         assert ours.curve[-1]["epoch"] == theirs.curve[-1]["epoch"]
         for part in ("network", "ema"):
             assert all(torch.equal(v, getattr(theirs, part)[k]) for k, v in getattr(ours, part).items())
-    assert without_times(killed / "metrics.jsonl") == without_times(straight / "metrics.jsonl")
+    assert curve(killed) == curve(straight)
     results = [json.loads((folder / "result.json").read_text()) for folder in (killed, straight)]
     assert results[0]["accuracy"] == results[1]["accuracy"]
 
@@ -338,21 +334,21 @@ def test_the_best_of_the_kept_epochs_is_kept(tmp_path):
     from nas.full_training.folder import keep
 
     state = TrainingState({}, {}, None, 0, None, (), 0.0, 0.0)
-    curve, kept = (), []
+    done, kept = (), []
     for epoch, accuracy in enumerate((0.9, 0.4, 0.8, 0.5, 0.3, 0.45, 0.2)):
-        curve = (*curve, {"epoch": epoch, "accuracy": accuracy})
-        keep(tmp_path, replace(state, curve=curve), {}, 2, 7)
+        done = (*done, {"epoch": epoch, "accuracy": accuracy})
+        keep(tmp_path, replace(state, curve=done), {}, 2, 7)
         kept.append([len(load_checkpoint(path)[0].curve) for path in sorted(tmp_path.glob("*.pt"))])
     assert kept == [[], [2, 2], [2, 2], [4, 4], [4, 4], [4, 6], [4, 7]]
 
 
 def test_the_metrics_follow_the_checkpoint(tmp_path):
     """Lines of an epoch that is repeated, or torn ones, go; a line that was never written comes: one line an epoch."""
-    metrics, curve = tmp_path / "metrics.jsonl", [{"epoch": 0, "accuracy": 0.5}, {"epoch": 1, "accuracy": 0.6}]
+    metrics, done = tmp_path / "metrics.jsonl", [{"epoch": 0, "accuracy": 0.5}, {"epoch": 1, "accuracy": 0.6}]
     for before in ("", '{"epoch":0}\n', '{"epoch":0}\n{"epoch":1}\n{"epoch":2}\n{"ep'):
         metrics.write_text(before)
-        with closing(Metrics(metrics, curve)):
-            assert [json.loads(line) for line in metrics.read_text().splitlines()] == curve
+        with closing(Metrics(metrics, done)):
+            assert [json.loads(line) for line in metrics.read_text().splitlines()] == done
 
 
 def test_a_schedule_from_a_file(tmp_path, cache, capsys):

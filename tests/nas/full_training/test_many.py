@@ -13,9 +13,9 @@ from nas.runs.trial import Trial
 from nas.trackers.callback import Callback
 from nas.trackers.trainings import TrainingsProgress
 from search_space.block_strings import from_block_strings
+from tests.trainings import curve
 
 ARCHS = [from_block_strings(["r1_k3_s1_e1_i8_o8_c1", last]) for last in ("r1_k3_s2_e2_i8_o16", "r2_k3_s2_e2_i8_o16")]
-TIMES = ("seconds", "images_per_s")
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +38,6 @@ def trainings_of(recipe, **changed):
         for seed in (1, 2)
     ]
     return [*made, Training("failing", parse_training(recipe | {"start_from": "/nowhere.pt"}, ARCHS[0]))]
-
-
-def curve(folder):
-    """The metrics without times."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
 
 
 class Heard(Callback):

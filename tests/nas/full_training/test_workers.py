@@ -15,10 +15,10 @@ from nas.cli import main
 from nas.full_training.train import train
 from nas.training.checkpoint import load_checkpoint
 from search_space import yaml_text
+from tests.trainings import curve
 
 ARCH = "r1_k3_s1_e1_i8_o8_c1,r1_k3_s2_e2_i8_o16_se0.25"
 EPOCHS = 5
-TIMES = ("seconds", "images_per_s")
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +60,6 @@ def start(config, folder, *arguments):
     return subprocess.Popen(
         [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-
-
-def curve(folder):
-    """The metrics without times."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
 
 
 def told_steps(folder):
