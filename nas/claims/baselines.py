@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 FOLDER, MADE = "baselines", "made.jsonl"  # in the run's folder; in a folder of it, a line each that was made equal
 REFERENCE, _RANDOM = "reference", re.compile(r"random:([1-9][0-9]{0,3})")
 _DRAWS = 50  # for each random architecture that is to differ from those before
+_MISSES = 10  # for each, that cannot be made equal
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def baselines(
             if isinstance(start, Architecture):
                 found.append(Baseline(name, made.equal(name, start)))
             else:
-                found += _random(folder / name, _drawn(start, config, made), config, trainings, say)
+                found += _random(folder / name, _drawn(start, config, made, say), config, trainings, say)
     return found
 
 
@@ -183,29 +184,38 @@ def _key(record: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(record[name] for name in ("name", "from", "tolerance", "device", "batch"))
 
 
-def _drawn(number: int, config: Config, made: _Made) -> list[Equal]:
-    """Draw architectures of the space and make them equal, until so many are different; stem and head stay.
+def _drawn(number: int, config: Config, made: _Made, say: Callable[[str], None]) -> list[Equal]:
+    """Draw architectures of the space and make them equal, until so many are, and differ; stem and head stay.
 
-    What was drawn before is drawn again: the draws do not depend on how many are wanted.
+    What cannot be made equal is left out: its layers and channels are at their least or most, and at another cost it
+    would be no fair opponent. What was drawn before is drawn again: the draws do not depend on how many are wanted.
     """
     found: dict[str, Equal] = {}
+    missed = 0
     for draw in range(_DRAWS * number):
         rng = np.random.default_rng(seed_of(config.seed, "baselines", draw, seeding=config.seeding))
         equal = made.equal(f"random-{draw}", config.space.sample(rng), ends=False)
-        if equal.architecture.arch_id != made.against.found.architecture.arch_id:
+        if not equal.is_reached:
+            missed += 1
+            if missed > _MISSES * number:
+                break
+        elif equal.architecture.arch_id != made.against.found.architecture.arch_id:
             found.setdefault(equal.architecture.arch_id, equal)
         if len(found) == number:
+            if missed:
+                share = f"{missed} of {draw + 1} could not be made equal within {made.tolerance:.0%}"
+                say(f"random-{number}: {share} and are left out")
             return list(found.values())
-    raise ValueError(f"baseline random:{number}: the space has only {len(found)} different architectures of equal cost")
+    raise ValueError(
+        f"baseline random:{number}: of {draw + 1} random architectures only {len(found)} different ones could be made "
+        f"equal within {made.tolerance:.0%}: ask for fewer, or for another --equal"
+    )
 
 
 def _random(
     folder: Path, drawn: list[Equal], config: Config, trainings: Trainings, say: Callable[[str], None]
 ) -> list[Baseline]:
     """Train the random ones by the run's protocol; give the median and the best of them."""
-    missed = sum(not each.is_reached for each in drawn)
-    if missed:
-        say(f"{folder.name}: {missed} of {len(drawn)} are not within {drawn[0].tolerance:.0%} of equal")
     run = _finished(folder, drawn) or run_listed(
         [each.architecture for each in drawn], config, folder=folder, **vars(trainings)
     )

@@ -1,6 +1,7 @@
 """Baselines of a run: made equal, kept, and random ones trained by the run's own protocol."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,20 @@ def test_the_median_and_the_best_of_random_ones_by_their_proxy(run, monkeypatch)
     assert len(proxies.dataframe()) == 3, "a run like any other"
     monkeypatch.setattr("nas.claims.baselines.run_listed", lambda *_, **__: pytest.fail("a search began for nothing"))
     assert nas.baselines(run, ["random:3"], equal="macs", progress=False) == found
+
+
+def test_random_ones_that_cannot_be_made_equal_are_left_out(run):
+    """Beside a winner of few MACs: most of the space cannot shrink to it, and dearer ones are no fair opponents."""
+    smallest = nas.search_config(**CONFIG).space.decode([0] * 20)
+    smallest = replace(smallest, stages=tuple(replace(stage, channels=16) for stage in smallest.stages))
+    said = []
+    found = nas.baselines(run, ["random:2"], to=smallest, equal="macs", progress=False, say=said.append)
+    made = made_in(run)
+    assert 2 <= sum(abs(each["equal"]["ratio"] - 1) <= 0.03 for each in made) < len(made)
+    assert said[-1].startswith(f"random-2: {len(made) - 2} of {len(made)} could not be made equal within 3%")
+    assert all(each.equal.is_reached for each in found)
+    with pytest.raises(ValueError, match=r"of 11 random architectures only 0 different ones .* within 0%"):
+        nas.baselines(run, ["random:1"], to=smallest, equal="macs", tolerance=1e-9, folder=run / "exact")
 
 
 @pytest.mark.parametrize(
