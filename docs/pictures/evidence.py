@@ -15,29 +15,42 @@ from scipy.stats import kendalltau
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parents[1] / "experiments" / "results"
-MINIVAL = 2000  # images, see the CIFAR-10 result's README
+CIFAR = RESULTS / "2026-11-29-confirm-cifar10-cpu"
 INK, LINE, MARK, SECOND = "#24292f", "#8c959f", "#0550ae", "#bc4c00"
 NOISE, WORKERS = 0.003, 1  # of the searches shown: accuracies that scatter, one candidate at a time
 SHOWN = {"predictor": MARK, "ppo": SECOND, "evolution": INK}
 
 
 def draw(path: Path) -> None:
-    """Three panels: what MACs say of the step time, accuracy against it, and what search algorithms find."""
+    """Three panels: the winner beside baselines of its step time, what MACs say of that, and what algorithms find."""
     mpl.rcParams |= {"font.size": 10, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": LINE}
     mpl.rcParams |= {"xtick.color": INK, "ytick.color": INK, "svg.hashsalt": "evidence", "axes.titlesize": 10.5}
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.4, 3.4), layout="constrained", facecolor="white")
-    trials = pd.read_csv(RESULTS / "2026-11-21-cifar10-cpu" / "trials.csv")
-    winner = trials["reward"].idxmax()
-    _step_time(left, trials, winner)
-    _accuracy(middle, trials, winner)
+    _confirmed(left, json.loads((CIFAR / "confirm.json").read_text()))
+    _step_time(middle, pd.read_csv(CIFAR / "trials.csv"))
     _algorithms(right, json.loads((RESULTS / "2026-11-21-algorithms.json").read_text()))
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None})
 
 
-def _step_time(axes: Axes, trials: pd.DataFrame, winner: int) -> None:
-    s, macs = trials["s_normalised"], trials["macs"] / 1e6
+def _confirmed(axes: Axes, found: dict) -> None:
+    """The winner and baselines of its step time, trained anew with several seeds."""
+    words = {"reference": "reference, shrunk", "random-20-median": "median of 20 random", "random-20-best": "best of 20 random"}
+    each = [one for one in found["architectures"] if one["role"] == "baseline" or one["search_rank"] == 1]
+    for place, one in enumerate(each):
+        color = MARK if one["role"] == "found" else LINE
+        axes.plot([one["low"], one["high"]], [place] * 2, color=color, lw=1.6)
+        axes.plot(one["mean"], place, "o", ms=6.5, color=color)
+    axes.set_yticks(range(len(each)), [words.get(one["name"], "winner") for one in each])
+    axes.tick_params(axis="y", length=0)
+    axes.set(xlabel=f"accuracy on {found['metric']}", ylim=(len(each) - 0.5, -0.5))
+    axes.locator_params(axis="x", nbins=5)
+    axes.set_title(f"Trained anew at equal step time,\n{len(found['seeds'])} seeds, {found['confidence']:.0%} intervals")
+
+
+def _step_time(axes: Axes, trials: pd.DataFrame) -> None:
+    s, macs, winner = trials["s_normalised"], trials["macs"] / 1e6, trials["reward"].idxmax()
     error = np.abs(trials[["s_low", "s_high"]].to_numpy().T - s.to_numpy())
     axes.errorbar(macs, s, yerr=error, fmt="o", ms=3.5, lw=1, color=LINE)
     axes.errorbar(macs[winner], s[winner], yerr=error[:, [winner]], fmt="o", ms=6.5, color=MARK)
@@ -45,18 +58,6 @@ def _step_time(axes: Axes, trials: pd.DataFrame, winner: int) -> None:
     axes.text(axes.get_xlim()[1], 1.03, "reference", ha="right", va="bottom", fontsize=9)
     axes.set(xlabel="MACs, million", ylabel="S: step time / reference's", ylim=(0, None))
     axes.set_title(f"MACs do not tell the step time\n(Kendall's tau {kendalltau(macs, s).statistic:.2f})")
-
-
-def _accuracy(axes: Axes, trials: pd.DataFrame, winner: int) -> None:
-    s, accuracy = trials["s_normalised"], trials["accuracy"]
-    error = np.sqrt(accuracy * (1 - accuracy) / MINIVAL)
-    axes.errorbar(s, accuracy, yerr=error, fmt="o", ms=3.5, lw=1, color=LINE)
-    axes.errorbar(s[winner], accuracy[winner], yerr=error[winner], fmt="o", ms=6.5, color=MARK)
-    axes.annotate(
-        "winner", (s[winner], accuracy[winner]), (-6, 30), textcoords="offset points", color=MARK, ha="center"
-    )
-    axes.set(xlabel="S: step time / reference's", ylabel="accuracy ± standard error", xlim=(0, None))
-    axes.set_title("32 candidates on CIFAR-10: winner at\n0.46 of the step, bars of one error")
 
 
 def _algorithms(axes: Axes, searches: list[dict]) -> None:

@@ -1,90 +1,171 @@
-r"""What it is worth that stopped trials teach: searches with `prune: asha` that are told them, and that are not.
+r"""What it is worth to stop trainings early, at equal device hours, and that stopped trials teach.
 
-Candidates are those of the synthetic landscapes, with curves of 10 epochs that approach their accuracy at rates of
-their own. What is printed is the mean true reward of the last third of the proposals, in standard deviations of random
-candidates' rewards: told, not told (as a trial without a curve), and their paired difference with its standard error.
+Candidates are those of the synthetic landscapes, trained for ten epochs. An epoch takes as long as their step time, and
+what comes before the first as long as 0.8 of an epoch. What a curve says of its end is as on CIFAR-10
+(experiments/results/2026-11-29-proxy-cifar10-cpu, the two proxies at 32 px): the standard deviation of the final
+accuracy around a line through that after an epoch, over its standard deviation among architectures. Half of its
+variance is a curve's own way, half is of each epoch.
 
-    python -m experiments.benchmarks.pruned --algorithms ppo,evolution --trials 60 --seeds 10
+A variant is an algorithm and what stops its trials, and `untold` where stopped ones teach it nothing. Printed is g, as
+in `algorithms.py`, of what the search chooses, where 0 is what 1,000 random full trainings find: after as many device
+hours as 10, 20 and 40 random full trainings take, with its paired difference to the first variant; and after how many
+such hours it is 0.
+
+    python -m experiments.benchmarks.pruned --variants predictor:none,predictor:asha --seeds 10 --out runs.jsonl
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+import heapq
+import math
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from experiments.benchmarks.algorithms import measured
-from experiments.benchmarks.landscapes import Landscape, family
-from nas.algorithms import ALGORITHMS, Proposal
-from nas.algorithms.halving import Halving
+from experiments.benchmarks.algorithms import baseline, landscape_of, measured
+from experiments.benchmarks.results import all_searched
+from experiments.benchmarks.timing_noise import TimingNoise, timed
+from nas.algorithms import ALGORITHMS
+from nas.algorithms.known_reward import known_reward
+from nas.config.settings import SearchSettings
+from nas.runs.ranking import best
 from nas.runs.trial import Trial
+from nas.search.pruning import make_judge
 
-EPOCHS, WORKERS = 10, 4
-
-
-def trained(landscape: Landscape, proposal: Proposal, rng: np.random.Generator) -> tuple[Trial, float]:
-    """Give the trial with the curve of a whole training, and its true reward; accuracies err by 0.3 % an epoch."""
-    trial, true = measured(landscape, proposal, 0.003 * rng.normal())
-    accuracy, at = trial.accuracy or 0.0, np.arange(1, EPOCHS + 1)
-    factor = (trial.reward or 0.0) / accuracy
-    rate, gap = rng.uniform(0.5, 0.75), 0.5 * rng.uniform(0.8, 1.2) * accuracy
-    accuracies = accuracy - gap * (rate**at - rate**EPOCHS) + 0.003 * rng.normal(size=EPOCHS) * (at < EPOCHS)
-    curve = tuple({"accuracy": float(a), "reward": float(a * factor)} for a in accuracies)
-    return replace(trial, curve=curve), true
+HOURS = (10.0, 20.0, 40.0)  # of random full trainings
+RANDOM = 1000  # random full trainings that g = 0 stands for
+LEVEL = np.array([0.5, 0.72, 0.8, 0.83, 0.88, 0.92, 0.95, 0.98, 1.0, 1.0])  # of accuracy, epoch by epoch
+AROUND = np.array([0.77, 0.74, 0.57, 0.5, 0.45, 0.43, 0.33, 0.26, 0.15, 0.0])  # deviations around the line
+BEFORE = 0.8  # epochs that start and timing take
+EPOCHS = len(LEVEL)
 
 
-def search(landscape: Landscape, name: str, seed: int, trials: int, *, told: bool) -> float:
-    """Run one search; give the mean true reward of the last third of its proposals."""
-    algorithm, halving = ALGORITHMS[name](landscape.space, seed), Halving(EPOCHS)
-    rng = np.random.default_rng((seed, 99))
-    running: list[tuple[int, Trial, int]] = []  # number, the whole training, epochs done
-    rewards: list[float] = []
-    while running or len(rewards) < trials:
-        while len(running) < WORKERS and len(rewards) < trials:
-            trial, true = trained(landscape, algorithm.ask(), rng)
-            running.append((len(rewards), trial, 0))
-            rewards.append(true)
-        number, trial, done = running.pop(int(rng.integers(len(running))))
-        done += 1
-        if done == EPOCHS:
+@dataclass
+class _Search:
+    """What is known while a search is simulated."""
+
+    log: list[Trial] = field(default_factory=list)
+    truth: dict[str, float] = field(default_factory=dict)  # rewards without noise, by arch_id
+    running: list[tuple[float, int, int, Trial]] = field(
+        default_factory=list
+    )  # when, number, epochs done then, the whole
+    asked: int = 0
+
+    def chosen(self) -> float | None:
+        """The true reward of what the search would choose now."""
+        found = best(self.log)
+        return None if found is None else self.truth[found.arch_id]
+
+
+def search(variant: str, number: int, seed: int, given: argparse.Namespace) -> dict[str, Any]:
+    """Run one search; give g at the hours, the hours until it is 0, and how many trials there were."""
+    name, prune, *untold = variant.split(":")
+    landscape = landscape_of(given.part, number, "weighted_product")
+    means, optimum = baseline(given.part, number, RANDOM, given.noise, "weighted_product")
+    mean_s, spread = _usual(given.part, number)
+    rng, of_curves = (np.random.default_rng((seed, stream)) for stream in (99, 98))
+    timing = partial(timed, noise=TimingNoise(given.timing), rng=np.random.default_rng((seed, 97)))
+    algorithm = ALGORITHMS[name](landscape.space, seed)
+    algorithm.reward = known_reward("weighted_product", {})
+    now, found, left, reached, clock = _Search(), dict[str, float | None](), list(HOURS), None, 0.0
+    judge = make_judge(SearchSettings(prune=prune), EPOCHS, now.log)  # type: ignore[arg-type]
+    while left:
+        while len(now.running) < given.workers:
+            trial, true = measured(landscape, algorithm.ask(), given.noise * rng.normal(), timing, given.noise)
+            trial = replace(trial, trial_id=now.asked, curve=_curve(trial, spread, of_curves))
+            now.truth[trial.arch_id] = true
+            heapq.heappush(now.running, (clock + (BEFORE + 1) * _epoch(trial, mean_s), now.asked, 1, trial))
+            now.asked += 1
+        clock, at, epochs, trial = heapq.heappop(now.running)
+        while left and clock * given.workers > left[0]:
+            true_now = now.chosen()
+            g = None if true_now is None else (true_now - means[-1]) / (optimum - means[-1])
+            found[f"{left.pop(0):g}"] = g
+        if epochs == EPOCHS:
             algorithm.tell(trial)
-        elif halving.verdict(number, trial.curve[:done]):
-            curve = trial.curve[:done] if told else ()
-            algorithm.tell(replace(trial, status="pruned", reward=None, accuracy=None, curve=curve))
+            now.log.append(trial)
+            if reached is None and (now.chosen() or 0.0) >= means[-1]:
+                reached = clock * given.workers
+            continue
+        curve = trial.curve[:epochs]
+        stopped = replace(trial, status="pruned", reward=None, reward_se=None, accuracy=None, curve=curve)
+        if judge is None or not judge(at, replace(stopped, accuracy=curve[-1]["accuracy"])):
+            heapq.heappush(now.running, (clock + _epoch(trial, mean_s), at, epochs + 1, trial))
         else:
-            running.append((number, trial, done))
-    return float(np.mean(rewards[-(trials // 3) :]))
+            algorithm.tell(replace(stopped, curve=()) if untold else stopped)
+    trials = {"asked": now.asked, "finished": len(now.log)}
+    return {"variant": variant, "number": number, "seed": seed, "g": found, "reached": reached, **trials}
+
+
+def _epoch(trial: Trial, mean_s: float) -> float:
+    """How long an epoch takes, where a random architecture's training takes one."""
+    return float(trial.s_normalised or 1.0) / mean_s / (EPOCHS + BEFORE)
+
+
+def _curve(trial: Trial, spread: float, rng: np.random.Generator) -> tuple[dict[str, float], ...]:
+    """Accuracies and rewards after each epoch; the last ones are the trial's."""
+    final = trial.accuracy or 0.0
+    off = math.sqrt(0.5) * (rng.normal() + rng.normal(size=EPOCHS))
+    accuracies = LEVEL * (final + spread * AROUND * off)
+    return tuple({"accuracy": float(a), "reward": float(a * (trial.reward or 0.0) / final)} for a in accuracies)
+
+
+@cache
+def _usual(part: str, number: int) -> tuple[float, float]:
+    """Mean S of random architectures, and the standard deviation of their accuracy."""
+    landscape = landscape_of(part, number, "weighted_product")
+    codes = landscape.space.sample_encodings(2000, np.random.default_rng(0))
+    return float(landscape.step_time(codes).mean()), float(landscape.accuracy(codes).std())
+
+
+def table(records: list[dict[str, Any]], variants: list[str]) -> str:
+    """Markdown: a row a variant, of the searches that all variants have."""
+    by = {(each["variant"], each["number"], each["seed"]): each for each in records}
+    cases = sorted({key[1:] for key in by if all((name, *key[1:]) in by for name in variants)})
+    hours = [f"{each:g}" for each in HOURS]
+    heads = ["variant", *(f"g({each} h)" for each in hours), *(f"{each} h - first" for each in hours)]
+    heads += ["hours to 0, median", "never", "trials", "finished"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+
+    def g(name: str, hour: str) -> NDArray[np.float64]:
+        # Before anything has finished, or far below what random search finds, one is as bad as the other.
+        return np.array([max(-2.0, -2.0 if (x := by[name, *case]["g"][hour]) is None else x) for case in cases])
+
+    for name in variants:
+        rows = [by[name, *case] for case in cases]
+        reached = [math.inf if row["reached"] is None else row["reached"] for row in rows]
+        cells = [name, *(_mean(g(name, hour)) for hour in hours)]
+        cells += [_mean(g(name, hour) - g(variants[0], hour), "+") for hour in hours]
+        cells += [f"{np.median(reached):.1f}", str(sum(map(math.isinf, reached)))]
+        cells += [f"{np.mean([row[key] for row in rows]):.0f}" for key in ("asked", "finished")]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([f"{len(cases)} searches a row", "", *lines])
+
+
+def _mean(values: NDArray[np.float64], sign: str = "") -> str:
+    return f"{values.mean():{sign}.3f} ± {values.std(ddof=1) / math.sqrt(len(values)):.3f}"
 
 
 def main() -> None:
-    """Compare, algorithm by algorithm."""
+    """Run what is not there yet, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--algorithms", default="evolution,reinforce,ppo,tpe,predictor", help="names, by commas")
-    parser.add_argument("--trials", type=int, default=60)
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--landscapes", default="0,1,2,3", help="numbers of held-out landscapes, by commas")
+    parser.add_argument(
+        "--variants", default="predictor:none,predictor:asha", help="algorithm:prune[:untold], by commas"
+    )
+    parser.add_argument("--part", default="development", choices=("development", "held_out"))
+    parser.add_argument("--landscapes", default="1,4,7,12", help="numbers, by commas")
+    parser.add_argument("--seeds", type=int, default=10, help="searches over each landscape")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--noise", type=float, default=0.003, help="standard deviation of a final accuracy")
+    parser.add_argument("--timing", type=float, default=0.03, help="standard deviation of log S, see timing_noise.py")
+    parser.add_argument("--out", type=Path, required=True, help="JSON lines; searches that are there are not run again")
     given = parser.parse_args()
-    landscapes = [family("held_out")[int(number)] for number in given.landscapes.split(",")]
-    units = [_unit(landscape) for landscape in landscapes]
-    for name in given.algorithms.split(","):
-        pairs = np.array(
-            [
-                [(search(land, name, seed, given.trials, told=told) - mean) / std for told in (True, False)]
-                for land, (mean, std) in zip(landscapes, units, strict=True)
-                for seed in range(given.seeds)
-            ]
-        )
-        gain = pairs[:, 0] - pairs[:, 1]
-        error = gain.std(ddof=1) / len(gain) ** 0.5
-        print(f"{name:10} told {pairs[:, 0].mean():6.3f}  not {pairs[:, 1].mean():6.3f}  ", end="")
-        print(f"gain {gain.mean():+.3f} +- {error:.3f} ({len(gain)} pairs)", flush=True)
-
-
-def _unit(landscape: Landscape) -> tuple[float, float]:
-    """Mean and standard deviation of random candidates' rewards."""
-    rewards = landscape.reward(landscape.space.sample_encodings(2000, np.random.default_rng(0)))
-    return float(rewards.mean()), float(rewards.std())
+    print(table(all_searched(given, search), given.variants.split(",")))
 
 
 if __name__ == "__main__":

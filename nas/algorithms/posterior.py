@@ -42,6 +42,10 @@ class Posterior:
         self.factor = self._factorised(covariance(features, h, self.inputs, self.inputs), self.doubt)
         self._take(targets)
 
+    def is_of(self, codes: Codes, doubt: Floats) -> bool:
+        """Whether these are its data, whatever their targets."""
+        return np.array_equal(self.codes, codes) and np.array_equal(self.doubt, doubt)
+
     def observing(self, codes: Codes, targets: Floats, doubt: Floats | None = None) -> Posterior:
         """Know of M more, in N**2 M steps, not N**3.
 

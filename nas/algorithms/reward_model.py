@@ -33,6 +33,7 @@ class Fitted(NamedTuple):
 
     quality: gp.Hyperparameters
     times: StepFit | None
+    noise: float  # standard deviation of a finished training's result around the truth
 
 
 def fit(features: tuple[Features, Features], targets: Targets) -> Fitted:
@@ -41,8 +42,19 @@ def fit(features: tuple[Features, Features], targets: Targets) -> Fitted:
     Args:
         features: for accuracy and other logarithms, and for step time itself.
     """
-    quality = gp.fit(features[0], targets.quality_codes, targets.quality)
-    return Fitted(quality, None if targets.times is None else fit_steps(features, targets.times))
+    codes, quality, error = targets.quality_codes, targets.quality, targets.quality_se
+    times = None if targets.times is None else fit_steps(features, targets.times)
+    # By how much what was stopped errs more than what finished is known only when it is known how much that does.
+    finished = error == 0
+    hyper = gp.fit(features[0], codes[finished], quality[finished])
+    noise = math.exp(hyper.others[4] / 2) * gp.standardised(quality[finished])[2]
+    if not finished.all():
+        hyper = gp.fit(features[0], codes, quality, doubt=_doubt(error, noise))
+    return Fitted(hyper, times, noise)
+
+
+def _doubt(error: Floats, noise: float) -> Floats:
+    return np.asarray(1 + (error / noise) ** 2)
 
 
 class Prediction(NamedTuple):
@@ -92,10 +104,11 @@ class RewardModel:
         kept, n = _subset(rank, targets.quality_settled)
         self.best = targets.quality_codes[np.argsort(-rank, kind="stable")[:100]]
         codes, h, earlier = targets.quality_codes[kept], fitted.quality, None if before is None else before.settled
-        if earlier is None or earlier.h is not h or not np.array_equal(earlier.codes, codes[:n]):
-            earlier = Posterior(features[0], h, codes[:n], targets.quality[kept[:n]])
+        doubt = _doubt(targets.quality_se, fitted.noise)[kept]
+        if earlier is None or earlier.h is not h or not earlier.is_of(codes[:n], doubt[:n]):
+            earlier = Posterior(features[0], h, codes[:n], targets.quality[kept[:n]], doubt[:n])
         self.settled: Posterior = earlier
-        self.quality = self.settled.observing(codes[n:], targets.quality[kept])
+        self.quality = self.settled.observing(codes[n:], targets.quality[kept], doubt[n:])
         self.conditioned: Posterior | Sketch = self.quality
         self.times: StepProcess | None = None
         self.step_time = step_time if targets.timed else None

@@ -34,6 +34,8 @@ class Observation(NamedTuple):
     v: float
     likely_accuracy: float  # of a trial that was stopped early: what it would have come to
     likely_reward: float
+    accuracy_se: float  # standard errors of these two
+    reward_se: float
 
 
 def observation(trial: Trial, code: Codes) -> Observation:
@@ -41,6 +43,7 @@ def observation(trial: Trial, code: Codes) -> Observation:
     reward = _number(score(trial))
     broken = trial.status in ("failed", "oom", "nan", "timeout") or reward == 0
     params = trial.p_normalised if trial.p_normalised is not None else trial.params
+    stopped = trial.status == "pruned" and worth(trial) is not None
     return Observation(
         code,
         broken,
@@ -51,8 +54,10 @@ def observation(trial: Trial, code: Codes) -> Observation:
         _number(params),
         _number(trial.w),
         _number(trial.v),
-        _number(trial.accuracy if worth(trial) is not None and trial.status == "pruned" else None),
-        _number(worth(trial) if trial.status == "pruned" else None),
+        *(
+            _number(each if stopped else None)
+            for each in (trial.accuracy, trial.reward, trial.accuracy_se, trial.reward_se)
+        ),
     )
 
 
@@ -90,7 +95,7 @@ class Targets:
         columns = np.array([o[1:] for o in observations], dtype=np.float64)
         self.broken = columns[:, 0] > 0
         self.accuracy, self.reward, self.step_time, self.step_width, self.params, self.w, self.v = columns[:, 1:8].T
-        self.likely_accuracy, self.likely_reward = columns[:, 8:].T
+        self.likely_accuracy, self.likely_reward, accuracy_se, reward_se = columns[:, 8:].T
         self.scored = np.isfinite(self.reward)
         self.lowest, self.highest = float(self.reward[self.scored].min()), float(np.nanmax(self.accuracy, initial=0.0))
         self.known = reward if not apart and self._is_known(reward) else None
@@ -99,6 +104,7 @@ class Targets:
         if self.unit is not None:
             self.reward = np.exp(self.reward / self.unit)
             self.likely_reward = np.exp(self.likely_reward / self.unit)
+            reward_se = self.likely_reward * reward_se / self.unit
         self.looked = self._looked(observations)
         self.slope, self.shift = self._fit_params()
         # None: no accuracies, so the reward is learned as a whole.
@@ -115,12 +121,16 @@ class Targets:
             self.times = self._timings(self.step_time > 0) if self.timed else None
         elif self.unit is None and (self.accuracy[self.scored] > 0).all():
             self._split(self._find_exponents())
-        likely = self.likely_reward if self.exponents is None else self.likely_accuracy
+        by_reward = self.exponents is None
+        likely, error = (self.likely_reward, reward_se) if by_reward else (self.likely_accuracy, accuracy_se)
         self.likely = np.where(likely > 0, likely, math.nan)
         self.used = self.scored | self.broken | np.isfinite(self.likely)  # rows that say something of quality
         self.quality_codes: Codes = self.codes[self.used]
         self.quality_settled = int(self.used[: self.settled].sum())
         self.quality = self._quality()
+        # Of each row of `quality` the standard error that it has over that of a finished training.
+        stopped = ~self.scored & np.isfinite(self.likely)
+        self.quality_se: Floats = np.where(stopped, np.nan_to_num(error / self.likely), 0.0)[self.used]
 
     def _is_known(self, reward: KnownReward | None) -> bool:
         """Whether told rewards are this function of told numbers; where exponents are told, these say all of it."""

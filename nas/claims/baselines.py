@@ -166,8 +166,13 @@ class _Made:
         self._log = JsonLines(log)
         self.close = self._log.close
 
-    def equal(self, name: str, start: Architecture, *, ends: bool = True) -> Equal:
-        """Make an architecture equal, unless that was done."""
+    def equal(self, name: str, start: Architecture, *, ends: bool = True, said_as: str | None = None) -> Equal:
+        """Make an architecture equal, unless that was done.
+
+        Args:
+            ends: see `equal_to`.
+            said_as: what it is called where only those that became equal are told of; None = its name, and all are.
+        """
         timer = self.against.timer
         record: dict[str, Any] = {"name": name, "from": start.arch_id, "tolerance": self.tolerance}
         record |= {"device": timer and timer.device_name, "batch": timer and timer.settings.batch_size}
@@ -175,7 +180,8 @@ class _Made:
         if known is not None:
             return Equal(**{**known, "architecture": Architecture.from_dict(known["architecture"])})
         made = equal_to(start, self.against, tolerance=self.tolerance, ends=ends, say=logger.info)
-        self.say(f"{name}: {made.said}")
+        if said_as is None or made.is_reached:
+            self.say(f"{said_as or name}: {made.said}")
         self._log.append(record | {"equal": {**asdict(made), "architecture": made.architecture.to_dict()}})
         return made
 
@@ -194,7 +200,8 @@ def _drawn(number: int, config: Config, made: _Made, say: Callable[[str], None])
     missed = 0
     for draw in range(_DRAWS * number):
         rng = np.random.default_rng(seed_of(config.seed, "baselines", draw, seeding=config.seeding))
-        equal = made.equal(f"random-{draw}", config.space.sample(rng), ends=False)
+        said_as = f"random-{number}, {len(found) + 1} of {number}"
+        equal = made.equal(f"random-{draw}", config.space.sample(rng), ends=False, said_as=said_as)
         if not equal.is_reached:
             missed += 1
             if missed > _MISSES * number:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from nas.report import confirmed, way
 from nas.report.figures import Picture
 from nas.report.markup import missing, paragraph, section, table
 from nas.report.reading import Reading
-from nas.report.way import picture, trained_way
 from nas.runs.text import short
 
 _MOST_PROXIES = 24  # rows
@@ -29,11 +30,12 @@ def studies(reading: Reading) -> str:
 
 def pictures(reading: Reading) -> list[Picture]:
     """The figures of these sections."""
-    record = reading.claim(*ABLATION)
-    try:
-        return [] if record is None else [picture(record)]
-    except (KeyError, IndexError, TypeError, ValueError):  # which the page says
-        return []
+    drawn = []
+    for path, picture in ((ABLATION, way.picture), (CONFIRMATION, confirmed.picture)):
+        record = reading.claim(*path)
+        with contextlib.suppress(KeyError, IndexError, TypeError, ValueError):  # which the page says
+            drawn += [] if record is None else [picture(record)]
+    return drawn
 
 
 def _proxy(study: Mapping[str, Any]) -> str:
@@ -93,58 +95,10 @@ def _interval(given: Mapping[str, float] | None, form: str) -> str:
     return f"{given['value']:{form}} ({given['low']:{form}} to {given['high']:{form}})".replace("-", "−")
 
 
-def _confirmation(found: Mapping[str, Any]) -> str:
-    """The best of the search, and baselines, trained anew with several seeds."""
-    each = found["architectures"]
-    head = ["", "accuracy", f"{found['confidence']:.0%} interval", "rank", "in the search", "S", "params"]
-    target = found["target_accuracy"]
-    head += [] if target is None else [f"epochs to {target:g}"]
-    rows = [_confirmed_row(one, target) for one in each]
-    spread = "" if missing(found["sd"]) else f" One training’s accuracy scatters by {found['sd']:.4f} over seeds."
-    return section(
-        "confirm",
-        "Trained anew",
-        paragraph(
-            f"{len(each)} architectures, {len(found['seeds'])} seeds each, {found['epochs']} epochs; accuracy on "
-            f"{found['images']:,} images of {found['metric']}.{spread}",
-            _ties(found["ties"], each),
-        ),
-        table(head, rows),
-        paragraph(
-            "±: standard error over seeds. Rank: between which ranks an architecture may be, all pairs compared over "
-            f"the same seeds and corrected for their number, {found['confidence']:.0%}.",
-        ),
-    )
-
-
-def _confirmed_row(one: Mapping[str, Any], target: float | None) -> list[str]:
-    mean, se, low, high = (one[name] for name in ("mean", "se", "low", "high"))
-    first, last = one["rank_low"], one["rank_high"]
-    name = html.escape(f"{one['name']}" + (" (baseline)" if one["role"] == "baseline" else ""))
-    at_target = "–" if missing(one["epochs_to_target"]) else f"{one['epochs_to_target']:g}"
-    row = [
-        name,
-        "–" if missing(mean) else f"{mean:.4f}" + ("" if missing(se) else f" ± {se:.4f}"),
-        "–" if missing(low) or missing(high) else f"{low:.4f} to {high:.4f}",
-        "–" if first is None or last is None else str(first) if first == last else f"{first} to {last}",
-        "–" if one["search_rank"] is None else str(one["search_rank"]),
-        "–" if missing(one["s"]) else f"{one['s']:.3f}",
-        "–" if missing(one["params"]) else short(one["params"]),
-    ]
-    return row if target is None else [*row, at_target]
-
-
-def _ties(ties: Sequence[Sequence[int]], each: Sequence[Mapping[str, Any]]) -> str:
-    """Which are not told apart from each other, in words."""
-    groups = [", ".join(str(each[place]["name"]) for place in group) for group in ties if len(group) > 1]
-    if not groups:
-        return "All are told apart." if len(each) > 1 else ""
-    return f"Not told apart: {'; '.join(groups)}."
-
-
 ABLATION = ("ablation", "ablation.json")
+CONFIRMATION = ("confirm", "confirm.json")
 STUDIES = (
-    (ABLATION, trained_way),
+    (ABLATION, way.trained_way),
     (("proxy", "proxy.json"), _proxy),
-    (("confirm", "confirm.json"), _confirmation),
+    (CONFIRMATION, confirmed.trained_anew),
 )

@@ -125,6 +125,7 @@ def test_random_ones_that_cannot_be_made_equal_are_left_out(run):
     found = nas.baselines(run, ["random:2"], to=smallest, equal="macs", progress=False, say=said.append)
     made = made_in(run)
     assert 2 <= sum(abs(each["equal"]["ratio"] - 1) <= 0.03 for each in made) < len(made)
+    assert [line.partition(":")[0] for line in said[:-1]] == ["random-2, 1 of 2", "random-2, 2 of 2"]
     assert said[-1].startswith(f"random-2: {len(made) - 2} of {len(made)} could not be made equal within 3%")
     assert all(each.equal.is_reached for each in found)
     with pytest.raises(ValueError, match=r"of 11 random architectures only 0 different ones .* within 0%"):

@@ -7,6 +7,8 @@ from nas.claims.proxy_scores import Regret
 from nas.claims.proxy_study import Contender, ProxyScore, ProxyStudy
 from nas.claims.rank_agreement import Interval
 from nas.report import report
+from nas.report.reading import read
+from nas.report.studies import pictures
 from tests.nas.report.conftest import shorten
 
 
@@ -87,7 +89,10 @@ def test_a_confirmation_is_shown_with_its_ties(run):
         ],
     }
     leave(run, "confirm", record)
-    words = words_of(report(run), "confirm")
+    text = report(run)
+    words = words_of(text, "confirm")
+    assert 'aria-label="Accuracy, trained anew: trial 3, S 1.25: 0.9100; reference, S 1.25: 0.9000"' in text
+    assert "confirmed" in [each.name for each in pictures(read(run))], "as a file, too"
     assert "2 architectures, 3 seeds each, 30 epochs; accuracy on 500 images of minival" in words
     assert "scatters by 0.0031 over seeds" in words
     assert "Not told apart: trial 3, reference." in words
