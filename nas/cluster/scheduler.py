@@ -32,6 +32,7 @@ class Scheduler(FIFOScheduler):  # type: ignore[misc]
         super().__init__()
         self.searcher, self.judge = searcher, judge
         self.trials: dict[str, Any] = {}  # Ray's, of those that are live
+        self.chosen: set[str] = set()  # of those, the ones that have asked for a process
         self.seen: dict[str, float] = {}  # when each was first seen to have a process
         self.rooms: dict[str, tuple[Any, int]] = {}  # of each node: what its trials ask for, and how many fit there
         self._next_look = 0.0
@@ -58,17 +59,26 @@ class Scheduler(FIFOScheduler):  # type: ignore[misc]
         return str(self.STOP)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """Look at what runs, in every round of Ray Tune's loop; give the trial that waits longest."""
+        """Look at what runs, in every round of Ray Tune's loop; give the trial to start next: an idle process is its.
+
+        A new one before those that wait for a process of their own, which Ray Tune would end while it starts, again and
+        again: trials that take less than that would all run in the first process that was there.
+        """
         if (now := time.monotonic()) >= self._next_look:
             self._next_look = now + _LOOK_S
             for trial in list(self._live()):
                 self._end_if_lost(tune_controller, trial, now)
             self._let_processes_go(tune_controller)
-        return next((trial for trial in self._live() if trial.status == RayTrial.PENDING), None)
+        waiting = [trial for trial in self._live() if trial.status == RayTrial.PENDING]
+        trial = min(waiting, key=lambda trial: trial.trial_id in self.chosen, default=None)
+        if trial is not None:
+            self.chosen.add(trial.trial_id)
+        return trial
 
     def _live(self) -> Iterator[Any]:
         for trial_id in self.trials.keys() - self.searcher.live.keys():
             self.trials.pop(trial_id)
+            self.chosen.discard(trial_id)
             self.seen.pop(trial_id, None)
         return iter(self.trials.values())
 
