@@ -1,5 +1,7 @@
 """Ray's side of the ledger, without a running Ray: what Ray calls never raises, and whose answer is whose."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -15,8 +17,11 @@ PARTIAL = Trial(ARCHITECTURE, "pruned", curve=({"accuracy": 0.5},))
 
 
 class RayTrial:
-    trial_id = "a"
-    error_file = None
+    error_file, status, config = None, "PENDING", {}
+
+    def __init__(self, trial_id="a"):
+        self.trial_id = trial_id
+        self.temporary_state = SimpleNamespace(ray_actor=None)
 
 
 class Ledger:
@@ -162,3 +167,19 @@ def test_a_candidate_whose_connection_was_cut_runs_on_another_node():
     assert one.suggest("a")["node"] == "first"
     one.on_trial_died("a", "The actor is temporarily unavailable: UnavailableError")
     assert one._place("b", 0) == {"node": "second"}
+
+
+def test_a_new_trial_gets_an_idle_process_before_those_that_wait_for_one_of_their_own():
+    """Ray Tune ends a process that is starting when its trial gets another: none but the first would ever be there."""
+    _, one = searcher()
+    scheduler = Scheduler(one)
+
+    def waits(trial_id):
+        one.suggest(trial_id)
+        scheduler.on_trial_add(None, RayTrial(trial_id))
+
+    waits("a")
+    waits("b")
+    assert [scheduler.choose_trial_to_run(None).trial_id for _ in range(3)] == ["a", "b", "a"]
+    waits("c")
+    assert [scheduler.choose_trial_to_run(None).trial_id for _ in range(2)] == ["c", "a"]
