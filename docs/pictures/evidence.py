@@ -36,7 +36,9 @@ def draw(path: Path) -> None:
 
 def _confirmed(axes: Axes, found: dict) -> None:
     """The winner and baselines of its step time, trained anew with several seeds."""
-    words = {"reference": "reference, shrunk", "random-20-median": "median of 20 random", "random-20-best": "best of 20 random"}
+    words = {"reference": "reference, shrunk"}
+    words |= {f"random-20-{one}": f"{one} of 20 random" for one in ("median", "best")}
+    seeds = found["seeds"]
     each = [one for one in found["architectures"] if one["role"] == "baseline" or one["search_rank"] == 1]
     for place, one in enumerate(each):
         color = MARK if one["role"] == "found" else LINE
@@ -46,7 +48,7 @@ def _confirmed(axes: Axes, found: dict) -> None:
     axes.tick_params(axis="y", length=0)
     axes.set(xlabel=f"accuracy on {found['metric']}", ylim=(len(each) - 0.5, -0.5))
     axes.locator_params(axis="x", nbins=5)
-    axes.set_title(f"Trained anew at equal step time,\n{len(found['seeds'])} seeds, {found['confidence']:.0%} intervals")
+    axes.set_title(f"Trained anew at equal step time,\n{len(seeds)} seeds, {found['confidence']:.0%} intervals")
 
 
 def _step_time(axes: Axes, trials: pd.DataFrame) -> None:
