@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,13 +41,13 @@ class Outlook:
     """
 
     def __init__(self) -> None:
-        self.finished: deque[Trial] = deque(maxlen=_MOST)
+        self.finished: deque[_Finished] = deque(maxlen=_MOST)
         self._lines: dict[tuple[int, str], _Line | None] = {}  # from each epoch that was asked for; None: not known yet
 
     def tell(self, trial: Trial) -> None:
         """Take a finished trial; others, and those without a curve, say nothing."""
         if is_scored(trial) and trial.curve:
-            self.finished.append(trial)
+            self.finished.append(_Finished(trial))
             self._lines.clear()
 
     def completed(self, trial: Trial) -> Trial:
@@ -65,7 +66,7 @@ class Outlook:
 
     def _end(self, curve: Sequence[Mapping[str, Any]], name: str) -> tuple[float | None, float | None]:
         then, key = _number(curve[-1].get(name)), (len(curve), name)
-        if then is None:
+        if math.isnan(then):
             return None, None
         if key not in self._lines:
             self._lines[key] = self._line(*key)
@@ -73,23 +74,32 @@ class Outlook:
         return (None, None) if line is None else line.at(then)
 
     def _line(self, epoch: int, name: str) -> _Line | None:
-        pairs = [
-            (then, end)
-            for trial in self.finished
-            if len(trial.curve) >= epoch
-            and (then := _number(trial.curve[epoch - 1].get(name))) is not None
-            and (end := _number(getattr(trial, name))) is not None
-        ]
-        n = len(pairs)
+        ways = (finished.ways[name] for finished in self.finished)
+        pairs = np.array([(way[epoch - 1], way[-1]) for way in ways if len(way) > epoch]).reshape(-1, 2)
+        then, end = pairs[np.isfinite(pairs).all(axis=1)].T
+        n = len(then)
         if n < _LEAST:
             return None
-        then, end = np.array(pairs).T
         x, y = then - then.mean(), end - end.mean()
-        weight = _PRIOR * float(x.var())
+        weight = _PRIOR * float(x @ x) / n
         spread = float(x @ x) + weight
         slope = (float(x @ y) + _SLOPE * weight) / spread if spread > 0 else 0.0
-        squares = float(((y - slope * x) ** 2).sum()) + _PRIOR * float(y.var())
+        rest = y - slope * x
+        squares = float(rest @ rest) + _PRIOR * float(y @ y) / n
         return _Line(float(then.mean()), float(end.mean()), slope, math.sqrt(squares / (n - 2 + _PRIOR)), n, spread)
+
+
+class _Finished:
+    """A finished trial; its curve is read when it is looked into, for in a long log it costs more than all the rest."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+
+    @cached_property
+    def ways(self) -> dict[str, list[float]]:
+        """Reward and accuracy after each epoch, and at last the trial's; NaN where one is not known."""
+        curve, ends = self.trial.curve, {"reward": self.trial.reward, "accuracy": self.trial.accuracy}
+        return {name: [*(_number(epoch.get(name)) for epoch in curve), _number(end)] for name, end in ends.items()}
 
 
 def worth(trial: Trial) -> float | None:
@@ -98,8 +108,8 @@ def worth(trial: Trial) -> float | None:
     return trial.reward if known and trial.status in ("ok", "pruned") else None
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
 
 
 _LEAST, _MOST = 5, 100  # finished trials, the latest, that a line is of: of three its error is hardly known
