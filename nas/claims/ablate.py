@@ -62,8 +62,7 @@ def ablate(
         column: accuracy, or reward, which is scored from accuracy, step time and parameters by the run's own.
         seeds: trainings of each network; with one nothing can be told apart.
         recipe: YAML file as `nas train` takes it, or the name of one that comes along, its architecture left open;
-            default: the run's own training, of which
-            predictions are.
+            default: the run's own training, of which predictions are.
         epochs: instead of the recipe's.
         test: measure accuracies on the test split, of the final weights; default: on minival.
         out: folder; default: `ablation` in the run's. The way is that of the log when it was first asked for.
