@@ -96,20 +96,29 @@ def _hand_over(folder: Path) -> None:
         subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
 
 
-def _called(message: tuple[str, tuple[Any, ...]], connection: Connection, inbox: queue.SimpleQueue[Any]) -> Any:
-    name, arguments = message
-    module, _, function = name.partition(":")
+class _Ask:
+    """See `Ask`."""
 
-    def ask(what: str, *question: Any) -> Any:
-        connection.send_bytes(cloudpickle.dumps(("ask", what, question)))
-        raised, answer = inbox.get()
+    def __init__(self, connection: Connection, inbox: queue.SimpleQueue[Any]) -> None:
+        self.connection, self.inbox = connection, inbox
+
+    def __call__(self, what: str, *question: Any) -> Any:
+        self.connection.send_bytes(cloudpickle.dumps(("ask", what, question)))
+        raised, answer = self.inbox.get()
         if raised:
             raise AskedInVain(answer)
         return answer
 
+    def tell(self, what: str, *content: Any) -> None:
+        self.connection.send_bytes(cloudpickle.dumps(("tell", what, content)))
+
+
+def _called(message: tuple[str, tuple[Any, ...]], connection: Connection, inbox: queue.SimpleQueue[Any]) -> Any:
+    name, arguments = message
+    module, _, function = name.partition(":")
     with uncollected():  # Ray Tune, for example
         called = getattr(import_module(module), function)
-    return called(ask, *arguments)
+    return called(_Ask(connection, inbox), *arguments)
 
 
 def _answer(connection: Connection, act: Callable[[], Any]) -> None:

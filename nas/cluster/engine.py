@@ -17,7 +17,7 @@ from ray import tune
 
 from nas import faults, plugins
 from nas.cluster.nodes import Nodes, on_node
-from nas.cluster.protocol import Aside, Ask, Candidates, Engine, Event, Job, RayFailed, Stopped
+from nas.cluster.protocol import Aside, Ask, Engine, Job, RayFailed, Source, Stopped
 from nas.cluster.scheduler import Scheduler
 from nas.cluster.searcher import Callbacks, LedgerSearcher, Stopper
 from nas.cluster.share import slots
@@ -34,12 +34,15 @@ def run_there(ask: Ask, job: Job, engine: Engine, judged: bool) -> None:
     """Run the engine in Ray's process, for candidates that are in the other."""
     plugins.load(job.plugins)  # candidates may have ops of theirs
     judge = partial(ask, "judge") if judged else None
-    told = {"on_event": partial(ask, "event"), "on_message": partial(ask, "message"), "on_aside": partial(ask, "aside")}
+    told = {"on_message": partial(ask, "message"), "on_aside": partial(ask, "aside")}
     run(_Elsewhere(ask), job, replace(engine, judge=judge), **told)
 
 
 class _Elsewhere:
-    """Candidates that another process hands out, and to which answers go."""
+    """Candidates that another process hands out, and to which answers go.
+
+    A trial waits for that process once, for the next candidate: before, it takes what it was told until then.
+    """
 
     def __init__(self, ask: Ask) -> None:
         self.ask = ask
@@ -52,24 +55,27 @@ class _Elsewhere:
         candidate: Candidate | None = self.ask("next_candidate")
         return candidate
 
-    def finish(self, trial_id: int, outcome: Trial) -> Trial | None:
-        trial: Trial | None = self.ask("finish", trial_id, outcome)
-        return trial
+    def began(self, trial_id: int) -> None:
+        self.ask.tell("began", trial_id)
 
-    def died(self, trial_id: int, reason: str, *, timed_out: bool, lost: bool, out_of_memory: bool) -> Trial | None:
-        trial: Trial | None = self.ask("died", trial_id, reason, timed_out, lost, out_of_memory)
-        return trial
+    def so_far(self, trial_id: int, trial: Trial) -> None:
+        self.ask.tell("so_far", trial_id, trial)
+
+    def finish(self, trial_id: int, outcome: Trial) -> None:
+        self.ask.tell("finish", trial_id, outcome)
+
+    def died(self, trial_id: int, reason: str, *, timed_out: bool, lost: bool, out_of_memory: bool) -> bool:
+        return bool(self.ask("died", trial_id, reason, timed_out, lost, out_of_memory))
 
     def stop(self) -> None:
         self.ask("stop")
 
 
 def run(
-    candidates: Candidates,
+    candidates: Source,
     job: Job,
     engine: Engine,
     *,
-    on_event: Callable[[Event], None] = lambda event: None,
     on_message: Callable[[str], None] = lambda text: None,
     on_aside: Callable[[str, Aside | None], None] = lambda node_id, aside: None,
 ) -> None:
@@ -77,12 +83,11 @@ def run(
 
     Args:
         candidates: hands out candidates, takes answers.
-        on_event: called in this process as trials start, finish an epoch, and end.
         on_message: told in one line what becomes of a cluster's nodes.
         on_aside: told what to remember of nodes for when Ray is started again: see `Nodes`.
     Raises: Stopped on a signal that asks to, after running trials were given back. ValueError, at once, if workers can
-        evaluate nothing, or the disk is full on which Ray writes here. What `candidates`, `on_event` or the engine's
-        judge raises, after running trials have ended. RayFailed if Ray fails.
+        evaluate nothing, or the disk is full on which Ray writes here. What `candidates` or the engine's judge
+        raises, after running trials have ended. RayFailed if Ray fails.
     """
     deadline = time.monotonic() + engine.max_hours * 3600 if engine.max_hours else math.inf
 
@@ -95,7 +100,7 @@ def run(
         share, limit = engine.share, engine.workers
         nodes = Nodes(share, limit, job, on_message, proven=engine.proven, aside=engine.aside, keep=on_aside)
     with stop_signals() as caught:
-        searcher = LedgerSearcher(candidates, job.time_limit_s, lambda: bool(caught), late, on_event, nodes)
+        searcher = LedgerSearcher(candidates, job.time_limit_s, lambda: bool(caught), late, nodes)
         try:
             _fit(searcher, job, engine)
         except Exception as error:

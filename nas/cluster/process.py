@@ -111,7 +111,7 @@ class RayProcess:
         Args:
             function: `module:name`, imported there; its first argument is what it asks with: `ask("name", ...)`.
             arguments: pickled.
-            answers: what can be asked for.
+            answers: what can be asked for, or told.
         Raises: what the function raises, or the first thing that an answer did. RayFailed if the process ends.
         """
         assert self._process is not None, "it is not started"
@@ -122,14 +122,15 @@ class RayProcess:
                 kind, *content = pickle.loads(self._connection.recv_bytes())
                 if kind == "value" and fault is None:
                     return content[0]
-                if kind != "ask":
+                if kind not in ("ask", "tell"):
                     raise fault or content[0]
                 name, question = content
                 try:
                     answer = (False, answers[name](*question))
                 except Exception as error:  # is raised when the function has ended in good order
                     fault, answer = fault or error, (True, describe(error))
-                self._connection.send_bytes(pickle.dumps(answer))
+                if kind == "ask":
+                    self._connection.send_bytes(pickle.dumps(answer))
         except (EOFError, ConnectionError):
             raise fault or RayFailed(_end(self._process, self._printed)) from None
 

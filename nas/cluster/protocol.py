@@ -15,7 +15,17 @@ from nas.cluster.share import Share
 from nas.runs.trial import Trial
 from nas.trials.task import Candidate
 
-Ask = Callable[..., Any]  # asks the process that called for something: `ask(name, *arguments)`
+
+class Ask(Protocol):
+    """What a function in Ray's process has to do with the process that called it."""
+
+    def __call__(self, what: str, *question: Any) -> Any:
+        """Ask for something, and wait for the answer."""
+
+    def tell(self, what: str, *content: Any) -> None:
+        """Tell something, in order with what is asked, without waiting; what it raises there ends the call there."""
+
+
 OUTPUT = "output"  # in the folder of temporary files: what Ray has printed before there was a run folder
 
 
@@ -97,6 +107,32 @@ class Candidates(Protocol):
 
     def died(self, trial_id: int, reason: str, *, timed_out: bool, lost: bool, out_of_memory: bool) -> Trial | None:
         """Take that a candidate's process (or, `lost`, what it ran on) went away; give the trial if that ends it."""
+
+    def stop(self) -> None:
+        """Take that nothing runs any more."""
+
+
+class Source(Protocol):
+    """The candidates of a search, as Ray's process knows them: who listens is told by the other one."""
+
+    @property
+    def done(self) -> bool:
+        """Whether every candidate is answered and no more will come."""
+
+    def next_candidate(self) -> Candidate | None:
+        """Give the next candidate to start; None: none now. Raises what was raised by anything told before."""
+
+    def began(self, trial_id: int) -> None:
+        """Take that a process has begun with a candidate."""
+
+    def so_far(self, trial_id: int, trial: Trial) -> None:
+        """Take what is known of a candidate after an epoch."""
+
+    def finish(self, trial_id: int, outcome: Trial) -> None:
+        """Take what became of a candidate."""
+
+    def died(self, trial_id: int, reason: str, *, timed_out: bool, lost: bool, out_of_memory: bool) -> bool:
+        """Take that a candidate's process (or, `lost`, what it ran on) went away; say whether that ends it."""
 
     def stop(self) -> None:
         """Take that nothing runs any more."""

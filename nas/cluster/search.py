@@ -9,13 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from nas.cluster.process import RayProcess
 from nas.cluster.protocol import Aside, Candidates, Engine, Event, Job, NoRay, RayFailed, Stopped
 from nas.runs.trial import Trial
 from nas.signals import STOPS, handled
+from nas.trials.task import Candidate
 
 _RESTARTS = 20  # in a row of which no trial finished
 _LONGEST_PAUSE_S = 60.0
@@ -44,24 +44,26 @@ def run(
     """
     deadline = time.monotonic() + engine.max_hours * 3600 if engine.max_hours else math.inf
     failures, proven = 0, engine.proven
+    told = _Told(candidates, on_event)
     aside: dict[str, Aside] = {each.id: each for each in engine.aside}
 
     def keep(node_id: str, what: Aside | None) -> None:
         aside.pop(node_id, None)
         aside.update({} if what is None else {node_id: what})
 
-    def finish(trial_id: int, outcome: Trial) -> Trial | None:
+    def finish(trial_id: int, outcome: Trial) -> None:
         nonlocal failures, proven
         failures, proven = 0, True
-        return candidates.finish(trial_id, outcome)
+        told.finish(trial_id, outcome)
 
     answers: dict[str, Callable[..., Any]] = {
         "done": lambda: candidates.done,
-        "next_candidate": candidates.next_candidate,
-        "finish": finish,
-        "died": partial(_died, candidates),
+        "next_candidate": told.next_candidate,
+        "began": told.kept(told.began),
+        "so_far": told.kept(told.so_far),
+        "finish": told.kept(finish),
+        "died": told.died,
         "stop": candidates.stop,
-        "event": on_event,
         "message": on_message,
         "aside": keep,
         "judge": engine.judge or _unjudged,
@@ -89,10 +91,50 @@ def run(
                 raise Stopped(caught[0])
 
 
-def _died(
-    candidates: Candidates, trial_id: int, reason: str, timed_out: bool, lost: bool, out_of_memory: bool
-) -> Trial | None:
-    return candidates.died(trial_id, reason, timed_out=timed_out, lost=lost, out_of_memory=out_of_memory)
+class _Told:
+    """What becomes of candidates, as Ray's process tells it: for the candidates' source, and for whoever listens."""
+
+    def __init__(self, candidates: Candidates, on_event: Callable[[Event], None]) -> None:
+        self.candidates, self.on_event = candidates, on_event
+        self.out: dict[int, Candidate] = {}  # those without an answer
+        self.fault: Exception | None = None  # raised by what was told, of which Ray's process does not know
+
+    def kept(self, act: Callable[..., None]) -> Callable[..., None]:
+        """Keep what is raised: nobody waits to hear of it, but nothing is started after it."""
+
+        def kept(*content: Any) -> None:
+            try:
+                act(*content)
+            except Exception as error:
+                self.fault = self.fault or error
+                raise
+
+        return kept
+
+    def next_candidate(self) -> Candidate | None:
+        if self.fault is not None:
+            raise self.fault
+        candidate = self.candidates.next_candidate()
+        if candidate is not None:
+            self.out[candidate.trial_id] = candidate
+        return candidate
+
+    def began(self, trial_id: int) -> None:
+        self.on_event(Event("started", self.out[trial_id]))
+
+    def so_far(self, trial_id: int, trial: Trial) -> None:
+        self.on_event(Event("epoch", self.out[trial_id], trial))
+
+    def finish(self, trial_id: int, outcome: Trial) -> None:
+        candidate = self.out.pop(trial_id)
+        if trial := self.candidates.finish(trial_id, outcome):
+            self.on_event(Event("finished", candidate, trial))
+
+    def died(self, trial_id: int, reason: str, timed_out: bool, lost: bool, out_of_memory: bool) -> bool:
+        candidate = self.out.pop(trial_id)
+        trial = self.candidates.died(trial_id, reason, timed_out=timed_out, lost=lost, out_of_memory=out_of_memory)
+        self.on_event(Event("finished" if trial else "died", candidate, trial))
+        return trial is not None
 
 
 def _unjudged(trial_id: int, trial: Trial) -> None:

@@ -13,7 +13,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from nas.cluster.nodes import Nodes
-from nas.cluster.protocol import Candidates, Event
+from nas.cluster.protocol import Source
 from nas.memory_kills import Kills, any_between, memory_kills
 from nas.plugins import PluginError
 from nas.runs.trial import Trial
@@ -29,17 +29,16 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
 
     def __init__(
         self,
-        candidates: Candidates,
+        candidates: Source,
         time_limit_s: float | None,
         signalled: Callable[[], bool],
         late: Callable[[], bool],
-        on_event: Callable[[Event], None],
         nodes: Nodes | None = None,
     ) -> None:
         super().__init__(metric="reward", mode="max")
         self.candidates, self.time_limit_s = candidates, time_limit_s
         # A signal stops what runs, which then has no answer; when time is up, what runs is awaited.
-        self.signalled, self.late, self.on_event = signalled, late, on_event
+        self.signalled, self.late = signalled, late
         self.nodes = nodes  # None on one machine, where Ray counts places well enough
         self.live: dict[str, Candidate] = {}
         self.began: dict[str, float] = {}
@@ -105,17 +104,23 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         """Whether nothing is started any more."""
         return self.fault is not None or self.signalled() or self.late()
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Note when a process began with its candidate (before that it only started), and pass epochs on."""
-        candidate = self.live.get(trial_id)
-        if candidate is None:
+    def on_trial_start(self, trial_id: str) -> None:
+        """Note that a process is there and begins with its candidate."""
+        if (candidate := self.live.get(trial_id)) is None:
             return
-        if trial_id not in self.began:
-            self.began[trial_id] = time.monotonic()
-            self.kills[trial_id] = result.get("memory_kills", ())
-            self._tell(Event("started", candidate))
-        elif "partial" in result and "answer" not in result:
-            self._tell(Event("epoch", candidate, result["partial"]))
+        self.began[trial_id] = time.monotonic()
+        self.kills[trial_id] = memory_kills() if self.nodes is None else ()
+        self.guarded(partial(self.candidates.began, candidate.trial_id))
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Pass epochs on, and note what only a process on another node knows of it."""
+        candidate = self.live.get(trial_id)
+        if candidate is None or "answer" in result:
+            return
+        if "memory_kills" in result:
+            self.kills[trial_id] = result["memory_kills"]
+        elif "partial" in result:
+            self.guarded(partial(self.candidates.so_far, candidate.trial_id, result["partial"]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take an answer, or what is known of a trial that the judge stopped.
@@ -133,9 +138,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
             return
         self.died_on.pop(candidate.trial_id, None)
         outcome: Trial = result["answer"] if "answer" in result else replace(result["partial"], error=reason)
-        trial = self.guarded(partial(self.candidates.finish, candidate.trial_id, outcome))
-        if trial:
-            self._tell(Event("finished", candidate, trial))
+        self.guarded(partial(self.candidates.finish, candidate.trial_id, outcome))
 
     def _on_unable(self, trial_id: str, reason: str) -> None:
         """Take that a worker can evaluate nothing: its node's fault where there are others, else the search's."""
@@ -184,13 +187,8 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         act = partial(
             self.candidates.died, candidate.trial_id, reason, timed_out=timed_out, lost=lost, out_of_memory=memory
         )
-        trial = self.guarded(act)
-        if trial:
+        if self.guarded(act):
             self.died_on.pop(candidate.trial_id, None)
-        self._tell(Event("finished" if trial else "died", candidate, trial))
-
-    def _tell(self, event: Event) -> None:
-        self.guarded(partial(self.on_event, event))
 
     def guarded(self, act: Callable[[], T]) -> T | None:
         """Keep an error of ours from Ray, which would take it for its own and start over: here it ends the search."""
@@ -213,13 +211,17 @@ _LOST = ("actor is temporarily unavailable", "its node has died", "node was term
 
 
 class Callbacks(tune.Callback):  # type: ignore[misc]
-    """Passes on what Ray does not tell a searcher: why a process died."""
+    """Passes on what Ray does not tell a searcher: that a process is there, and why one died."""
 
     def __init__(self, searcher: LedgerSearcher) -> None:
         self.searcher = searcher
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The process of the trial is there."""
+        self.searcher.guarded(partial(self.searcher.on_trial_start, trial.trial_id))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The process of the trial died."""

@@ -22,14 +22,16 @@ from search_space.lookup import describe
 def run_candidate(config: Mapping[str, Any], job: Job) -> None:
     """Evaluate one candidate in a worker process and report its answer, and after each epoch what it would be now.
 
-    Reports are dicts: `epoch` 0 once the process is up, with `memory_kills` until then, `partial` a Trial so far,
-    `answer` the Trial, or `unable`, why no candidate can be evaluated here: nothing is known of this one then.
+    Reports are dicts: `partial`, a Trial so far, with its `epoch`; `answer`, the Trial; or `unable`, why no candidate
+    can be evaluated here: nothing is known of this one then. Where there are other hosts, the first says what this one
+    has counted of `memory_kills` until now.
     """
 
     def tell(reward: float | None = None, **fields: Any) -> None:
         tune.report({"reward": float("nan") if reward is None else reward, **fields})
 
-    tell(epoch=0, memory_kills=memory_kills())  # this process is up: the time limit counts from here
+    if job.many_hosts:
+        tell(memory_kills=memory_kills())
     with killed_after(hard_limit_s(job.time_limit_s)):  # imports may hang, too
         try:
             task, evaluate = load(job.task, job.plugins, job.evaluator)

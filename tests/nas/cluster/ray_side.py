@@ -32,6 +32,14 @@ def ask_twice(ask):
         return str(error)
 
 
+def tell_thrice_and_ask(ask):
+    """Tell two things, one more that makes trouble, and ask for what was told."""
+    ask.tell("note", 1)
+    ask.tell("note", 2)
+    ask.tell("trouble")
+    return ask("noted")
+
+
 def start_workers(ask, count):
     """Have Ray start processes, and ask on and on meanwhile."""
 

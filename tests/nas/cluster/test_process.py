@@ -175,6 +175,22 @@ def test_what_is_asked_for_is_answered_and_its_error_is_raised_here(ray):
         ray.call("ray_side:ask_twice", answers={"number": lambda n: n + 1, "trouble": trouble})
 
 
+def test_what_is_told_comes_in_order_before_what_is_asked_then_and_its_error_is_raised_here(ray):
+    """Nobody waits for it there, and a later question is answered all the same."""
+    told = []
+
+    def trouble():
+        raise KeyError("of ours")
+
+    def noted():
+        told.append("asked")
+        return True
+
+    with pytest.raises(KeyError, match="of ours"):
+        ray.call("ray_side:tell_thrice_and_ask", answers={"note": told.append, "trouble": trouble, "noted": noted})
+    assert told == [1, 2, "asked"]
+
+
 @linux
 def test_a_process_that_aborts_is_a_failure_and_leaves_nothing():
     """Ray's C++ code ends its process where it loses the head node; this process goes on, and can start another."""

@@ -9,16 +9,20 @@ from nas.cluster.nodes import Node, Nodes
 from nas.cluster.protocol import Engine, Job, RayFailed, Stopped
 from nas.cluster.search import run
 from nas.cluster.share import Share
+from nas.trials.task import Candidate
 
 JOB = Job(b"", (), "module:function", epochs=1, time_limit_s=None, reports=False)
 ENGINE = Engine(Share(1, 0))
 
 
 class Candidates:
-    done = False
+    """Hands out candidates that are nothing but a number."""
+
+    done, number = False, -1
 
     def next_candidate(self):
-        return None
+        self.number += 1
+        return Candidate(self.number, None, 0, 1)
 
     def finish(self, trial_id, outcome):
         return outcome
@@ -60,7 +64,7 @@ def fail(answers):
 
 
 def finish_and_fail(answers):
-    answers["finish"](0, "an answer")
+    answers["finish"](answers["next_candidate"]().trial_id, "an answer")
     raise RayFailed("as it was told")
 
 
@@ -89,6 +93,46 @@ def test_only_failures_in_a_row_are_counted():
     run(RayProcess(*[fail] * 20, finish_and_fail, *[fail] * 19, end), Candidates(), JOB, ENGINE)
     with pytest.raises(RayFailed):
         run(RayProcess(*[fail] * 21, end), Candidates(), JOB, ENGINE)
+
+
+def test_who_listens_hears_of_a_trial_in_the_order_of_things():
+    """One that begins, reports, dies, begins again and is answered."""
+
+    def trial(answers):
+        for ends in (("died", "its process died", False, False, False), ("finish", "an answer")):
+            number = answers["next_candidate"]().trial_id
+            answers["began"](number)
+            answers["so_far"](number, "an epoch")
+            answers[ends[0]](number, *ends[1:])
+
+    heard = []
+    run(RayProcess(trial), Candidates(), JOB, ENGINE, on_event=heard.append)
+    assert [(event.kind, event.candidate.trial_id, event.trial) for event in heard] == [
+        ("started", 0, None),
+        ("epoch", 0, "an epoch"),
+        ("died", 0, None),
+        ("started", 1, None),
+        ("epoch", 1, "an epoch"),
+        ("finished", 1, "an answer"),
+    ]
+
+
+def test_nothing_is_started_after_what_was_told_raised():
+    """Nobody waits for what becomes of an answer: whoever asks for the next candidate hears of it."""
+
+    class Full(Candidates):
+        def finish(self, trial_id, outcome):
+            raise OSError("the disk is full")
+
+    def trial(answers):
+        with pytest.raises(OSError, match="full"):
+            finish_and_fail(answers)
+        with pytest.raises(OSError, match="full"):
+            answers["next_candidate"]()
+
+    candidates = Full()
+    run(RayProcess(trial), candidates, JOB, ENGINE)
+    assert candidates.number == 0
 
 
 def record(node_id, host):

@@ -28,7 +28,8 @@ class Ledger:
     """Hands out three candidates; raises where it is told to."""
 
     def __init__(self, raises=""):
-        self.raises, self.next, self.answers = raises, 0, []
+        self.raises, self.next = raises, 0
+        self.began_with, self.epochs, self.answers, self.lost = [], [], [], []
         self.done = False
 
     def act(self, name):
@@ -40,14 +41,23 @@ class Ledger:
         self.next += 1
         return Candidate(self.next - 1, Proposal(ARCHITECTURE, "test"), 0, 1) if self.next <= 3 else None
 
+    def began(self, trial_id):
+        self.act("began")
+        self.began_with.append(trial_id)
+
+    def so_far(self, trial_id, trial):
+        self.act("so_far")
+        self.epochs.append((trial_id, len(trial.curve)))
+
     def finish(self, trial_id, outcome):
         self.act("finish")
         self.answers.append((trial_id, outcome.status, outcome.error))
-        return outcome
 
     def died(self, trial_id, reason, *, timed_out, lost, out_of_memory):
         self.act("died")
         self.answers.append((trial_id, "died", reason))
+        self.lost.append(lost)
+        return False
 
     def stop(self):
         pass
@@ -55,11 +65,7 @@ class Ledger:
 
 def searcher(raises="", signalled=False, late=False):
     ledger = Ledger(raises)
-
-    def on_event(event):
-        ledger.act(event.kind)
-
-    return ledger, LedgerSearcher(ledger, None, lambda: signalled, lambda: late, on_event)
+    return ledger, LedgerSearcher(ledger, None, lambda: signalled, lambda: late)
 
 
 def run(ledger, one):
@@ -74,7 +80,7 @@ def run(ledger, one):
         if one.suggest(name) in (None, "FINISHED"):
             return
         ray_trial.trial_id = name
-        one.on_trial_result(name, {"epoch": 0})
+        callbacks.on_trial_start(1, [], ray_trial)
         report = {"epoch": 1, "partial": PARTIAL}
         decision = scheduler.on_trial_result(None, ray_trial, report)
         one.on_trial_result(name, report)
@@ -93,10 +99,13 @@ def test_every_trial_is_answered_as_it_ended():
     run(ledger, one)
     assert one.fault is None
     assert ledger.answers == [(0, "ok", None), (1, "pruned", "hopeless"), (2, "died", "its process died")]
+    assert ledger.began_with == [0, 1, 2]
+    assert ledger.epochs == [(0, 1), (1, 1), (2, 1)]
+    assert ledger.lost == [False]  # it had begun with the candidate
     assert not one.live
 
 
-@pytest.mark.parametrize("where", ["next_candidate", "finish", "died", "judge", "started", "epoch", "finished"])
+@pytest.mark.parametrize("where", ["next_candidate", "finish", "died", "judge", "began", "so_far"])
 def test_an_error_of_ours_never_reaches_ray(where):
     """It is kept as the search's fault; nothing is started after it, and what runs is let go."""
     ledger, one = searcher(where)
