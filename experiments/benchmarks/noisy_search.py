@@ -25,7 +25,7 @@ import scipy
 from numpy.typing import NDArray
 
 from experiments.benchmarks.algorithms import baseline, landscape_of, measured
-from experiments.benchmarks.results import all_searched
+from experiments.benchmarks.results import all_searched, by_case
 from experiments.benchmarks.timing_noise import TimingNoise, timed
 from nas.algorithms.known_reward import known_reward
 from nas.algorithms.predictor import Predictor
@@ -106,14 +106,13 @@ def search(variant: str, number: int, seed: int, given: argparse.Namespace) -> d
 
 def table(records: list[dict[str, Any]], variants: list[str]) -> str:
     """Markdown: a row a variant and checkpoint; of the searches that all variants have."""
-    by = {(each["variant"], each["number"], each["seed"]): each["g"] for each in records}
-    cases = sorted({key[1:] for key in by if all((name, *key[1:]) in by for name in variants)})
+    by, cases = by_case(records, variants)
     heads = ["variant", "trials", "chosen", "looks best", "best tried", f"chosen - what looks best of {variants[-1]}"]
     lines = ["| " + " | ".join([*heads, "chosen is best tried", "expected"]) + " |", "|---" * 8 + "|"]
-    for n in by[variants[0], *cases[0]]:
-        last = np.array([by[variants[-1], *case][n]["seen"] for case in cases])
+    for n in by[variants[0], *cases[0]]["g"]:
+        last = np.array([by[variants[-1], *case]["g"][n]["seen"] for case in cases])
         for name in variants:
-            rows = [by[name, *case][n] for case in cases]
+            rows = [by[name, *case]["g"][n] for case in cases]
             cells = [name, n, *(_mean([row[part] for row in rows]) for part in ("chosen", "seen", "tried"))]
             cells.append(_mean(np.array([row["chosen"] for row in rows]) - last, "+"))
             hit = np.mean([row["chosen"] == row["tried"] for row in rows])

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.benchmarks.algorithms import baseline, landscape_of, measured
-from experiments.benchmarks.results import all_searched
+from experiments.benchmarks.results import all_searched, by_case, mean_error
 from experiments.benchmarks.timing_noise import TimingNoise, timed
 from nas.algorithms import ALGORITHMS
 from nas.algorithms.known_reward import known_reward
@@ -125,8 +125,7 @@ def _usual(part: str, number: int) -> tuple[float, float]:
 
 def table(records: list[dict[str, Any]], variants: list[str]) -> str:
     """Markdown: a row a variant, of the searches that all variants have."""
-    by = {(each["variant"], each["number"], each["seed"]): each for each in records}
-    cases = sorted({key[1:] for key in by if all((name, *key[1:]) in by for name in variants)})
+    by, cases = by_case(records, variants)
     hours = [f"{each:g}" for each in HOURS]
     heads = ["variant", *(f"g({each} h)" for each in hours), *(f"{each} h - first" for each in hours)]
     heads += ["hours to 0, median", "never", "trials", "finished"]
@@ -139,16 +138,12 @@ def table(records: list[dict[str, Any]], variants: list[str]) -> str:
     for name in variants:
         rows = [by[name, *case] for case in cases]
         reached = [math.inf if row["reached"] is None else row["reached"] for row in rows]
-        cells = [name, *(_mean(g(name, hour)) for hour in hours)]
-        cells += [_mean(g(name, hour) - g(variants[0], hour), "+") for hour in hours]
+        cells = [name, *(mean_error(g(name, hour)) for hour in hours)]
+        cells += [mean_error(g(name, hour) - g(variants[0], hour), "+") for hour in hours]
         cells += [f"{np.median(reached):.1f}", str(sum(map(math.isinf, reached)))]
         cells += [f"{np.mean([row[key] for row in rows]):.0f}" for key in ("asked", "finished")]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([f"{len(cases)} searches a row", "", *lines])
-
-
-def _mean(values: NDArray[np.float64], sign: str = "") -> str:
-    return f"{values.mean():{sign}.3f} ± {values.std(ddof=1) / math.sqrt(len(values)):.3f}"
 
 
 def main() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 
@@ -46,3 +49,17 @@ def all_searched(
                         file.write(json.dumps(records[-1]) + "\n")
                         file.flush()
     return records
+
+
+def by_case(
+    records: list[dict[str, Any]], variants: list[str]
+) -> tuple[dict[tuple[Any, ...], dict[str, Any]], list[tuple[Any, ...]]]:
+    """Give the searches by variant, landscape and seed, and the pairs of landscape and seed that all variants have."""
+    by = {(each["variant"], each["number"], each["seed"]): each for each in records}
+    return by, sorted({key[1:] for key in by if all((name, *key[1:]) in by for name in variants)})
+
+
+def mean_error(values: Any, sign: str = "") -> str:
+    """Write the mean of values and its standard error; `sign` is `+` for differences."""
+    array: NDArray[np.float64] = np.asarray(values)
+    return f"{array.mean():{sign}.3f} ± {array.std(ddof=1) / math.sqrt(len(array)):.3f}"

@@ -11,7 +11,6 @@ paired difference to the same algorithm with one timing for each training, with 
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.benchmarks.algorithms import baseline, landscape_of, measured
-from experiments.benchmarks.results import all_searched
+from experiments.benchmarks.results import all_searched, by_case, mean_error
 from experiments.benchmarks.timing_noise import TimedStep, TimingNoise, timed
 from nas.algorithms import ALGORITHMS, Algorithm, Proposal
 from nas.algorithms.algorithm import as_proposed
@@ -102,8 +100,7 @@ def search(variant: str, number: int, seed: int, given: argparse.Namespace) -> d
 
 def table(records: list[dict[str, Any]], variants: list[str]) -> str:
     """Markdown: a row a variant and checkpoint; of the searches that all variants have."""
-    by = {(each["variant"], each["number"], each["seed"]): each for each in records}
-    cases = sorted({key[1:] for key in by if all((name, *key[1:]) in by for name in variants)})
+    by, cases = by_case(records, variants)
     heads = ["variant", "hours of plain trials", "trials at the end", "chosen", "best tried", "chosen - k = 1"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for n in map(str, CHECKPOINTS):
@@ -112,15 +109,10 @@ def table(records: list[dict[str, Any]], variants: list[str]) -> str:
             rows = [by[name, *case] for case in cases]
             chosen = np.array([row["g"][n]["chosen"] for row in rows])
             first = np.array([by[plain, *case]["g"][n]["chosen"] for case in cases])
-            cells = [name, n, f"{np.mean([row['trials'] for row in rows]):.0f}", _mean(chosen)]
-            cells += [_mean([row["g"][n]["tried"] for row in rows]), _mean(chosen - first, "+")]
+            cells = [name, n, f"{np.mean([row['trials'] for row in rows]):.0f}", mean_error(chosen)]
+            cells += [mean_error([row["g"][n]["tried"] for row in rows]), mean_error(chosen - first, "+")]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([f"{len(cases)} searches a row", "", *lines])
-
-
-def _mean(values: Any, sign: str = "") -> str:
-    array: NDArray[np.float64] = np.asarray(values)
-    return f"{array.mean():{sign}.3f} ± {array.std(ddof=1) / math.sqrt(len(array)):.3f}"
 
 
 def main() -> None:

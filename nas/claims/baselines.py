@@ -117,7 +117,7 @@ def baselines(
             if isinstance(start, Architecture):
                 found.append(Baseline(name, made.equal(name, start)))
             else:
-                found += _random(folder / name, _drawn(start, config, made, say), config, trainings, say)
+                found += _random(folder / name, _drawn(start, config, made), config, trainings, say)
     return found
 
 
@@ -190,7 +190,7 @@ def _key(record: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(record[name] for name in ("name", "from", "tolerance", "device", "batch"))
 
 
-def _drawn(number: int, config: Config, made: _Made, say: Callable[[str], None]) -> list[Equal]:
+def _drawn(number: int, config: Config, made: _Made) -> list[Equal]:
     """Draw architectures of the space and make them equal, until so many are, and differ; stem and head stay.
 
     What cannot be made equal is left out: its layers and channels are at their least or most, and at another cost it
@@ -211,7 +211,7 @@ def _drawn(number: int, config: Config, made: _Made, say: Callable[[str], None])
         if len(found) == number:
             if missed:
                 share = f"{missed} of {draw + 1} could not be made equal within {made.tolerance:.0%}"
-                say(f"random-{number}: {share} and are left out")
+                made.say(f"random-{number}: {share} and are left out")
             return list(found.values())
     raise ValueError(
         f"baseline random:{number}: of {draw + 1} random architectures only {len(found)} different ones could be made "

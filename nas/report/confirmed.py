@@ -45,16 +45,16 @@ def picture(found: Mapping[str, Any]) -> Picture:
     """Accuracy of each architecture, the best first: of every seed, their mean, and its interval; S beside it."""
     known = [each for each in found["architectures"] if not missing(each["mean"])]
     drawn, axes = figure(f"accuracy on {found['metric']}", "", height=0.9 + 0.27 * max(1, len(known)))
-    for color, marker, role in ((FIRST, "o", "found"), (SECOND, "D", "baseline")):
-        for place, each in enumerate(known):
-            if each["role"] != role:
-                continue
-            first = not any(earlier["role"] == role for earlier in known[:place])
+    for role, (color, marker, label) in _LOOKS.items():
+        rows = [(place, each) for place, each in enumerate(known) if each["role"] == role]
+        for place, each in rows:
             seeds = [seed["accuracy"] for seed in each["seeds"] if not missing(seed["accuracy"])]
             axes.plot(seeds, [place] * len(seeds), "|", color=color, markersize=7, alpha=0.6)
             if not missing(each["low"]):
                 axes.plot([each["low"], each["high"]], [place] * 2, "-", color=color, linewidth=1.5)
-            axes.plot(each["mean"], place, marker, color=color, markersize=6, label=_ROLES[role] if first else None)
+        if rows:
+            places, means = zip(*((place, each["mean"]) for place, each in rows), strict=True)
+            axes.plot(means, places, marker, color=color, markersize=6, label=label)
     axes.set_yticks(range(len(known)), [_named(each) for each in known])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(known) - 0.4, -0.6)
@@ -103,4 +103,4 @@ def _ties(ties: Sequence[Sequence[int]], each: Sequence[Mapping[str, Any]]) -> s
     return f"Not told apart: {'; '.join(groups)}."
 
 
-_ROLES = {"found": "of the search", "baseline": "baseline"}
+_LOOKS = {"found": (FIRST, "o", "of the search"), "baseline": (SECOND, "D", "baseline")}
