@@ -118,6 +118,11 @@ class Nodes:
         """Whether a node was there at the last look."""
         return node_id in self.nodes
 
+    def is_there_now(self, node_id: str) -> bool:
+        """Whether a node is there, as far as Ray knows."""
+        self.update(ray.nodes())
+        return self.is_there(node_id)
+
     def is_ready(self, node_id: str) -> bool:
         """Whether trials may run there."""
         return node_id in self.nodes and self.nodes[node_id].ready

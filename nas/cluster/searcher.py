@@ -45,6 +45,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         self.kills: dict[str, Kills] = {}  # for memory, where it runs, when a trial began
         self.places: dict[str, str] = {}  # the node of each live trial
         self.died_on: dict[int, set[str]] = {}  # nodes on which a candidate's process died
+        self.doubted: set[int] = set()  # candidates that were lost after their limit, or ended by it
         self.reasons: dict[str, str] = {}  # why a trial was pruned
         self.fault: Exception | None = None  # of the search, not of Ray: nothing is started any more
         self.unable = False  # whether a worker can evaluate nothing: what runs is stopped, too
@@ -105,20 +106,27 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         return self.fault is not None or self.signalled() or self.late()
 
     def on_trial_start(self, trial_id: str) -> None:
-        """Note that a process is there and begins with its candidate."""
+        """Note that a process is there: on this machine it begins with its candidate at once.
+
+        On another node it says so itself, for Ray may bring it what it needs only after ten seconds, where a node died
+        that had it, too.
+        """
+        if self.nodes is None:
+            self._on_begin(trial_id, memory_kills())
+
+    def _on_begin(self, trial_id: str, kills: Kills) -> None:
         if (candidate := self.live.get(trial_id)) is None:
             return
-        self.began[trial_id] = time.monotonic()
-        self.kills[trial_id] = memory_kills() if self.nodes is None else ()
+        self.began[trial_id], self.kills[trial_id] = time.monotonic(), kills
         self.guarded(partial(self.candidates.began, candidate.trial_id))
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Pass epochs on, and note what only a process on another node knows of it."""
+        """Pass epochs on, and note when a process on another node begins."""
         candidate = self.live.get(trial_id)
         if candidate is None or "answer" in result:
             return
         if "memory_kills" in result:
-            self.kills[trial_id] = result["memory_kills"]
+            self._on_begin(trial_id, result["memory_kills"])
         elif "partial" in result:
             self.guarded(partial(self.candidates.so_far, candidate.trial_id, result["partial"]))
 
@@ -154,15 +162,16 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         """Tell the ledger that the process of a trial went away, and whether that was its time limit."""
         began, kills = self.began.get(trial_id), self.kills.get(trial_id, ())
         node = self.places.get(trial_id)
+        away = self.nodes is not None and node is not None and not self.nodes.is_there_now(node)
         candidate = self._leave(trial_id)
         if candidate is None or self.signalled():  # what asks a search to stop may have been sent to all its processes
             return
         ran_s = 0.0 if began is None else time.monotonic() - began
         hard = hard_limit_s(self.time_limit_s)
-        timed_out = hard is not None and ran_s >= hard
+        gone = away or any(sign in reason for sign in _LOST)
+        timed_out = hard is not None and ran_s >= hard and not (gone and self._may_be_lost(candidate, away=away))
         if timed_out:
             reason = f"did not end within {self.time_limit_s:g} s and was killed"
-        gone = any(sign in reason for sign in _LOST)
         lost = not timed_out and (gone or began is None)  # before it began, it was no candidate's process
         if node is not None and gone:  # its connection may be cut, which Ray itself may not know for a while yet
             self.died_on.setdefault(candidate.trial_id, set()).add(node)
@@ -170,6 +179,18 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
             self._died_there(node, candidate, reason, began=began is not None)
         memory = not (timed_out or lost) and any_between(kills, self._kills_now(node))
         self._lose(candidate, reason, timed_out=timed_out, lost=lost, memory=memory)
+
+    def _may_be_lost(self, candidate: Candidate, *, away: bool) -> bool:
+        """Whether an end that was heard of after the time limit may be that of the node, or of the way to it.
+
+        Either is noticed late. Of a node that seems to be there, once for each candidate: a process that ended itself
+        by its limit may look like that.
+        """
+        if away:
+            return True
+        doubted = self.nodes is None or candidate.trial_id in self.doubted
+        self.doubted.add(candidate.trial_id)
+        return not doubted
 
     def _died_there(self, node: str, candidate: Candidate, reason: str, *, began: bool) -> None:
         """Take what the death of a process says of its node."""

@@ -153,6 +153,8 @@ def test_what_dies_after_a_signal_to_stop_is_no_death_of_a_candidate():
 class TwoNodes:
     """Nodes of which the first is taken, unless it is to be left out."""
 
+    there = True
+
     def free(self, but=()):
         return "second" if "first" in but else "first"
 
@@ -168,14 +170,71 @@ class TwoNodes:
     def leave(self, node, *, answered):
         pass
 
+    def is_there_now(self, node):
+        return self.there
+
+    def memory_kills(self, node):
+        return ()
+
+
+UNAVAILABLE = "The actor is temporarily unavailable: UnavailableError"
+
 
 def test_a_candidate_whose_connection_was_cut_runs_on_another_node():
     """Ray may know for half a minute yet that the node is gone; there the candidate would wait in vain."""
     _, one = searcher()
     one.nodes = TwoNodes()
     assert one.suggest("a")["node"] == "first"
-    one.on_trial_died("a", "The actor is temporarily unavailable: UnavailableError")
+    one.on_trial_died("a", UNAVAILABLE)
     assert one._place("b", 0) == {"node": "second"}
+
+
+@pytest.fixture
+def on_nodes(monkeypatch):
+    """A searcher of a cluster, its ledger, and what lets time pass; the limit is 3 s, and processes end at 8 s."""
+    now = [100.0]
+    monkeypatch.setattr("nas.cluster.searcher.time", SimpleNamespace(monotonic=lambda: now[0]))
+    ledger, one = searcher()
+    one.nodes, one.time_limit_s = TwoNodes(), 3.0
+
+    def wait(seconds):
+        now[0] += seconds
+
+    return ledger, one, wait
+
+
+def test_on_a_cluster_the_time_of_a_trial_begins_when_its_process_says_so(on_nodes):
+    """Ray may take ten seconds to bring what it needs to a node: a crash after one is no time limit."""
+    ledger, one, wait = on_nodes
+    one.suggest("a")
+    Callbacks(one).on_trial_start(1, [], RayTrial("a"))
+    wait(10)
+    one.on_trial_result("a", {"memory_kills": ()})
+    assert ledger.began_with == [0]
+    wait(1)
+    one.on_trial_died("a", "Worker unexpectedly exits")
+    assert ledger.answers == [(0, "died", "Worker unexpectedly exits")]
+
+
+def test_the_loss_of_a_node_that_is_heard_of_after_the_limit_is_no_timeout(on_nodes):
+    """Nor is a connection that was cut, once: a process that ended itself by the limit may look like one."""
+    ledger, one, wait = on_nodes
+
+    def dies_late(trial_id, reason, there):
+        one.suggest(trial_id)
+        one.on_trial_result(trial_id, {"memory_kills": ()})
+        one.nodes.there = there
+        wait(9)
+        one.on_trial_died(trial_id, reason)
+
+    dies_late("a", "Worker unexpectedly exits", there=False)
+    dies_late("b", UNAVAILABLE, there=True)
+    dies_late("c", "Worker unexpectedly exits", there=True)
+    assert ledger.lost == [True, True, False]
+    assert ledger.answers[-1] == (2, "died", "did not end within 3 s and was killed")
+    ledger.next = 1  # the candidate of b again
+    dies_late("b again", UNAVAILABLE, there=True)
+    assert ledger.answers[-1] == (1, "died", "did not end within 3 s and was killed")
 
 
 def test_a_new_trial_gets_an_idle_process_before_those_that_wait_for_one_of_their_own():
