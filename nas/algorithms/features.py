@@ -76,7 +76,8 @@ class Features:
     def _embedded(self) -> Floats:
         """For each choice of each decision: effects, shares in the fields' trends, and roots of squared kernels."""
         fields = [[d.field == name for name in self.fields] for d in self.space.decisions]
-        shares = [np.outer(np.arange(n) / (n - 1) - 0.5, field) for n, field in zip(self.lengths, fields, strict=True)]
+        places = map(_positions, self.space.decisions)
+        shares = [np.outer(place - 0.5, field) for place, field in zip(places, fields, strict=True)]
         shared = np.concatenate(shares) if shares else np.empty((0, 0))
         return np.concatenate([_block_diagonal(self.tables), shared, _block_diagonal(self.squares)], axis=1)
 
@@ -126,14 +127,23 @@ class Features:
 
 def _effects(decision: Decision) -> Floats:
     """Rows are choices; their products are a kernel of mean 0 and mean variance 1. Near numbers have near effects."""
-    words = isinstance(decision.choices[0], str)  # such as ops
-    values = np.arange(len(decision.choices)) if words else np.array(decision.choices)
-    position = np.argsort(np.argsort(values)) / (len(values) - 1)
+    position = _positions(decision)
     apart = np.abs(position[:, None] - position[None, :])
-    kernel = np.eye(len(values)) if words else np.exp(-apart)
-    centring = np.eye(len(values)) - 1 / len(values)
+    kernel = np.eye(len(position)) if _is_words(decision) else np.exp(-apart)
+    centring = np.eye(len(position)) - 1 / len(position)
     kernel = centring @ kernel @ centring
     return _root(kernel / kernel.diagonal().mean())
+
+
+def _positions(decision: Decision) -> Floats:
+    """From 0 to 1, where each choice stands: numbers in their order, whichever way a space lists them."""
+    n = len(decision.choices)
+    order = np.arange(n) if _is_words(decision) else np.argsort(np.argsort(decision.choices))
+    return order / (n - 1)
+
+
+def _is_words(decision: Decision) -> bool:
+    return isinstance(decision.choices[0], str)  # such as ops
 
 
 def _root(kernel: Floats) -> Floats:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rewards.pareto import hypervolume, pareto_front
+from rewards.pareto import dominated, hypervolume, pareto_front
 
 INF, NAN = np.inf, np.nan
 # few values, so that duplicates and ties are common
@@ -38,6 +38,19 @@ def test_the_front_is_those_that_nothing_dominates(cloud):
     complete = [i for i, point in enumerate(points) if not np.isnan(point).any()]
     expected = [i for i in complete if not any(dominates(points[j], points[i], maximise) for j in complete)]
     assert pareto_front(points, maximise).tolist() == expected
+
+
+@given(clouds(coarse), st.integers(0, 12))
+def test_a_point_is_dominated_by_a_front_if_by_one_of_it(cloud, size):
+    """A copy of one of the front is not, nor is what was not measured: by the definition, pair by pair."""
+    points, maximise = cloud
+    front, measured = points[:size], ~np.isnan(points).any(axis=1)
+    by = [one for one, known in zip(points[:size], measured, strict=False) if known]
+    expected = [
+        bool(known and any(dominates(one, point, maximise) for one in by))
+        for point, known in zip(points, measured, strict=True)
+    ]
+    assert dominated(points, front, maximise).tolist() == expected
 
 
 def test_front_of_accuracy_and_step_time():

@@ -279,6 +279,17 @@ def test_what_is_timed_is_proposed_once_and_one_of_it_chosen(name):
     assert set(trained) <= set(timed)
 
 
+def test_the_first_of_the_timed_is_chosen_before_anything_is_known(name):
+    """No trial is scored: what was proposed first was what the algorithm wanted most."""
+    algorithm = ALGORITHMS[name](SPACE, seed=1)
+    timings = [
+        replace(trial_of(algorithm, algorithm.ask().architecture), status="timed", reward=None) for _ in range(3)
+    ]
+    for timing in timings:
+        algorithm.tell_timing(timing)
+    assert algorithm.choose(timings).architecture == timings[0].architecture
+
+
 @pytest.mark.parametrize("rounds", [3, 9])
 def test_replayed_timings_and_trials_ask_and_choose_the_same_next(name, rounds):
     """A fresh instance, told both in their order, goes on as the first one did."""

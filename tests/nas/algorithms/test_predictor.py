@@ -55,6 +55,29 @@ def test_stage_tables_add_up_to_the_counted_costs(space):
     np.testing.assert_allclose(StageCosts(space, 64).totals(codes), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("order", [(6, 4, 1), (4, 1, 6)])
+def test_the_order_in_which_numbers_are_listed_says_nothing(order):
+    """A space whose expansions are written 6, 1, 4 has the same covariances as one where they stand in order."""
+    other = replace(SPACE, stages=tuple(replace(stage, expansion=order) for stage in SPACE.stages))
+    architectures = [SPACE.decode(code) for code in SPACE.sample_encodings(40, np.random.default_rng(0))]
+    gram = []
+    for space in (SPACE, other):
+        features = Features(space, by_stage=True)
+        columns, _ = features.columns(np.array([space.encode(a) for a in architectures]))
+        effects = columns[:, : features.decision_columns.stop]
+        trends = columns[:, effects.shape[1] :][:, : len(features.fields)]
+        gram.append((effects @ effects.T, trends @ trends.T))
+    assert not np.array_equal(other.encode(architectures[0]), SPACE.encode(architectures[0]))
+    np.testing.assert_allclose(gram[0], gram[1], atol=1e-9)
+
+
+def test_params_are_a_count_where_nothing_normalised_was_told():
+    """An evaluator of one's own may give params alone."""
+    (trial,) = trials_of(SPACE, SPACE.sample_encodings(1, np.random.default_rng(0)))
+    assert observation(replace(trial, params=7), np.zeros(0)).params == trial.p_normalised
+    assert observation(replace(trial, params=7, p_normalised=None), np.zeros(0)).params == 7
+
+
 @pytest.mark.parametrize("doubt", [None, np.geomspace(0.5, 20, 25)])
 @pytest.mark.parametrize("by_stage", [False, True])
 def test_the_likelihood_has_the_gradient_it_claims(by_stage, doubt):

@@ -1,6 +1,7 @@
 """The controllers' own promises, beside the contract of all algorithms."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from nas.algorithms.reinforce import Controller
 from nas.config.search import parse
 from nas.runs.trial import Trial
 from search_space.choices import StageChoices
+from search_space.ops import OPS, Op
 from search_space.space import SearchSpace
 from search_space.spaces import small
 
@@ -66,6 +68,26 @@ def test_proposals_carry_the_log_probability(name):
     """Of the policy as it is: before anything was learned all are equally likely."""
     notes = [ALGORITHMS[name](SPACE, seed).ask().notes["log_prob"] for seed in range(3)]
     assert notes == [pytest.approx(UNIFORM)] * 3
+
+
+@pytest.mark.parametrize("name", ["reinforce", "ppo"])
+def test_where_an_op_ignores_a_decision_the_log_probability_is_that_of_the_others(name, monkeypatch):
+    """Whatever was drawn for what is no decision of the architecture is not kept, so it says nothing."""
+    monkeypatch.setitem(OPS, "plain", Op(None, None, ignores=("expansion",)))
+    stages = tuple(replace(stage, op=("plain", "mbconv")) for stage in SPACE.stages)
+    algorithm = ALGORITHMS[name](replace(SPACE, stages=stages, reference=None), seed=0)
+    algorithm.controller.bias[:] = np.random.default_rng(0).normal(size=len(algorithm.controller.bias))
+    starts = algorithm.controller.starts
+    chances = algorithm.controller.probabilities(np.zeros((1, starts[-1])))[0]
+    ignored = 0
+    for _ in range(5):
+        proposal = algorithm.ask()
+        code = algorithm.space.encode(proposal.architecture)
+        active = algorithm.space.active(code[None])[0]
+        ignored += (~active).sum()
+        expected = np.log(chances[starts[:-1] + code])[active].sum()
+        assert proposal.notes["log_prob"] == pytest.approx(expected)
+    assert ignored
 
 
 @pytest.mark.parametrize("name", ["reinforce", "ppo"])
