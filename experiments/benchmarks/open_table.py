@@ -1,0 +1,159 @@
+"""A search's log as a public table of trained and timed networks, and what it says of proxies and of step times.
+
+    nas search cifar10_table                                              # hours; the same command goes on
+    python -m experiments.benchmarks.open_table runs/cifar10_table --out experiments/results/DATE-open-table
+
+Writes `table.csv` and `table.parquet`, a row a trial in the order drawn, with the columns that `nas replay` reads, and
+`findings.md`. `--repeats` takes runs of the same architectures under other seeds, whose rows are written to
+`repeats.csv`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nas.claims.rank_agreement import kendall, percentiles, regret, resamples
+from nas.config.search import parse
+from nas.runs.folder import read_config, read_trials
+from nas.runs.trial import Trial
+from search_space.space import SearchSpace
+
+Floats = NDArray[np.float64]
+DRAWS, CONFIDENCE = 2000, 0.95
+# Of a trial: the column, the field.
+MEASURED = {
+    "accuracy": "accuracy", "accuracy_se": "accuracy_se", "step_time": "s_normalised", "step_time_low": "s_low",
+    "step_time_high": "s_high", "step_time_ms": "step_time_ms", "reference_step_time_ms": "reference_step_time_ms",
+    "params": "p_normalised", "params_count": "params", "macs": "macs", "activations": "activations",
+    "peak_memory_mb": "peak_memory_mb", "loss": "loss", "reward": "reward", "device_s": "device_s",
+    "started_at": "started_at", "device_name": "device_name", "torch_version": "torch_version",
+    "git_commit": "git_commit", "w": "w", "v": "v",
+}  # fmt: skip
+
+
+def rows_of(space: SearchSpace, trials: Sequence[Trial]) -> pd.DataFrame:
+    """Give a row a trial: who it is, each decision, what was measured, and the accuracy after each epoch."""
+    rows = []
+    for trial in trials:
+        code = space.encode(trial.architecture)
+        chosen = {d.name: d.choices[i] for d, i in zip(space.decisions, code, strict=True)}
+        known = {name: getattr(trial, field) for name, field in MEASURED.items()}
+        curve = {f"accuracy_{epoch}": one.get("accuracy") for epoch, one in enumerate(trial.curve, start=1)}
+        who = {"trial_id": trial.trial_id, "arch_id": trial.arch_id, "seed": trial.seed, "status": trial.status}
+        rows.append(who | chosen | known | curve)
+    return pd.DataFrame(rows).sort_values("trial_id", ignore_index=True)
+
+
+class Findings:
+    """What a table says, with intervals over architectures drawn anew from it."""
+
+    def __init__(self, table: pd.DataFrame, w: float, v: float) -> None:
+        self.table, self.w, self.v = table[table["status"] == "ok"].reset_index(drop=True), w, v
+        self.counts = resamples(len(self.table), DRAWS, seed=0)
+        self.whole = np.ones((1, len(self.table)))
+
+    def tau(self, x: Floats, y: Floats) -> str:
+        """Write Kendall's tau of two columns."""
+        drawn = kendall(x, y, self.counts[:200]) if len(self.table) > 200 else kendall(x, y, self.counts)
+        return _with_interval(float(kendall(x, y, self.whole)[0]), drawn, "+.2f")
+
+    def of_epochs(self) -> list[str]:
+        """How well the accuracy after fewer epochs ranks: by tau with the last, and by what its best are worth."""
+        last = self._column("accuracy")
+        lines = ["| epoch | tau with the last | regret@1 | regret@10 |", "|---|---|---|---|"]
+        for name in [name for name in self.table if str(name).startswith("accuracy_") and str(name)[9:].isdigit()]:
+            proxy = self._column(str(name))
+            lost = (regret(proxy, last, self.counts, top) for top in (1, 10))
+            here = (float(regret(proxy, last, self.whole, top)[0]) for top in (1, 10))
+            cells = [_with_interval(100 * a, 100 * b, ".1f") for a, b in zip(here, lost, strict=True)]
+            lines.append(f"| {str(name)[9:]} | {self.tau(proxy, last)} | {' | '.join(cells)} |")
+        return lines
+
+    def of_costs(self) -> list[str]:
+        """How the step time follows what can be counted."""
+        lines = ["| | tau with S | S of networks whose count is within 10 % of each other, largest over least |"]
+        lines += ["|---|---|---|"]
+        s = self._column("step_time")
+        for name, words in {"macs": "MACs", "params_count": "params", "activations": "activations"}.items():
+            x = self._column(name)
+            spread = [
+                s[alike].max() / s[alike].min() for one in x if (alike := np.abs(np.log(x / one)) < 0.1).sum() > 4
+            ]
+            lines.append(f"| {words} | {self.tau(x, s)} | {np.median(spread):.1f} at the median |")
+        return lines
+
+    def of_rewards(self) -> list[str]:
+        """What is chosen where something else stands in the step time's place in the reward, and what that costs."""
+        a, p = self._column("accuracy"), self._column("params")
+        true = a * self._column("step_time") ** self.w * p**self.v
+        lines = [
+            "| in S's place | tau with the reward | reward lost by its best | S of its best |",
+            "|---|---|---|---|",
+        ]
+        for words, cost in {
+            "S": self._column("step_time"),
+            "MACs": self._column("macs") / self._column("macs").mean(),
+            "params": p,
+            "activations": self._column("activations") / self._column("activations").mean(),
+            "nothing": np.ones(len(a)),
+        }.items():
+            by = a * cost**self.w * p**self.v
+            lost = 100 * regret(by, true, self.counts, 1) / true.max()
+            here = 100 * float(regret(by, true, self.whole, 1)[0]) / true.max()
+            best = self.table["step_time"].iloc[int(np.argmax(by))]
+            lines.append(f"| {words} | {self.tau(by, true)} | {_with_interval(here, lost, '.1f')} % | {best:.2f} |")
+        return lines
+
+    def _column(self, name: str) -> Floats:
+        return self.table[name].to_numpy(np.float64)
+
+
+def _with_interval(value: float, draws: Floats, how: str) -> str:
+    interval = percentiles(draws, CONFIDENCE)
+    return format(value, how) + ("" if interval is None else f" ({interval[0]:{how}} to {interval[1]:{how}})")
+
+
+def written(findings: Findings) -> str:
+    """Give what the table says as markdown."""
+    s, a = findings.table["step_time"], findings.table["accuracy"]
+    error = findings.table["accuracy_se"].mean()
+    parts = [
+        f"{len(a)} architectures: accuracy {a.min():.3f} to {a.max():.3f}, standard deviation {a.std():.3f}, "
+        f"of which {error:.3f} for the images it is measured on; S {s.min():.2f} to {s.max():.2f}. In brackets "
+        f"{CONFIDENCE:.0%} intervals over architectures drawn anew.",
+        "Fewer epochs of the same training, in points of accuracy:\n\n" + "\n".join(findings.of_epochs()),
+        "The step time beside what can be counted:\n\n" + "\n".join(findings.of_costs()),
+        f"The reward A S^{findings.w:g} P^{findings.v:g}, of what the table holds:\n\n"
+        + "\n".join(findings.of_rewards()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Write the table and what it says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--repeats", type=Path, nargs="*", default=[])
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    config = parse(read_config(given.run))
+    given.out.mkdir(parents=True, exist_ok=True)
+    table = rows_of(config.space, read_trials(given.run))
+    table.to_csv(given.out / "table.csv", index=False, float_format="%.6g")
+    table.to_parquet(given.out / "table.parquet", index=False)
+    if given.repeats:
+        again = pd.concat([rows_of(config.space, read_trials(run)) for run in given.repeats], ignore_index=True)
+        again.to_csv(given.out / "repeats.csv", index=False, float_format="%.6g")
+    text = written(Findings(table, *(table["w"].iloc[0], table["v"].iloc[0])))
+    (given.out / "findings.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
