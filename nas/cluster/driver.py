@@ -28,7 +28,8 @@ _LAST = """
 left=100
 while kill -s 0 "$0" 2> /dev/null && [ $left -gt 0 ]; do left=$((left - 1)); sleep 0.1; done
 kill -s KILL -- "-$0" 2> /dev/null
-for _ in 1 2 3 4 5; do rm -rf -- "$1"; test -e "$1" || exit; sleep 0.2; done
+for pause in 0.2 0.2 0.5 1 2 4; do rm -rf -- "$1"; sleep $pause; done
+rm -rf -- "$1"
 """
 
 
@@ -88,8 +89,9 @@ def _listen(connection: Connection, inbox: queue.SimpleQueue[Any], setup: Setup)
 def _hand_over(folder: Path) -> None:
     """Have a shell end what is left of Ray when this process has ended, in 10 s at most, then remove what they wrote.
 
-    In this order: a worker that is just starting, which Ray does not wait for, would make the folder again. Beforehand:
-    what is asked of Ray in the main thread while it is being shut down ends this process at once.
+    In this order: a worker that is just starting, which Ray does not wait for, would make the folder again, on a busy
+    machine seconds later. Beforehand: what is asked of Ray in the main thread while it is being shut down ends this
+    process at once.
     """
     command = ["sh", "-c", _LAST, str(os.getpgrp()), str(folder)]
     with contextlib.suppress(OSError):
