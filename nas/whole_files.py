@@ -46,6 +46,23 @@ def write_whole(path: Path, content: str | bytes) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+def linked_whole(source: Path, path: Path) -> bool:
+    """Make a whole file of this module's known as `path`, too, in place of what is there; give whether that could be.
+
+    Both lie in one folder. Neither changes with the other: whoever writes either puts a new file in its place.
+    """
+    temporary = path.with_name(f".{path.name}.link")
+    try:
+        temporary.unlink(missing_ok=True)  # what a killed process left
+        os.link(source, temporary)
+        temporary.replace(path)
+        temporary.unlink(missing_ok=True)  # is left where both were one file before
+    except OSError:  # a file system that knows one name a file, for example
+        return False
+    sync_folder(path.parent)
+    return True
+
+
 @contextlib.contextmanager
 def folder_for(folder: Path) -> Iterator[Path]:
     """Make a folder, and those that it is in; of those made here, what is empty when an error comes is taken away.

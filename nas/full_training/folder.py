@@ -17,7 +17,7 @@ from nas.seeds import FIRST_SEEDING
 from nas.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from nas.training.result import TrainResult
 from nas.training.settings import TrainSettings
-from nas.whole_files import write_whole
+from nas.whole_files import linked_whole, write_whole
 from search_space import yaml_text
 from search_space.architecture import Architecture
 from search_space.network import Network, build_network
@@ -119,7 +119,8 @@ def write_config(folder: Path, about: Mapping[str, Any]) -> None:
 def keep(folder: Path, state: TrainingState, about: Mapping[str, Any], every: int, epochs: int) -> None:
     """Write the checkpoints that are due after an epoch: the last one and, if no kept one was more accurate, the best.
 
-    The best is written first: whoever is killed between the two repeats the epoch and writes it again.
+    The best is written first: whoever is killed between the two repeats the epoch and writes it again. Where it is the
+    last, too, it is one file of two names.
     """
     done = len(state.curve)
     if done % every and done != epochs:
@@ -128,6 +129,8 @@ def keep(folder: Path, state: TrainingState, about: Mapping[str, Any], every: in
     accuracy = state.curve[-1]["accuracy"]
     if accuracy is not None and accuracy > max(earlier, default=-math.inf):
         save_checkpoint(folder / BEST, state, about)
+        if linked_whole(folder / BEST, folder / LAST):
+            return
     save_checkpoint(folder / LAST, state, about)
 
 

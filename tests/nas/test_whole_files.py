@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.whole_files import folder_for, to_disk, write_whole, written_whole
+from nas.whole_files import folder_for, linked_whole, to_disk, write_whole, written_whole
 
 
 def names(folder):
@@ -40,6 +40,25 @@ def test_a_name_may_be_as_long_as_the_system_allows(tmp_path):
     with pytest.raises(OSError, match="File name too long"):
         write_whole(tmp_path / ("x" * 256), "")
     assert len(names(tmp_path)) == 2
+
+
+def test_a_file_of_two_names_is_two_files_once_either_is_written(tmp_path, monkeypatch):
+    """A checkpoint that is the best and the last is written once; the next last one leaves the best alone."""
+    best, last = tmp_path / "best", tmp_path / "last"
+    write_whole(best, "epoch 1")
+    for _ in range(2):  # again, as after a kill
+        assert linked_whole(best, last)
+    assert best.samefile(last)
+    write_whole(last, "epoch 2")
+    assert (best.read_text(), last.read_text()) == ("epoch 1", "epoch 2")
+    assert names(tmp_path) == ["best", "last"]
+
+    def refused(*names):
+        raise PermissionError("one name a file")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert not linked_whole(best, last)
+    assert last.read_text() == "epoch 2"
 
 
 HALF = """
