@@ -26,7 +26,8 @@ class Workers:
         device = next(network.parameters()).device
         ids = [device.index] if device.type == "cuda" else None
         # Each worker's batch norm gathers its own statistics; `average_buffers` joins them before they are used.
-        return DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False)
+        # What is sent is the gradients themselves, no copy of them.
+        return DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     def sum(self, values: Tensor) -> Tensor:
         """Add up what the workers have, element by element; all must call this."""
