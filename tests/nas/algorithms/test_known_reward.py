@@ -111,6 +111,11 @@ def of_memory(accuracy: float, peak_memory_mb: float) -> float:
     return accuracy / peak_memory_mb
 
 
+def test_a_reward_of_all_that_is_predicted_is_known():
+    """The default reads accuracy, step time and params, and no more."""
+    assert known_reward("weighted_product", {}).reads == ("accuracy", "step_time", "params")
+
+
 def test_a_search_says_what_it_scores_by():
     """The reward of the configuration, with its settings."""
     algorithm = make_algorithm(

@@ -141,6 +141,21 @@ def test_a_child_has_two_parents_with_crossover_and_one_without():
             assert (codes != SPACE.encode(child.architecture)).all(axis=0).sum() <= 1
 
 
+def test_a_child_of_two_parents_has_decisions_of_both():
+    """It lies further from either than mutation alone would bring it."""
+    codes = SPACE.sample_encodings(200, np.random.default_rng(3))
+    codes = codes[[0, int((codes != codes[0]).sum(axis=1).argmax())]]  # two that differ in most decisions
+    far = {}
+    for crossover in (0.0, 1.0):
+        algorithm = ALGORITHMS["nsga2"](SPACE, objectives=("accuracy",), population=2, crossover=crossover)
+        for code in codes:
+            algorithm.tell(Trial(SPACE.decode(code), "ok", accuracy=0.5))
+        children = np.array([SPACE.encode(algorithm.ask().architecture) for _ in range(30)])
+        far[crossover] = (np.array([(children != code).sum(axis=1) for code in codes]).min(axis=0) > 3).sum()
+    assert far[0.0] == 0
+    assert far[1.0] > 5
+
+
 def test_random_ones_come_first():
     """As many finished trials as the population has are waited for; failed ones do not count."""
     algorithm = ALGORITHMS["nsga2"](SPACE, population=3)
