@@ -16,6 +16,7 @@ from scipy.stats import kendalltau
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parents[1] / "experiments" / "results"
 CIFAR = RESULTS / "2026-11-29-confirm-cifar10-cpu"
+TABLE = RESULTS / "2026-11-29-cifar10-table" / "table.csv"
 INK, LINE, MARK, SECOND = "#24292f", "#8c959f", "#0550ae", "#bc4c00"
 NOISE, WORKERS = 0.003, 1  # of the searches shown: accuracies that scatter, one candidate at a time
 SHOWN = {"predictor": MARK, "ppo": SECOND, "evolution": INK}
@@ -27,7 +28,7 @@ def draw(path: Path) -> None:
     mpl.rcParams |= {"xtick.color": INK, "ytick.color": INK, "svg.hashsalt": "evidence", "axes.titlesize": 10.5}
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.4, 3.4), layout="constrained", facecolor="white")
     _confirmed(left, json.loads((CIFAR / "confirm.json").read_text()))
-    _step_time(middle, pd.read_csv(CIFAR / "trials.csv"))
+    _step_time(middle, pd.read_csv(TABLE))
     _algorithms(right, json.loads((RESULTS / "2026-11-21-algorithms.json").read_text()))
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)
@@ -51,15 +52,16 @@ def _confirmed(axes: Axes, found: dict) -> None:
     axes.set_title(f"Trained anew at equal step time,\n{len(seeds)} seeds, {found['confidence']:.0%} intervals")
 
 
-def _step_time(axes: Axes, trials: pd.DataFrame) -> None:
-    s, macs, winner = trials["s_normalised"], trials["macs"] / 1e6, trials["reward"].idxmax()
-    error = np.abs(trials[["s_low", "s_high"]].to_numpy().T - s.to_numpy())
-    axes.errorbar(macs, s, yerr=error, fmt="o", ms=3.5, lw=1, color=LINE)
-    axes.errorbar(macs[winner], s[winner], yerr=error[:, [winner]], fmt="o", ms=6.5, color=MARK)
+def _step_time(axes: Axes, table: pd.DataFrame) -> None:
+    """Networks drawn uniformly."""
+    s, macs = table["step_time"], table["macs"] / 1e6
+    error = np.abs(table[["step_time_low", "step_time_high"]].to_numpy().T - s.to_numpy())
+    axes.errorbar(macs, s, yerr=error, fmt="o", ms=3, lw=0.7, color=MARK, ecolor=LINE, alpha=0.8)
     axes.axhline(1, color=INK, lw=0.8, ls=":")
     axes.text(axes.get_xlim()[1], 1.03, "reference", ha="right", va="bottom", fontsize=9)
     axes.set(xlabel="MACs, million", ylabel="S: step time / reference's", ylim=(0, None))
-    axes.set_title(f"MACs do not tell the step time\n(Kendall's tau {kendalltau(macs, s).statistic:.2f})")
+    tau = kendalltau(macs, s).statistic
+    axes.set_title(f"MACs do not tell the step time\n({len(table)} random networks, tau {tau:.2f})")
 
 
 def _algorithms(axes: Axes, searches: list[dict]) -> None:
