@@ -11,43 +11,38 @@ Writes `table.csv` and `table.parquet`, a row a trial in the order drawn, with t
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nas.analysis import load, load_epochs
+from nas.analysis.frame import decision_columns
 from nas.claims.rank_agreement import kendall, percentiles, regret, resamples
-from nas.config.search import parse
-from nas.runs.folder import read_config, read_trials
-from nas.runs.trial import Trial
-from search_space.space import SearchSpace
 
 Floats = NDArray[np.float64]
 DRAWS, TAU_DRAWS, CONFIDENCE = 2000, 400, 0.95  # of tau fewer: each looks at all pairs
-# Of a trial: the column, the field.
-MEASURED = {
-    "accuracy": "accuracy", "accuracy_se": "accuracy_se", "step_time": "s_normalised", "step_time_low": "s_low",
-    "step_time_high": "s_high", "step_time_ms": "step_time_ms", "reference_step_time_ms": "reference_step_time_ms",
-    "params": "p_normalised", "params_count": "params", "macs": "macs", "activations": "activations",
-    "peak_memory_mb": "peak_memory_mb", "loss": "loss", "reward": "reward", "device_s": "device_s",
-    "started_at": "started_at", "device_name": "device_name", "torch_version": "torch_version",
-    "git_commit": "git_commit", "w": "w", "v": "v",
+WHO = ["trial_id", "arch_id", "seed", "status"]
+MEASURED = [
+    *("accuracy", "accuracy_se", "s_normalised", "s_low", "s_high", "step_time_ms", "reference_step_time_ms"),
+    *("p_normalised", "params", "macs", "activations", "peak_memory_mb", "loss", "reward", "device_s", "started_at"),
+    *("device_name", "torch_version", "git_commit", "w", "v"),
+]
+# As `nas replay` reads them, and what would be taken for them.
+NAMES = {
+    "s_normalised": "step_time", "s_low": "step_time_low", "s_high": "step_time_high", "p_normalised": "params",
+    "params": "params_count",
 }  # fmt: skip
 
 
-def rows_of(space: SearchSpace, trials: Sequence[Trial]) -> pd.DataFrame:
+def table_of(run: Path) -> pd.DataFrame:
     """Give a row a trial: who it is, each decision, what was measured, and the accuracy after each epoch."""
-    rows = []
-    for trial in trials:
-        code = space.encode(trial.architecture)
-        chosen = {d.name: d.choices[i] for d, i in zip(space.decisions, code, strict=True)}
-        known = {name: getattr(trial, field) for name, field in MEASURED.items()}
-        curve = {f"accuracy_{epoch}": one.get("accuracy") for epoch, one in enumerate(trial.curve, start=1)}
-        who = {"trial_id": trial.trial_id, "arch_id": trial.arch_id, "seed": trial.seed, "status": trial.status}
-        rows.append(who | chosen | known | curve)
-    return pd.DataFrame(rows).sort_values("trial_id", ignore_index=True)
+    trials = load(run).sort_values("trial_id", ignore_index=True)
+    curves = load_epochs(run).pivot(index="trial_id", columns="epoch", values="accuracy")
+    curves.columns = [f"accuracy_{epoch + 1}" for epoch in curves.columns]
+    kept = trials[[*WHO, *decision_columns(trials), *MEASURED]].rename(columns=NAMES)
+    return kept.join(curves, on="trial_id")
 
 
 class Findings:
@@ -98,9 +93,9 @@ class Findings:
         ]
         for words, cost in {
             "S": self._column("step_time"),
-            "MACs": self._column("macs") / self._column("macs").mean(),
+            "MACs": self._column("macs"),  # in any unit: who is ahead of whom does not depend on it
             "params": p,
-            "activations": self._column("activations") / self._column("activations").mean(),
+            "activations": self._column("activations"),
             "nothing": np.ones(len(a)),
         }.items():
             by = a * cost**self.w * p**self.v
@@ -142,13 +137,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=Path, nargs="*", default=[])
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    config = parse(read_config(given.run))
     given.out.mkdir(parents=True, exist_ok=True)
-    table = rows_of(config.space, read_trials(given.run))
+    table = table_of(given.run)
     table.to_csv(given.out / "table.csv", index=False, float_format="%.6g")
     table.to_parquet(given.out / "table.parquet", index=False)
     if given.repeats:
-        again = pd.concat([rows_of(config.space, read_trials(run)) for run in given.repeats], ignore_index=True)
+        again = pd.concat([table_of(run) for run in given.repeats], ignore_index=True)
         again.to_csv(given.out / "repeats.csv", index=False, float_format="%.6g")
     text = written(Findings(table, table["w"].iloc[0], table["v"].iloc[0]))
     (given.out / "findings.md").write_text(text)

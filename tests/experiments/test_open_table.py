@@ -1,9 +1,11 @@
 """The open table: what is written is what `nas replay` reads, and what it says follows from known numbers."""
 
+import json
+
 import numpy as np
 import pytest
 
-from experiments.benchmarks.open_table import Findings, rows_of
+from experiments.benchmarks.open_table import Findings, table_of
 from nas.replay.table import read_trials
 from nas.runs.trial import Trial
 from search_space.spaces import small
@@ -15,7 +17,7 @@ def trials(count):
     """Accuracies rise with the number drawn, and step times fall; MACs are the numbers the other way about."""
     for i, code in enumerate(SPACE.sample_encodings(count, np.random.default_rng(0))):
         a, s = 0.4 + 0.002 * i, 2 - 0.01 * i
-        curve = ({"accuracy": 0.9 - a}, {"accuracy": a})
+        curve = ({"epoch": 0, "accuracy": 0.9 - a}, {"epoch": 1, "accuracy": a})
         yield Trial(
             SPACE.decode(code), "ok", trial_id=i, accuracy=a, accuracy_se=0.01, s_normalised=s, p_normalised=1.5,
             params=1000, macs=1000 + i, activations=500, reward=a * s**-0.07 * 1.5**-0.05, w=-0.07, v=-0.05,
@@ -23,10 +25,16 @@ def trials(count):
         )  # fmt: skip
 
 
+def written(folder, given):
+    """The log of some trials."""
+    (folder / "trials.jsonl").write_text("".join(json.dumps(one.to_dict()) + "\n" for one in given))
+    return folder / "trials.jsonl"
+
+
 def test_a_table_is_read_by_a_replay_as_the_log_would_be(tmp_path):
     """Architecture, accuracy, step time, reward, curve and cost of each trial come back, in the order drawn."""
     given = list(trials(12))
-    rows_of(SPACE, given[::-1]).to_csv(tmp_path / "table.csv", index=False, float_format="%.6g")
+    table_of(written(tmp_path, given[::-1])).to_csv(tmp_path / "table.csv", index=False, float_format="%.6g")
     read = read_trials(tmp_path / "table.csv", SPACE)
     assert [one.arch_id for one in read] == [one.arch_id for one in given]
     for name in ("accuracy", "s_normalised", "reward", "device_s"):
@@ -36,9 +44,9 @@ def test_a_table_is_read_by_a_replay_as_the_log_would_be(tmp_path):
     ]
 
 
-def test_findings_of_known_numbers():
+def test_findings_of_known_numbers(tmp_path):
     """What ranks the other way has tau -1; what stands in S's place and is wrong chooses what is worse."""
-    table = rows_of(SPACE, list(trials(12)))
+    table = table_of(written(tmp_path, trials(12)))
     findings = Findings(table, -0.07, -0.05)
     assert "| 1 | -1.00" in findings.of_epochs()[2]
     assert "| 2 | +1.00" in findings.of_epochs()[3]
