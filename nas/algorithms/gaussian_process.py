@@ -47,12 +47,16 @@ CONSTANT = 1.0  # variance of the unknown mean
 class Inputs:
     """Features of some encodings, made once, a row for each: see `Features.columns`."""
 
-    columns: Floats
+    columns: Floats | NDArray[np.float32]
     one_hot: NDArray[np.float32]
 
     def first(self, n: int) -> Inputs:
         """Give the first n rows."""
         return Inputs(self.columns[:n], self.one_hot[:n])
+
+    def single(self) -> Inputs:
+        """Give the same in single precision."""
+        return Inputs(self.columns.astype(np.float32), self.one_hot)
 
     def joined(self, other: Inputs) -> Inputs:
         """Give the rows of both."""
@@ -65,18 +69,19 @@ def default_hyperparameters(features: Features) -> Hyperparameters:
 
 
 def covariance(features: Features, h: Hyperparameters, a: Inputs, b: Inputs) -> Floats:
-    """The kernel between two sets of inputs, (N, M); the second should be the smaller."""
+    """The kernel between two sets of inputs, (N, M), as precise as these; the second should be the smaller."""
     effects = features.decision_columns
-    weighted = b.columns * column_weights(features, h)
+    weighted = b.columns * column_weights(features, h).astype(b.columns.dtype)
     main = a.columns[:, effects] @ weighted[:, effects].T
     total = a.columns @ weighted.T
     total += CONSTANT
     main *= main
     main *= pair_scale(h) / 2
     total += main
-    rest = _differing(features, a, b)
-    rest *= -np.exp(h.others[3])
-    rest += h.others[2]
+    rate = float(np.exp(h.others[3]))
+    rest = (a.one_hot @ b.one_hot.T).astype(total.dtype, copy=False)  # decisions that are alike
+    rest *= rate / max(1, len(features.tables))
+    rest += float(h.others[2]) - rate
     total += np.exp(rest, out=rest)
     return np.asarray(total)
 
@@ -110,11 +115,6 @@ def _weights(features: Features, h: Hyperparameters) -> tuple[Floats, Floats]:
     return np.repeat(own, widths), np.repeat(own[: len(squares)] ** 2, squares)
 
 
-def _differing(features: Features, a: Inputs, b: Inputs) -> Floats:
-    """Share of decisions that differ, (N, M)."""
-    return np.asarray(1 - (a.one_hot @ b.one_hot.T).astype(np.float64) / max(1, len(features.tables)))
-
-
 class _Kernel:
     """The parts of the kernel among some inputs; what does not depend on hyperparameters is computed once."""
 
@@ -122,7 +122,8 @@ class _Kernel:
         self.features = features
         self.linear = inputs.columns[:, features.linear]
         self.squared = inputs.columns[:, features.squared]
-        self.differing = _differing(features, inputs, inputs)
+        alike = (inputs.one_hot @ inputs.one_hot.T).astype(np.float64)
+        self.differing = 1 - alike / max(1, len(features.tables))  # share of the decisions
         inside = inputs.columns[:, features.inside]
         self.inside = inside @ inside.T / max(1, features.stage_pairs)
 

@@ -28,8 +28,8 @@ class Posterior:
     """What the data say of other architectures.
 
     Args:
-        codes, targets: (N, decisions), (N,). A `Sketch` looks at the first rows only: let them be the likest to what is
-            going to be asked.
+        codes, targets: (N, decisions), (N,). A `Sketch` takes the first rows for its deviations: let them be the
+            likest to what is going to be asked.
         doubt: (N,), see `fit`.
     """
 
@@ -39,7 +39,7 @@ class Posterior:
         self.features, self.h, self.codes = features, h, codes
         self.doubt = np.ones(len(codes)) if doubt is None else doubt
         self.inputs = Inputs(*features.columns(codes))
-        self.factor = self._factorised(covariance(features, h, self.inputs, self.inputs), self.doubt)
+        self.factor = _Factor(self._noisy(covariance(features, h, self.inputs, self.inputs), self.doubt))
         self._take(targets)
 
     def is_of(self, codes: Codes, doubt: Floats) -> bool:
@@ -65,39 +65,40 @@ class Posterior:
         other.alpha = np.concatenate([self.alpha, np.zeros(len(codes))])  # what is as predicted moves no mean
         return other
 
-    def _factorised(self, matrix: Floats, doubt: Floats) -> Floats:
+    def of_first(self, rows: int, last: int) -> Posterior:
+        """Give what knows of the first rows and of the last alone: for deviations, its means are nobody's."""
+        other, after = copy(self), len(self.codes) - last
+        other.codes, other.doubt, other.inputs = self.codes[:rows], self.doubt[:rows], self.inputs.first(rows)
+        other.factor = self.factor.first(rows)
+        return other._grown(self.codes[after:], self.doubt[after:])
+
+    def _noisy(self, matrix: Floats, doubt: Floats) -> Floats:
         matrix[np.diag_indices_from(matrix)] += float(np.exp(self.h.others[4])) * doubt + JITTER
-        return np.asarray(scipy.linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)[0])
+        return matrix
 
     def _grown(self, codes: Codes, doubt: Floats) -> Posterior:
         if not len(codes):
             return copy(self)
-        other, n = copy(self), len(self.codes)
+        other, new = copy(self), Inputs(*self.features.columns(codes))
         other.codes, other.doubt = np.concatenate([self.codes, codes]), np.concatenate([self.doubt, doubt])
-        new = Inputs(*self.features.columns(codes))
         other.inputs = self.inputs.joined(new)
-        half = _whitened(self.factor, covariance(self.features, self.h, self.inputs, new))  # (N, M)
-        corner = covariance(self.features, self.h, new, new) - half.T @ half
-        other.factor = np.empty((len(other.codes), len(other.codes)), order="F")  # above the diagonal it is not read
-        other.factor[:n, :n], other.factor[n:, :n] = self.factor, half.T
-        other.factor[n:, n:] = self._factorised(corner, doubt)
+        cross = covariance(self.features, self.h, self.inputs, new)
+        other.factor = self.factor.grown(cross, self._noisy(covariance(self.features, self.h, new, new), doubt))
         return other
 
     def _take(self, targets: Floats) -> None:
         self.targets = targets
         y, self.mean, self.spread = standardised(targets)
-        self.alpha: Floats = scipy.linalg.cho_solve((self.factor, True), y, check_finite=False)
+        self.alpha = self.factor.solved(y)
 
-    def left_out(self, last: int | None = None) -> tuple[Floats, Floats]:
-        """How far each target (N,) is from what all others say of it, and the standard deviation of that.
+    def left_out(self) -> tuple[Floats, Floats]:
+        """How far each target is from what all others say of it, and the standard deviation of that.
 
-        Args:
-            last: only of so many, the last; None = of all.
+        Of the data that were added last, where some were, else of all: each (M,).
         """
-        at = slice(None if last is None else len(self.codes) - last, None)
-        inverse = scipy.linalg.lapack.dpotri(self.factor[at, at], lower=1)[0]
-        variance = 1 / np.diag(inverse)
-        return self.alpha[at] * variance * self.spread, np.sqrt(variance) * self.spread
+        variance = 1 / self.factor.last_of_inverse()
+        alpha = self.alpha[-len(variance) :]
+        return alpha * variance * self.spread, np.sqrt(variance) * self.spread
 
     @property
     def noise(self) -> float:
@@ -109,25 +110,40 @@ class Posterior:
         inputs = Inputs(*self.features.columns(codes))
         cross = covariance(self.features, self.h, self.inputs, inputs)
         mean = cross.T @ self.alpha
-        return mean * self.spread + self.mean, _deviation(self, inputs, cross, self.factor)
+        return mean * self.spread + self.mean, self._left(inputs, cross)
+
+    def deviation(self, inputs: Inputs) -> Floats:
+        """Standard deviation of the function, (N,)."""
+        return self._left(inputs, covariance(self.features, self.h, self.inputs, inputs))
+
+    def single(self) -> Posterior:
+        """Give the same in single precision: for deviations."""
+        other = copy(self)
+        other.inputs, other.factor = self.inputs.single(), self.factor.single()
+        return other
+
+    def _left(self, inputs: Inputs, cross: Floats) -> Floats:
+        left = variance(self.features, self.h, inputs) - (self.factor.whitened(cross) ** 2).sum(axis=0)
+        return np.asarray(np.sqrt(np.maximum(left, 1e-12)) * self.spread)
 
 
 class Sketch:
-    """What a posterior says at a glance: its means, and deviations that are never below its own.
+    """What a posterior says at a glance: its means, and deviations that are hardly below its own.
 
     A mean is the sum of alpha_i k(x_i, x) over the data. Of the kernel's parts all but the rest are products of
     features, so that their sums over i are taken once: vectors, and a matrix for the products of effects. The rest is
     summed in single precision, at about 1e-6 of the targets' spread. Less data leave more variance: the deviation is
-    what the first rows alone would leave.
+    what the first rows and the last would leave.
 
     Args:
         rows: how many are the first.
+        last: how many are the last: those of late, and what is in flight.
     """
 
-    def __init__(self, posterior: Posterior, rows: int) -> None:
+    def __init__(self, posterior: Posterior, rows: int, last: int) -> None:
         self.posterior, self.noise = posterior, posterior.noise
         features, h, x, alpha = posterior.features, posterior.h, posterior.inputs, posterior.alpha
-        self.first, self.factor = x.first(rows), posterior.factor[:rows, :rows]
+        self.part = posterior.of_first(rows, last).single()
         weights, d = column_weights(features, h), features.decision_columns
         effects = x.columns[:, d] * weights[d]
         self.constant = CONSTANT * float(alpha.sum())
@@ -138,20 +154,75 @@ class Sketch:
         self.rest = np.asarray(np.exp(h.others[2]) * alpha, dtype=np.float32)
 
     def predict(self, codes: Codes) -> tuple[Floats, Floats]:
-        """Mean, and no less than the standard deviation, as of `Posterior.predict`."""
+        """Mean, and about the standard deviation, as of `Posterior.predict`."""
         p, x = self.posterior, Inputs(*self.posterior.features.columns(codes))
         effects = x.columns[:, p.features.decision_columns]
         mean = self.constant + x.columns @ self.sums + ((effects @ self.products) * effects).sum(axis=1)
         mean += np.exp(x.one_hot @ self.differing) @ self.rest
-        cross = covariance(p.features, p.h, self.first, x)
-        return mean * p.spread + p.mean, _deviation(p, x, cross, self.factor)
+        return mean * p.spread + p.mean, self.part.deviation(x.single())
 
 
-def _whitened(factor: Floats, cross: Floats) -> Floats:
-    return np.asarray(scipy.linalg.solve_triangular(factor, cross, lower=True, check_finite=False))
+class _Factor:
+    """The Cholesky factor of a matrix that grows: that of its first part is kept, and what the rest adds beside it.
+
+    Args:
+        matrix: (N, N), overwritten; of a later part, what the earlier one leaves of it.
+        base: the factor of the first part; None = this is the first.
+        half: (M, N) of the factor: the later part's rows in the earlier one's columns, turned.
+    """
+
+    def __init__(self, matrix: Floats, base: _Factor | None = None, half: Floats | None = None) -> None:
+        self.own = np.asarray(scipy.linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)[0])
+        self.base, self.half = base, half
+
+    def grown(self, cross: Floats, corner: Floats) -> _Factor:
+        """Of the matrix with M more rows: `cross` (N, M) and `corner` (M, M) are what is new in it."""
+        half = self.whitened(cross)
+        return _Factor(corner - half.T @ half, self, half)
+
+    def first(self, rows: int) -> _Factor:
+        """Of the first rows, which are no more than the first part has."""
+        if self.base is not None:
+            return self.base.first(rows)
+        other = copy(self)
+        other.own = self.own[:rows, :rows]
+        return other
+
+    def single(self) -> _Factor:
+        """Give the same in single precision."""
+        other = copy(self)
+        other.own = self.own.astype(np.float32, order="F")
+        if self.base is not None and self.half is not None:
+            other.base, other.half = self.base.single(), self.half.astype(np.float32)
+        return other
+
+    def whitened(self, values: Floats) -> Floats:
+        """The inverse of the factor times values (N, ...)."""
+        if self.base is None or self.half is None:
+            return _solved(self.own, values)
+        n = len(self.half)
+        head = self.base.whitened(values[:n])
+        return np.concatenate([head, _solved(self.own, values[n:] - self.half.T @ head)])
+
+    def solved(self, values: Floats) -> Floats:
+        """The inverse of the matrix times values (N,)."""
+        if self.base is None:
+            return np.asarray(scipy.linalg.cho_solve((self.own, True), values, check_finite=False))
+        return self._turned(self.whitened(values))
+
+    def _turned(self, values: Floats) -> Floats:
+        """The inverse of the turned factor times values (N,)."""
+        if self.base is None or self.half is None:
+            return _solved(self.own, values, turned=True)
+        n = len(self.half)
+        tail = _solved(self.own, values[n:], turned=True)
+        return np.concatenate([self.base._turned(values[:n] - self.half @ tail), tail])
+
+    def last_of_inverse(self) -> Floats:
+        """The diagonal of the inverse of the matrix, as far as the last part goes."""
+        return np.asarray(np.diag(scipy.linalg.lapack.dpotri(self.own, lower=1)[0]))
 
 
-def _deviation(posterior: Posterior, inputs: Inputs, cross: Floats, factor: Floats) -> Floats:
-    """Standard deviation given the rows that `cross` (N, M) and `factor` (N, N) are of."""
-    left = variance(posterior.features, posterior.h, inputs) - (_whitened(factor, cross) ** 2).sum(axis=0)
-    return np.asarray(np.sqrt(np.maximum(left, 1e-12)) * posterior.spread)
+def _solved(factor: Floats, values: Floats, *, turned: bool = False) -> Floats:
+    found = scipy.linalg.solve_triangular(factor, values, lower=True, trans=int(turned), check_finite=False)
+    return np.asarray(found)

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from nas.algorithms.algorithm import Algorithm, Proposal, as_proposed, check_settings
-from nas.algorithms.candidates import Candidates, Worth
 from nas.algorithms.features import Codes, Features
 from nas.algorithms.front_gain import MAXIMISE, Front
 from nas.algorithms.known_reward import PREDICTED
@@ -115,13 +114,12 @@ class Predictor(Algorithm):
         with self.threads.limit(limits=1, user_api="blas"):
             model = self._model().assuming(self._pending_codes())
             apart = bool(self.settings.objectives) and self._all_told(model.targets)
-            sketch = model.sketched()
-            glance = sketch or model
+            glance = model.glance
             if apart:
                 worth, hopeful = self._front_gain(glance, rng)
             else:
                 worth, hopeful = self._reward_gain(asked), glance.top(_STARTS)
-            found = self._search(worth(model), None if sketch is None else worth(sketch), hopeful, rng)
+            found = self._search(worth(glance), None if glance is model else worth(model), hopeful, rng)
             if found is None:
                 return Proposal(self.space.sample(rng), "predictor.random")
             architecture, code = found
@@ -234,31 +232,33 @@ class Predictor(Algorithm):
         return math.exp(float(mean[0]) + NormalDist().inv_cdf(confidence) * spread)
 
     def _search(
-        self, worth: Worth, bound: Worth | None, hopeful: Codes, rng: np.random.Generator
+        self, worth: Worth, closely: Worth | None, hopeful: Codes, rng: np.random.Generator
     ) -> tuple[Architecture, Codes] | None:
         """Climb from the best of random candidates and of the hopeful ones; the best point on the way that is new.
 
         Args:
-            worth, bound: as `Candidates` has them.
+            worth: of encodings (N, decisions), (N,).
+            closely: what the best by `worth` are compared by in the end; None = the same.
         """
-        codes = self.space.sample_encodings(self.settings.candidates, rng)
-        found = Candidates(worth, bound, self._distinct(np.concatenate([codes, hopeful])))
+        codes = self._distinct(np.concatenate([self.space.sample_encodings(self.settings.candidates, rng), hopeful]))
+        values = worth(codes)
         for _ in range(_CLIMBS):
-            count = len(found.codes)
-            near = self._changes(found.codes[found.best(_STARTS)], rng)
-            near = near[~np.isin(self._keys(near), self._keys(found.codes))]
+            near = self._changes(codes[_best(values)[:_STARTS]], rng)
+            near = near[~np.isin(self._keys(near), self._keys(codes))]
             if not len(near):
                 break
-            found.add(near)
-            if found.best(_STARTS)[0] < count:  # none is better
+            codes, values = np.concatenate([codes, near]), np.concatenate([values, worth(near)])
+            if values[-len(near) :].max() <= values[: -len(near)].max():  # none is better
                 break
-        new = ~np.isin(self._keys(found.codes), self._keys(self._proposed()))
-        while new.any():
-            [at] = found.best(1, new)
-            architecture = self.space.decode(found.codes[at])
+        codes = codes[_best(values)]
+        new = ~np.isin(self._keys(codes), self._keys(self._proposed()))
+        codes = codes[new]
+        if closely is not None:
+            codes[:_CLOSELY] = codes[:_CLOSELY][_best(closely(codes[:_CLOSELY]))]
+        for code in codes:
+            architecture = self.space.decode(code)
             if architecture.arch_id not in self.seen:
-                return architecture, found.codes[at]
-            new[at] = False
+                return architecture, code
         return None
 
     def _changes(self, starts: Codes, rng: np.random.Generator) -> Codes:
@@ -299,7 +299,13 @@ class Predictor(Algorithm):
         return codes[np.sort(np.unique(self._keys(codes), return_index=True)[1])]
 
 
-_WorthBy = Callable[[RewardModel], Worth]  # a sketch of the model gives a bound of what the model gives
+def _best(values: Floats) -> NDArray[np.int64]:
+    """Numbers of all, the best first, equals as they come."""
+    return np.argsort(-values, kind="stable")
+
+
+Worth = Callable[[Codes], Floats]  # of encodings (N, decisions), (N,)
+_WorthBy = Callable[[RewardModel], Worth]
 _LEAST = 4  # scored trials without which there is no model
 _FRONT = 300  # architectures that a front is looked for among
 _SAMPLE = 500  # random architectures that say what is bad
@@ -307,4 +313,5 @@ _BEYOND = np.array([-1e-3, 1e-3, 1e-3])  # how much worse the corner is than the
 _SURE, _NOTHING = 1e-9, 1e-300
 _WHOLE, _EVERY = 256, 32  # trials up to which all are settled, and how many more are at once
 _STARTS, _CLIMBS, _DOUBLES = 6, 12, 100
+_CLOSELY = 24  # candidates, the best at a glance, that are looked at closely
 _FIT_AT = (4, 6, 8, 10, 12, 15, 18, 22, 26, 31, 37, 44, 53, 64, 77, 92, 110, 132, 158, 190, 228)

@@ -100,9 +100,9 @@ class RewardModel:
         before: RewardModel | None = None,
     ) -> None:
         self.space, self.targets = space, targets
+        self.origin: RewardModel | None = None  # the model of which this one was made
         rank = targets.ranks()
         kept, n = _subset(rank, targets.quality_settled)
-        self.best = targets.quality_codes[np.argsort(-rank, kind="stable")[:100]]
         codes, h, earlier = targets.quality_codes[kept], fitted.quality, None if before is None else before.settled
         doubt = _doubt(targets.quality_se, fitted.noise)[kept]
         if earlier is None or earlier.h is not h or not earlier.is_of(codes[:n], doubt[:n]):
@@ -123,29 +123,50 @@ class RewardModel:
 
     def assuming(self, pending: Codes) -> RewardModel:
         """Give the model that counts architectures in flight (M, decisions) as observed at their predictions."""
-        other = copy(self)
-        other.winner = self.winner  # what is as predicted moves no mean
+        if not len(pending):
+            return self
+        other = self._other()
         other.conditioned = self.quality.assuming(pending)
         return other
 
-    def sketched(self) -> RewardModel | None:
-        """Give the model that predicts at a glance, see `Sketch`: nothing is worth more than by its predictions.
-
-        None where that is not so, for a known reward need not rise with uncertainty; or where data are few.
-        """
-        data = len(self.quality.codes)
-        if self.targets.known is not None or data <= _FEW:
-            return None
+    def _other(self) -> RewardModel:
+        """Give one to be changed, of the same winner: what is in flight, or the way of looking, moves no mean."""
         other = copy(self)
-        other.winner = self.winner
+        for made in ("glance", "winner", "_leading"):
+            vars(other).pop(made, None)
+        other.origin = self
+        return other
+
+    @cached_property
+    def glance(self) -> RewardModel:
+        """The model that predicts at a glance, see `Sketch`; where data are few, itself."""
+        data = len(self.quality.codes)
+        if data <= _FEW:
+            return self
+        other = self._other()
         assert isinstance(self.conditioned, Posterior)
-        other.conditioned = Sketch(self.conditioned, data // _PART)
+        late = len(self.conditioned.codes) - len(self.settled.codes)
+        other.conditioned = Sketch(self.conditioned, data // _PART, late)
         other.times = None if self.times is None else self.times.sketched(data // _PART)
         return other
 
     def top(self, n: int) -> Codes:
         """The n of the best predicted rewards among the 100 best observed."""
-        return self.best[np.argsort(-self.predict(self.best).mean, kind="stable")[:n]]
+        codes, found = self._leading
+        return codes[np.argsort(-found.mean, kind="stable")[:n]]
+
+    @cached_property
+    def _leading(self) -> tuple[Codes, Prediction]:
+        """The architectures of highest observed reward, and what is predicted of them, most of it at a glance."""
+        if self.origin is not None:
+            return self.origin._leading
+        codes = self.targets.leading(_LEADING)
+        found = self.glance.predict(codes)
+        if self.glance is not self:
+            near = np.argsort(-found.mean, kind="stable")[:_NEAR]
+            for all_of_them, exact in zip(found, self.predict(codes[near]), strict=True):
+                all_of_them[near] = exact
+        return codes, found
 
     def predict(self, codes: Codes) -> Prediction:
         """Mean and standard deviation of the log reward, and the noise of an observation."""
@@ -203,8 +224,9 @@ class RewardModel:
     @cached_property
     def winner(self) -> Winner:
         """Which of the told architectures is best, lucky or not."""
-        codes = self.targets.leading(_LEADING)
-        mean, std, noise = self.predict(codes)
+        if self.origin is not None:
+            return self.origin.winner
+        codes, (mean, std, noise) = self._leading
         at = int(np.argmax(mean))
         others = np.arange(len(mean)) != at
         below = scipy.special.ndtr((mean[at] + std[at] * _OVER_BEST[0][:, None] - mean[others]) / std[others])
@@ -251,7 +273,7 @@ def _quadrature(nodes: int) -> tuple[Floats, Floats]:
 
 _OVER_A, _OVER_S, _OVER_BEST = _quadrature(3), _quadrature(7), _quadrature(31)
 _TINY = 1e-9
-_LEADING = 100  # architectures looked at for the winner
+_LEADING, _NEAR = 100, 12  # architectures looked at for the winner, and those of them that are looked at closely
 _FAR = -1e4  # beyond it 1 + far * mills, which is 1 / far**2, is lost in rounding
 _MOST = 1000
-_FEW, _PART = 200, 4  # data for which a glance does not pay, and the part of more that it looks at
+_FEW, _PART = 200, 8  # data for which a glance does not pay, and the part of more that it looks at

@@ -93,13 +93,12 @@ def _told(
     return features[1], timings.times, None if timings.doubt is None else timings.doubt * share
 
 
-def _freed(process: Posterior, last: int | None = None) -> Floats | None:
+def _freed(process: Posterior) -> Floats | None:
     """The doubt by which nothing is led by targets that lie far from what all others say; None if none does.
 
-    Args:
-        last: see `Posterior.left_out`.
+    Of the targets that were added last, where some were.
     """
-    off, std = process.left_out(last)
+    off, std = process.left_out()
     far = np.abs(off) > _FAR * std
     if not far.any():
         return None
@@ -132,7 +131,7 @@ class StepProcess:
         self.settled: Posterior = before.settled if before is not None and known else self._settle(kind, hyper)
         later = timings.codes[n:]
         process = self.settled.observing(later, told, None if doubt is None else doubt[n:])
-        if doubt is not None and len(later) and (freed := _freed(process, len(later))) is not None:
+        if doubt is not None and len(later) and (freed := _freed(process)) is not None:
             process = self.settled.observing(later, told, freed)
         self.process: Posterior | Sketch = process
         self.least = 0.5 * float(timings.times.min())
@@ -150,7 +149,7 @@ class StepProcess:
         """Give what predicts at a glance: see `Sketch`."""
         assert isinstance(self.process, Posterior)
         other = copy(self)
-        other.process = Sketch(self.process, rows)
+        other.process = Sketch(self.process, rows, len(self.process.codes) - len(self.settled.codes))
         return other
 
     def predict(self, codes: Codes) -> tuple[Floats, Floats, Floats]:
