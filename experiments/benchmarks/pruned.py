@@ -6,10 +6,10 @@ what comes before the first as long as 0.8 of an epoch. What a curve says of its
 accuracy around a line through that after an epoch, over its standard deviation among architectures. Half of its
 variance is a curve's own way, half is of each epoch.
 
-A variant is an algorithm and what stops its trials, and `untold` where stopped ones teach it nothing. Printed is g, as
-in `algorithms.py`, of what the search chooses, where 0 is what 1,000 random full trainings find: after as many device
-hours as 10, 20 and 40 random full trainings take, with its paired difference to the first variant; and after how many
-such hours it is 0.
+A variant is an algorithm and what stops its trials (`asha@1+2+4`: after these epochs), and `untold` where stopped ones
+teach it nothing. Printed is g, as in `algorithms.py`, of what the search chooses, where 0 is what 1,000 random full
+trainings find: after as many device hours as 10, 20 and 40 random full trainings take, with its paired difference to
+the first variant; and after how many such hours it is 0.
 
     python -m experiments.benchmarks.pruned --variants predictor:none,predictor:asha --seeds 10 --out runs.jsonl
 """
@@ -73,7 +73,9 @@ def search(variant: str, number: int, seed: int, given: argparse.Namespace) -> d
     algorithm = ALGORITHMS[name](landscape.space, seed)
     algorithm.reward = known_reward("weighted_product", {})
     now, found, left, reached, clock = _Search(), dict[str, float | None](), list(HOURS), None, 0.0
-    judge = make_judge(SearchSettings(prune=prune), EPOCHS, now.log)  # type: ignore[arg-type]
+    way, _, at = prune.partition("@")
+    stopping = SearchSettings(prune=way, prune_epochs=tuple(map(int, filter(None, at.split("+")))))  # type: ignore[arg-type]
+    judge = make_judge(stopping, EPOCHS, now.log)
     while left:
         while len(now.running) < given.workers:
             trial, true = measured(landscape, algorithm.ask(), given.noise * rng.normal(), timing, given.noise)

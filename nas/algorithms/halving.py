@@ -1,4 +1,4 @@
-"""Asynchronous successive halving: after a ninth and after a third of the training only the best third goes on.
+"""Asynchronous successive halving: after a ninth and a third of a training, or where told, the best third goes on.
 
 Source: Li et al. 2018 (arXiv:1810.05934); who would wait there to be promoted is stopped here, for nothing is resumed.
 """
@@ -12,15 +12,22 @@ from typing import Any
 THIRD = 3  # of those that reach a rung, one in so many goes on
 
 
-def rungs(epochs: int, eval_every: int = 1) -> tuple[int, ...]:
+def rungs(epochs: int, eval_every: int = 1, at: Sequence[int] = ()) -> tuple[int, ...]:
     """Epochs, counted from 1, after which trainings are compared: 1 and 3 of 10, 2 and 6 of 20, 11 and 33 of 100.
 
-    They are a ninth and a third of the training, rounded down, or the next that is evaluated; none lies in the second
-    half. (Powers of three from a ninth on, as schedulers have them, end at 9 of 10: most of the survivors would be
-    stopped there, with nearly all of their cost spent and no result.)
+    Those of `at`, ascending, if there are any. Else they are a ninth and a third of the training, rounded down, or the
+    next that is evaluated; none lies in the second half. (Powers of three from a ninth on, as schedulers have them, end
+    at 9 of 10: most of the survivors would be stopped there, with nearly all of their cost spent and no result.)
 
-    Raises: ValueError if no epoch of the first half is evaluated.
+    Raises: ValueError if no epoch of the first half is evaluated, or one of `at` is in the second or not evaluated.
     """
+    if wrong := [epoch for epoch in at if epoch > epochs // 2 or epoch % eval_every]:
+        raise ValueError(
+            f"prune_epochs must be of the first half of {epochs} epochs, evaluated (training.eval_every {eval_every}), "
+            f"got {wrong[0]}"
+        )
+    if at:
+        return tuple(at)
     wanted = [max(1, epochs // THIRD**2), max(1, epochs // THIRD)]
     evaluated = {-(-epoch // eval_every) * eval_every for epoch in wanted}
     found = tuple(sorted(epoch for epoch in evaluated if epoch <= epochs // 2))
@@ -37,12 +44,13 @@ class Halving:
 
     Args:
         epochs, eval_every: of a training.
+        at: epochs after which they are compared, see `rungs`.
     Raises: ValueError as `rungs` does.
     """
 
-    def __init__(self, epochs: int, eval_every: int = 1) -> None:
+    def __init__(self, epochs: int, eval_every: int = 1, at: Sequence[int] = ()) -> None:
         self.latest = epochs // 2
-        self.rewards: dict[int, list[float]] = {rung: [] for rung in rungs(epochs, eval_every)}  # ascending
+        self.rewards: dict[int, list[float]] = {rung: [] for rung in rungs(epochs, eval_every, at)}  # ascending
         self.seen: dict[int, set[int]] = {rung: set() for rung in self.rewards}  # trial ids
 
     def tell(self, trial_id: int, curve: Sequence[Mapping[str, Any]]) -> int | None:

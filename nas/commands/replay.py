@@ -29,6 +29,9 @@ def add(commands: Any) -> None:
     )
     sub.add_argument("--workers", type=counts, default=(1,), metavar="N,N", help="trials at once (default: 1)")
     sub.add_argument("--prune", default="none", metavar="A,B", help="none, asha or bound (default: %(default)s)")
+    sub.add_argument(
+        "--prune-epochs", type=counts, metavar="N,N", help="of asha: after which epochs (default: as the run had)"
+    )
     sub.add_argument("--out", type=Path, metavar="DIR", help="write replay.csv, replay.json and replay.png there")
     add_format(sub)
 
@@ -47,6 +50,7 @@ def run(a: argparse.Namespace) -> int:
         hours=a.hours,
         workers=a.workers,
         prune=a.prune.split(","),
+        prune_epochs=a.prune_epochs,
     )
     title = f"To the log's best reward: median of {a.seeds} seeds with a 95 % interval"
     show([asdict(record) for record in compared.records], a.format, _columns(compared.records), title)

@@ -67,6 +67,9 @@ class SearchSettings:
     # Stop trials early. asha: the worse two thirds at 1/9 and at 1/3 of the epochs. bound: those that even with an
     # optimistic accuracy would not be among the best `prune_top` (weighted_product alone); never in the second half.
     prune: Prune = "none"
+    # Of `asha`: after which epochs only the best third goes on, such as [2, 5, 10] of 30 epochs; none in the second
+    # half, each evaluated; [] = after 1/9 and 1/3 of them.
+    prune_epochs: tuple[int, ...] = ()
     prune_top: int = 10  # of `bound`: how many of the best it aims at
     prune_confidence: float = (
         0.95  # of `bound`: share of trainings that end below all bounds; 0.99 asks for 99 finished ones, 0.95 for 19
@@ -81,6 +84,9 @@ class SearchSettings:
         for name in ("trials", "max_attempts", "prune_top", "time_first"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
+        at = self.prune_epochs
+        if at and (self.prune != "asha" or min(at) < 1 or list(at) != sorted(set(at))):
+            raise ValueError(f"prune_epochs must be ascending epochs from 1 on, with prune asha, got {list(at)}")
         if not 0 < self.prune_confidence < 1:
             raise ValueError(f"prune_confidence must be in (0, 1), got {self.prune_confidence!r}")
         for name in ("cpus_per_trial", "gpus_per_trial"):

@@ -44,6 +44,7 @@ def compare_algorithms(
     hours: float | None = None,
     workers: Sequence[int] = (1,),
     prune: Sequence[str] = ("none",),
+    prune_epochs: Sequence[int] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Comparison:
     """Let algorithms search a finished log and see how many trials and device hours each needs to reach its best.
@@ -57,6 +58,7 @@ def compare_algorithms(
         hours: device hours of a search, simulated from how long the log's trials took; default: as many as that takes.
         workers: trials at once; of several, every algorithm searches with each.
         prune: `none`, `asha` or `bound`, as `search.prune` stops trials early; of several, each in turn.
+        prune_epochs: of asha, as `search.prune_epochs`; default: the run's.
         settings: of an algorithm, by its name; default: its own defaults.
     Returns: see `Comparison`; nothing is written.
     Raises: ValueError for an unknown algorithm, a bad setting, a file that cannot be read, or a log without usable
@@ -78,6 +80,7 @@ def compare_algorithms(
         hours=hours,
         workers=workers,
         prune=prune,
+        prune_epochs=prune_epochs,
         settings=settings,
         search=None if config is None else config.search,
         reward=None if config is None else known_reward(config.reward.name, config.reward.settings),

@@ -78,6 +78,7 @@ def replay(
     hours: float | None = None,
     workers: Sequence[int] = (1,),
     prune: Sequence[str] = ("none",),
+    prune_epochs: Sequence[int] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     search: SearchSettings | None = None,
     reward: KnownReward | None = None,
@@ -95,6 +96,7 @@ def replay(
         hours: device hours of each search; default: as many as its trials take.
         workers, prune: every algorithm searches with each of these, `prune` as in `search.prune`.
         settings: of an algorithm, by its name.
+        prune_epochs: of asha, as `search.prune_epochs`; None = those of `search`.
         search: the rest of what early stopping is told, such as `prune_top`.
         reward: what the log's trials were scored by, for who predicts through it.
     Returns: one of each algorithm, number of workers and way of early stopping, in this order.
@@ -109,7 +111,7 @@ def replay(
         why = "must be above 0" if table.timed else "cannot be kept: the log does not say how long its trials took"
         raise ValueError(f"hours {why}, got {hours:g}")
     length = min(budget or len(table.trials), len(table.trials))
-    ways = [replace(search or SearchSettings(), prune=_prune(way)) for way in prune]
+    ways = [_stopping(search or SearchSettings(), way, prune_epochs) for way in prune]
     runs = {
         (name, at_once, way.prune): [
             _search(
@@ -124,6 +126,12 @@ def replay(
     }  # fmt: skip
     grid = _grid([run for each in runs.values() for run in each]) if table.timed else np.array([])
     return [_summed_up(table, about, of_seeds, length, grid) for about, of_seeds in runs.items()]
+
+
+def _stopping(search: SearchSettings, name: str, epochs: Sequence[int] | None) -> SearchSettings:
+    """Give the settings with this way of stopping trials early."""
+    epochs = (search.prune_epochs if epochs is None else tuple(epochs)) if name == "asha" else ()
+    return replace(search, prune=_prune(name), prune_epochs=epochs)
 
 
 def _prune(name: str) -> Prune:

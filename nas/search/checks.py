@@ -39,7 +39,7 @@ def check_config(config: Config) -> None:
         raise ValueError(f"search.prune bound needs the reward weighted_product, not {config.reward.name}")
     if config.search.prune != "none":
         try:
-            rungs(config.training.epochs, config.training.eval_every)
+            rungs(config.training.epochs, config.training.eval_every, config.search.prune_epochs)
         except ValueError as error:
             raise ValueError(f"search.prune {config.search.prune}: {error}") from None
     if config.search.stop_when and (reason := why_not(config.to_dict())):

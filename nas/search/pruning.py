@@ -32,10 +32,10 @@ def make_judge(
         trials: finished so far; the sequence may grow.
         spared: whether the trial of a number is not to be stopped, nor compared with: of repeats the lucky ones alone
             would be left, and they are of the best.
-    Raises: ValueError if trainings are too short, or evaluated too seldom, to save anything.
+    Raises: ValueError if trainings are too short, or evaluated too seldom, to save anything, or not at `prune_epochs`.
     """
     if settings.prune == "asha":
-        halving = Halving(epochs, eval_every)
+        halving = Halving(epochs, eval_every, settings.prune_epochs)
         for trial in trials:  # of before this search was stopped or killed
             if not is_repeat(trial):
                 halving.tell(trial.trial_id, tuple(trial.curve))

@@ -23,6 +23,21 @@ def test_rungs_are_epochs_that_are_evaluated(every, expected):
         rungs(2 * every - 1, every)
 
 
+def test_rungs_can_be_chosen():
+    """Where they are told is where trainings are compared; what is too late or not evaluated is refused by name."""
+    assert rungs(30, at=(2, 5, 10)) == (2, 5, 10)
+    halving = Halving(30, at=(2, 5))
+    curves = [[{"reward": reward}] * 5 for reward in (0.5, 0.6, 0.7, 0.4)]
+    assert [halving.verdict(i, curve[:1]) for i, curve in enumerate(curves)] == [None] * 4
+    assert [bool(halving.verdict(i, curve[:2])) for i, curve in enumerate(curves)] == [False, False, False, True]
+    assert halving.verdict(0, curves[0][:4]) is None
+    assert [bool(halving.verdict(i, curves[i])) for i in (2, 0)] == [False, True]
+    with pytest.raises(ValueError, match=r"prune_epochs must be of the first half of 30 epochs, .* got 16"):
+        rungs(30, at=(2, 16))
+    with pytest.raises(ValueError, match=r"evaluated \(training.eval_every 2\), got 5"):
+        rungs(30, 2, at=(2, 5))
+
+
 def follow(epochs, trials=300, workers=4, seed=0):
     """Train candidates side by side, of which each epoch's reward tells the last one's with some noise.
 

@@ -253,6 +253,12 @@ def test_hours_end_a_search(log):
     assert whole.pruned_share == 0
     assert whole.equal_hours == short.equal_hours <= short.final_hours < whole.final_hours
     assert whole.hours == short.hours
+    asked = SearchSettings(prune="asha", prune_epochs=(2,))
+    whole, later = replay(SPACE, table, ["random"], seeds=5, prune=["none", "asha"], search=asked)
+    assert whole.pruned_share == 0
+    assert later.final_hours > short.final_hours
+    (again,) = replay(SPACE, table, ["random"], seeds=5, prune=["asha"], prune_epochs=[1], search=asked)
+    assert again.final_hours == short.final_hours
 
 
 def test_a_log_without_times_has_no_hours(log):

@@ -90,6 +90,21 @@ def test_what_the_judge_raises_ends_the_search_with_its_own_line(search):
     assert len(trials) <= 2
 
 
+@pytest.mark.timeout(300)
+def test_where_trainings_are_compared_can_be_said(search):
+    """Trials end there and nowhere else; an epoch too late, or epochs for nothing, are refused before anything runs."""
+    status, said, trials = search("asha, prune_epochs: [2, 4]")
+    assert status == 0, said
+    assert {len(t["curve"]) for t in trials if t["status"] == "pruned"} == {2, 4}
+    status, said, _ = search("asha, prune_epochs: [2, 5]")
+    assert status == 2
+    assert "search.prune asha: prune_epochs must be of the first half of 9 epochs" in said
+    assert "got 5" in said
+    status, said, _ = search("bound, prune_epochs: [2]")
+    assert status == 2
+    assert "prune_epochs must be ascending epochs from 1 on, with prune asha, got [2]" in said
+
+
 def test_trainings_too_short_to_save_anything_are_refused(search):
     """Nobody is stopped after most of a training's cost, so with one epoch there is nothing to stop."""
     status, said, _ = search("asha", ("epochs: 9", "epochs: 1"))
