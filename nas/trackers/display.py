@@ -83,9 +83,9 @@ class Display(Callback):
         self.screen.show(worth_a_line=False)
 
     def on_trial_begin(self, trial_id: int, proposal: Proposal) -> None:
-        """Count a worker that is busy."""
+        """Count a worker that is busy, and show what has finished: just before, its place looked idle."""
         self.search.running.add(trial_id)
-        self.screen.show(worth_a_line=False)
+        self.screen.show(worth_a_line=self.search.done > self.search.done_before)
 
     def on_trial_lost(self, trial_id: int) -> None:
         """Count one that is not."""
@@ -99,7 +99,8 @@ class Display(Callback):
             self.failures += 1
             if self.failures <= _TOLD_FAILURES:
                 self.screen.say(f"trial {trial.trial_id} failed: {trial.error}")
-        self.screen.show(worth_a_line=True)
+        all_began = self.search.done + len(self.search.running) >= self.search.total
+        self.screen.show(worth_a_line=all_began)
 
     def on_search_end(self, search: SearchInfo) -> None:
         """Show how far it came."""

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from nas.runs.trial import Trial
-from nas.trackers import notebook
+from nas.trackers import notebook, terminal
 from nas.trackers.display import Display, fitting_screen
 from nas.trackers.progress import SearchProgress, TrainProgress
 from nas.trackers.terminal import Bar, Lines
@@ -41,6 +41,21 @@ def test_a_search_in_a_pipe_says_where_it_is_and_what_failed_first(search):
     end = f"12/12 ok 10, failed 1, oom 1, best {best.reward:.4f} (trial {best.trial_id}), busy 0/2, 0:00"
     assert lines[-1] == end
     assert len(lines) == 4, "one line of progress within half a minute"
+
+
+def test_a_line_tells_of_busy_workers_when_the_next_trial_has_begun(search, monkeypatch):
+    """Said when a trial ends, each line would show its worker idle; the last trials are told of as they end."""
+    monkeypatch.setattr(terminal, "_PIPE_INTERVAL_S", -1.0)
+    display, file = piped()
+    display.on_search_begin(replace(search.info, budget=4))
+    for number in range(4):
+        display.on_trial_begin(number, None)
+        if number:
+            display.on_trial_end(replace(search.trials[0], trial_id=number - 1))
+    display.on_trial_end(replace(search.trials[0], trial_id=3))
+    lines = [line for line in file.getvalue().splitlines() if ", busy" in line]
+    said = [re.search(r"^(./4) .* (busy ./2)", line).groups() for line in lines]
+    assert said == [("1/4", "busy 2/2"), ("2/4", "busy 2/2"), ("3/4", "busy 1/2"), ("4/4", "busy 0/2")]
 
 
 def test_the_end_is_said_once():
