@@ -57,12 +57,18 @@ class Posterior:
         other._take(targets)
         return other
 
-    def assuming(self, codes: Codes) -> Posterior:
-        """Count architectures (M, decisions) as observed at their predicted means: surer there, unmoved elsewhere."""
+    def assuming(self, codes: Codes, below: float = 0.0) -> Posterior:
+        """Count architectures (M, decisions) as observed: at their predicted means, which moves no mean, or below.
+
+        Args:
+            below: standard deviations of what is predicted.
+        """
         if not len(codes):
             return self
         other = self._grown(codes, np.ones(len(codes)))
-        other.alpha = np.concatenate([self.alpha, np.zeros(len(codes))])  # what is as predicted moves no mean
+        mean, std = self.predict(codes)
+        other.targets = np.concatenate([self.targets, mean - below * std])
+        other.alpha = other.factor.solved((other.targets - self.mean) / self.spread)
         return other
 
     def of_first(self, rows: int, last: int) -> Posterior:

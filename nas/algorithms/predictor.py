@@ -112,8 +112,10 @@ class Predictor(Algorithm):
             return Proposal(self.space.sample(rng), "predictor.random")
         # Matrices of a few hundred rows: on a busy machine a second BLAS thread makes them several times slower.
         with self.threads.limit(limits=1, user_api="blas"):
-            model = self._model().assuming(self._pending_codes())
+            model = self._model()
             apart = bool(self.settings.objectives) and self._all_told(model.targets)
+            pending = self._pending_codes()
+            expected, model = model.assuming(pending), model.assuming(pending, below=0.0 if apart else _BELOW)
             glance = model.glance
             if apart:
                 worth, hopeful = self._front_gain(glance, rng)
@@ -123,7 +125,7 @@ class Predictor(Algorithm):
             if found is None:
                 return Proposal(self.space.sample(rng), "predictor.random")
             architecture, code = found
-            notes = self._objective_notes(model, code) if apart else self._reward_notes(model, code)
+            notes = self._objective_notes(expected, code) if apart else self._reward_notes(expected, code)
         return Proposal(architecture, "predictor.model", notes=notes)
 
     def _all_told(self, targets: Targets) -> bool:
@@ -307,6 +309,7 @@ def _best(values: Floats) -> NDArray[np.int64]:
 Worth = Callable[[Codes], Floats]  # of encodings (N, decisions), (N,)
 _WorthBy = Callable[[RewardModel], Worth]
 _LEAST = 4  # scored trials without which there is no model
+_BELOW = 1.0  # standard deviations by which what is in flight is taken to end below what is predicted
 _FRONT = 300  # architectures that a front is looked for among
 _SAMPLE = 500  # random architectures that say what is bad
 _BEYOND = np.array([-1e-3, 1e-3, 1e-3])  # how much worse the corner is than they are

@@ -121,16 +121,20 @@ class RewardModel:
             then = None if before is None else before.times
             self.times = StepProcess(features, fitted.times, timings.at(kept, n), then)
 
-    def assuming(self, pending: Codes) -> RewardModel:
-        """Give the model that counts architectures in flight (M, decisions) as observed at their predictions."""
+    def assuming(self, pending: Codes, below: float = 0.0) -> RewardModel:
+        """Give the model that counts architectures in flight (M, decisions) as observed at their predictions, or below.
+
+        Args:
+            below: standard deviations of the predicted log accuracy, or log reward.
+        """
         if not len(pending):
             return self
         other = self._other()
-        other.conditioned = self.quality.assuming(pending)
+        other.conditioned = self.quality.assuming(pending, below)
         return other
 
     def _other(self) -> RewardModel:
-        """Give one to be changed, of the same winner: what is in flight, or the way of looking, moves no mean."""
+        """Give one to be changed, of the same winner: that is of what was told, however it is looked at."""
         other = copy(self)
         for made in ("glance", "winner", "_leading"):
             vars(other).pop(made, None)
