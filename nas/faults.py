@@ -91,9 +91,16 @@ def in_text(text: str) -> str | None:
     return None
 
 
+class Gone(ValueError):
+    """What was made once for all candidates is not there any more."""
+
+
 def is_of_disk(error: BaseException) -> bool:
-    """Whether a disk is full, fails, cannot be written to or has no locks: no candidate can be blamed for that."""
-    return any(_number(each) in _OF_DISK for each in _behind(error))
+    """Whether a disk is full, fails, has no locks, cannot be written to or has lost what was made for all candidates.
+
+    No candidate can be blamed for that.
+    """
+    return any(isinstance(each, Gone) or _number(each) in _OF_DISK for each in _behind(error))
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:

@@ -24,7 +24,7 @@ class NSGA2Settings:
     """Of the population, and what is optimised."""
 
     population: int = 30  # survivors of a trim; as many random trials come first, [2, 1e5]
-    crossover: float = 0.7  # chance that a child has two parents, [0, 1]
+    crossover: float = 0.9  # chance that a child has two parents, [0, 1]
     # Keys of OBJECTIVES (nas/runs/objectives.py), other numeric columns of a trial, or metrics; `-` before a name: less
     # is better, `+`: more. Without a sign it is as COLUMNS of nas/runs/columns.py says. A trial that lacks one takes no
     # part.

@@ -8,7 +8,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -49,6 +49,7 @@ class Prepared:
     fingerprint: str  # of every pixel, label and split: same data, same fingerprint, on any host
     frame_size: int | None = None  # of squares that hold whole images, squashed; None = centres of `image_size`
     storage: Storage = "arrays"
+    asked: str = field(default="", compare=False)  # what it was made for: see `_asked`
 
 
 class Split(NamedTuple):
@@ -88,6 +89,8 @@ def prepare(
     progress: bool = False,
     say: Callable[[str], None] = logger.warning,
     frame_size: int | None = None,
+    *,
+    known: Prepared | None = None,
 ) -> Prepared:
     """Decode a data set unless that was done before, and split it.
 
@@ -102,16 +105,26 @@ def prepare(
         frame_size: pixels of the squares that whole images are squashed to, for crops out of them; less where images
             are smaller, but not below `image_size`; see `AugmentSettings.frame_size`. None = centres are cut out at
             `image_size`. The settings' own `decode_size` goes before.
-    Raises: ValueError if the source is missing or wrong, an image cannot be read, or a split would be empty.
+        known: what this gave for the same, here or on another host: where it lies here its source is not looked at
+            again, else what was prepared here is taken, and nothing is decoded.
+    Raises: ValueError if the source is missing or wrong, an image cannot be read, or a split would be empty;
+        `nas.faults.Gone` if what is known is not there.
     """
     if image_size < 1:
         raise ValueError(f"image_size must be at least 1, got {image_size}")
+    asked = _asked(settings, image_size, frame_size)
+    if known is not None and known.asked != asked:
+        known = None
+    if known is not None and Path(known.splits).exists():
+        return known
     images = {"format": FORMAT, "source": settings.source, "size": image_size, "channels": settings.channels}
     frame_size = settings.decode_size or frame_size
     images |= {"value_range": settings.value_range, "unreadable": settings.unreadable, "frame_size": frame_size}
     images |= reader(settings).identity(settings)
     root = settings.cache
     folders = _folders(settings, images)
+    if known is not None and _made(folders) is None:
+        raise faults.Gone(f"the data prepared for this are gone from {root}; the same command prepares them again")
     with _of_cache(root):
         root.mkdir(parents=True, exist_ok=True)
         folder = _made(folders)
@@ -122,7 +135,12 @@ def prepare(
     if is_new or progress:
         for line in found(prepared).lines():
             say(line)
-    return prepared
+    return replace(prepared, asked=asked)
+
+
+def _asked(settings: DataSettings, image_size: int, frame_size: int | None) -> str:
+    """What `prepare` is asked for, however the images are kept, as text: settings cannot be hashed."""
+    return repr((replace(settings, storage="auto"), image_size, frame_size))
 
 
 def _folders(settings: DataSettings, images: dict[str, Any]) -> dict[Storage, Path]:

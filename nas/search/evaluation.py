@@ -40,11 +40,12 @@ def evaluate(
     config = config_of(config)
     check_images_at_once(config.training, config.execution)
     chosen = config.seed if seed is None else seed
-    check_data(prepare(config.data, config.image_size, frame_size=config.augment.frame_size(config.image_size)), config)
+    prepared = prepare(config.data, config.image_size, frame_size=config.augment.frame_size(config.image_size))
+    check_data(prepared, config)
 
     def report(fields: Mapping[str, Any]) -> bool:
         return on_epoch(so_far(architecture, fields)) is not False
 
     evaluator = find_evaluator(config.search.evaluator)
     with threads_limited(torch.get_num_threads()):  # a trial limits them further, for itself
-        return replace(answer(architecture, chosen, task_of(config), evaluator, report), seed=chosen)
+        return replace(answer(architecture, chosen, task_of(config, prepared), evaluator, report), seed=chosen)

@@ -181,7 +181,7 @@ def _trials(ledger: Ledger, config: Config, prepared: Prepared, ray: RayProcess,
     """Run trials until the search ends, and say how it did."""
     settings = config.search
     job = Job.of(
-        task_of(config, prepared.storage),
+        task_of(config, prepared),
         plugins=config.plugins,
         evaluator=settings.evaluator,
         epochs=config.training.epochs,

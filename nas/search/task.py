@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Literal
 
 from nas.config.search import Config
+from nas.data.prepare import Prepared
 from nas.trials import installed
 from nas.trials.task import Task
 
 
-def task_of(config: Config, storage: Literal["auto", "arrays", "jpeg"] | None = None) -> Task:
+def task_of(config: Config, prepared: Prepared | None = None) -> Task:
     """Give what all trials of a search share.
 
     Args:
-        storage: how the driver keeps the images, so that no node chooses otherwise; None = as the settings say.
+        prepared: the data set on the driver: no node keeps its images otherwise, and no trial prepares it again; None =
+            as the settings say, by whoever comes first.
     """
     settings = config.search
     return Task(
-        data=replace(config.data, storage=storage or config.data.storage),
+        data=config.data if prepared is None else replace(config.data, storage=prepared.storage),
         augment=config.augment,
         training=config.training,
         execution=config.execution,
@@ -33,6 +34,7 @@ def task_of(config: Config, storage: Literal["auto", "arrays", "jpeg"] | None = 
         device_share=settings.gpus_per_trial or settings.cpus_per_trial,
         seeding=config.seeding,
         measure=config.measure,
+        prepared=prepared,
     )
 
 

@@ -53,7 +53,8 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     set_up(device)
     # Before anything is on the device: its users are known by their locks, and who has none is taken for a stranger.
     lock = DeviceLock(device) if task.step_time.lock else None
-    prepared = prepare(task.data, task.image_size, frame_size=task.augment.frame_size(task.image_size))
+    frame_size = task.augment.frame_size(task.image_size)
+    prepared = prepare(task.data, task.image_size, frame_size=frame_size, known=task.prepared)
     answer = _known_before(architecture, task, prepared, device)
     torch.manual_seed(seed_of(seed, "weights", seeding=task.seeding))
     network = build(architecture, task.training, task.execution, prepared, device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nas.algorithms import Proposal
 from nas.data.settings import AugmentSettings, DataSettings
@@ -13,6 +13,9 @@ from nas.seeds import SEEDING
 from nas.training.settings import ExecutionSettings, TrainSettings
 from nas.trials.scoring import RewardSettings
 from search_space.architecture import Architecture
+
+if TYPE_CHECKING:
+    from nas.data.prepare import Prepared
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Task:
     measure: tuple[str, ...] = ()  # what else is measured: keys of MEASURERS, or module:function
     timing_only: bool = False  # whether the candidate is timed and not trained: see `search.time_first`
     timed: Mapping[str, Any] | None = None  # fields of its timing, where it was timed before; None = it was not
+    prepared: Prepared | None = None  # the data set, as it lies on the driver's host; None = not prepared yet
 
 
 class Candidate(NamedTuple):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from nas import faults
 from nas.data import arrays, stores
 from nas.data.prepare import Prepared, load_split, prepare
 from nas.data.settings import DataSettings
@@ -139,6 +141,24 @@ def test_the_same_files_by_another_path_are_the_same(folder: DataSettings, monke
     monkeypatch.chdir(Path(folder.path).parent)
     assert prepare(replace(folder, path="train", test_path="test"), 8) == first
     assert prepare(replace(folder, path="test", test_path="train", minival=0), 8).folder != first.folder
+
+
+def test_what_is_known_is_not_looked_for_again(folder: DataSettings) -> None:
+    """Whoever is given it needs no source; where it is gone nothing is decoded; for anything else it is no answer."""
+    first = prepare(folder, 8)
+    moved = Path(folder.path).rename(Path(folder.path).with_name("moved"))
+    assert prepare(folder, 8, known=pickle.loads(pickle.dumps(first))) == first
+    for size, known in ((8, None), (6, first)):
+        with pytest.raises(ValueError, match="not"):
+            prepare(folder, size, known=known)
+    moved.rename(folder.path)
+    assert prepare(folder, 6, known=first).folder != first.folder
+    elsewhere = replace(first, splits="/elsewhere/splits.npz")
+    assert prepare(folder, 8, known=elsewhere) == first
+    shutil.rmtree(first.folder)
+    with pytest.raises(faults.Gone, match=r"the data prepared for this are gone from .*; the same command"):
+        prepare(folder, 8, known=elsewhere)
+    assert not Path(first.folder).exists()
 
 
 def test_prepared_is_small_to_send(digits: Prepared) -> None:
