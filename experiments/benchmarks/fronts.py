@@ -1,7 +1,7 @@
 r"""Compare multi-objective searches on the synthetic landscapes: hypervolume over accuracy, step time and params.
 
-Each search's hypervolume, of the true values of all it evaluated, is over that of the union of all searches of the same
-landscape: 1 would be a search that found alone what all found together.
+Each search's hypervolume, of the true values of all it evaluated, is over that of the reference front: what a local
+search over the true values, with no noise and some hundred thousand looks, and all searches of the landscape found.
 
     python -m experiments.benchmarks.fronts --algorithm nsga2,optuna_nsga2,random --trials 500 --seeds 3
 """
@@ -12,6 +12,7 @@ import argparse
 import json
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ import optuna
 from numpy.typing import NDArray
 
 from experiments.benchmarks.algorithms import measured
-from experiments.benchmarks.landscapes import Landscape, family
+from experiments.benchmarks.landscapes import Landscape, family, neighbours
+from experiments.benchmarks.timing_noise import TimingNoise, timed
 from nas.algorithms import ALGORITHMS, Algorithm, Proposal
 from nas.runs.trial import Trial
 from rewards.pareto import hypervolume, pareto_front
@@ -72,27 +74,59 @@ class OptunaNSGA2(Algorithm):
 SEARCHES: dict[str, Any] = {**ALGORITHMS, "optuna_nsga2": OptunaNSGA2}
 
 
-def search(landscape: Landscape, name: str, settings: dict[str, Any], seed: int, trials: int, noise: float) -> Points:
+def search(
+    landscape: Landscape, name: str, settings: dict[str, Any], seed: int, trials: int, noise: float, timing: float = 0.0
+) -> Points:
     """Run one search; give the true values of what it evaluated, in its order."""
     rng = np.random.default_rng((seed, 99))
+    clock = partial(timed, noise=TimingNoise(timing), rng=np.random.default_rng((seed, 97)))
     algorithm = SEARCHES[name](landscape.space, seed, **settings)
     rows = []
     for _ in range(trials):
         proposal = algorithm.ask()
-        error = noise * rng.normal()
-        trial, _ = measured(landscape, proposal, error)
-        algorithm.tell(trial)
-        rows.append((float(trial.accuracy or 0.0) - error, trial.s_normalised, trial.p_normalised))
-    return np.array(rows, dtype=np.float64)
+        algorithm.tell(measured(landscape, proposal, noise * rng.normal(), clock)[0])
+        rows.append(landscape.space.encode(proposal.architecture))
+    return true_values(landscape, np.array(rows))
 
 
-def shares(runs: dict[tuple[str, int], Points], corner: Points) -> dict[tuple[str, int], dict[str, float]]:
-    """Hypervolume of each run of one landscape after each checkpoint, over that of all of them together."""
+def true_values(landscape: Landscape, codes: NDArray[np.int64]) -> Points:
+    """Accuracy, step time and params over those of the space's middle."""
+    size = landscape.params(codes) / landscape.params(landscape._middle)
+    return np.stack([landscape.accuracy(codes), landscape.step_time(codes), size], axis=1)
+
+
+def reference_front(landscape: Landscape, rounds: int = 30, climbed: int = 150, kept: int = 1500) -> Points:
+    """True values of a front found by Pareto local search.
+
+    Args:
+        rounds: in each of which all single changes of some of the front are looked at.
+        climbed: how many of the front, drawn anew.
+        kept: of the front at the end, at most, drawn: the volume of thousands takes minutes.
+    """
+    rng = np.random.default_rng((landscape.seed, 13))
+    codes = landscape.space.sample_encodings(20_000, rng)
+    points = true_values(landscape, codes)
+    for _ in range(rounds):
+        front = pareto_front(points, MAXIMISE)
+        codes, points = codes[front], points[front]
+        some = rng.permutation(len(codes))[:climbed]
+        near = np.unique(np.concatenate([neighbours(landscape.space, code) for code in codes[some]]), axis=0)
+        codes = np.concatenate([codes, near])
+        codes, first = np.unique(codes, axis=0, return_index=True)
+        points = np.concatenate([points, true_values(landscape, near)])[first]
+    points = points[pareto_front(points, MAXIMISE)]
+    return points[rng.permutation(len(points))[:kept]]
+
+
+def shares(
+    runs: dict[tuple[str, int], Points], front: Points, corner: Points
+) -> dict[tuple[str, int], dict[str, float]]:
+    """Hypervolume of each run of one landscape after each checkpoint, over that of all of them and a front together."""
 
     def volume(points: Points) -> float:
         return hypervolume(points[pareto_front(points, MAXIMISE)], corner, MAXIMISE)
 
-    whole = volume(np.concatenate(list(runs.values())))
+    whole = volume(np.concatenate([front, *runs.values()]))
     return {
         key: {str(n): volume(points[:n]) / whole for n in CHECKPOINTS if n <= len(points)}
         for key, points in runs.items()
@@ -102,8 +136,8 @@ def shares(runs: dict[tuple[str, int], Points], corner: Points) -> dict[tuple[st
 def worst_of_random(landscape: Landscape) -> Points:
     """The reference point: the worst of 2,000 random architectures in each objective."""
     codes = landscape.space.sample_encodings(2000, np.random.default_rng((landscape.seed, 12)))
-    size = landscape.params(codes) / landscape.params(landscape._middle)
-    return np.array([landscape.accuracy(codes).min(), landscape.step_time(codes).max(), size.max()])
+    points = true_values(landscape, codes)
+    return np.where(MAXIMISE, points.min(axis=0), points.max(axis=0))
 
 
 def main() -> None:
@@ -114,6 +148,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--seeds", type=int, default=3, help="searches over each landscape")
     parser.add_argument("--noise", type=float, default=0.003, help="standard deviation of the accuracy told")
+    parser.add_argument("--timing", type=float, default=0.0, help="standard deviation of log S, see timing_noise.py")
     parser.add_argument("--settings", default="{}", help="JSON: settings by the algorithm's name")
     parser.add_argument("--out", type=Path, help="write the shares there as JSON")
     args = parser.parse_args()
@@ -124,11 +159,11 @@ def main() -> None:
     for number in map(int, args.landscape.split(",")):
         landscape = family(args.part)[number]
         runs = {
-            (name, seed): search(landscape, name, settings.get(name, {}), seed, args.trials, args.noise)
+            (name, seed): search(landscape, name, settings.get(name, {}), seed, args.trials, args.noise, args.timing)
             for name in names
             for seed in range(args.seeds)
         }
-        for (name, _), share in shares(runs, worst_of_random(landscape)).items():
+        for (name, _), share in shares(runs, reference_front(landscape), worst_of_random(landscape)).items():
             found[name].append(share)
     for name, rows in found.items():
         values = {n: np.array([row[n] for row in rows]) for n in rows[0]}

@@ -109,7 +109,7 @@ class Landscape:
         codes = np.stack([self._ascend(code) for code in self.space.sample_encodings(48, rng)])
         codes = codes[np.argsort(-self.reward(codes))[:4]]
         for _ in range(4):  # double changes of the best until nothing gains
-            pairs = np.concatenate([_changed(self.space, near) for near in _changed(self.space, codes[:1])])
+            pairs = np.concatenate([neighbours(self.space, near) for near in neighbours(self.space, codes[:1])])
             better = self._ascend(pairs[np.argmax(self.reward(pairs))])
             if self.reward(better[None])[0] <= self.reward(codes[:1])[0] + 1e-12:
                 break
@@ -119,7 +119,7 @@ class Landscape:
     def _ascend(self, code: NDArray[np.int64]) -> NDArray[np.int64]:
         value = self.reward(code[None])[0]
         while True:
-            near = _changed(self.space, code)
+            near = neighbours(self.space, code)
             rewards = self.reward(near)
             if rewards.max() <= value:
                 return code
@@ -238,7 +238,7 @@ class Landscape:
 _TREES, _DEPTH = 120, 4
 
 
-def _changed(space: SearchSpace, code: NDArray[np.int64]) -> NDArray[np.int64]:
+def neighbours(space: SearchSpace, code: NDArray[np.int64]) -> NDArray[np.int64]:
     """Every encoding that differs from `code` in one decision; the space has no conditional ones."""
     rows = []
     for index, decision in enumerate(space.decisions):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from nas.config.search import search_config
+from nas.data.prepare import prepare
 from nas.search.evaluation import evaluate
 from nas.search.task import task_of
 
@@ -42,7 +43,8 @@ def test_it_is_given_what_a_trial_would_be(config):
     architecture, threads = config.space.sample(np.random.default_rng(0)), torch.get_num_threads()
     trials = [evaluate(architecture, config, seed=seed) for seed in (None, 3, 0)]
     assert [seed for _, seed, _ in GIVEN] == [trial.seed for trial in trials] == [9, 3, 0]
-    assert all(given == architecture and task == task_of(config) for given, _, task in GIVEN)
+    task = task_of(config, prepare(config.data, config.image_size))
+    assert all(given == architecture and its == task for given, _, its in GIVEN)
     assert {(trial.status, trial.accuracy, trial.architecture) for trial in trials} == {("ok", 0.2, architecture)}
     assert torch.get_num_threads() == threads
 
