@@ -95,6 +95,11 @@ class Gone(ValueError):
     """What was made once for all candidates is not there any more."""
 
 
+def gone(where: object) -> Gone:
+    """Give the error of a prepared data set that is not there any more."""
+    return Gone(f"the data prepared for this are gone from {where}; the same command prepares them again")
+
+
 def is_of_disk(error: BaseException) -> bool:
     """Whether a disk is full, fails, has no locks, cannot be written to or has lost what was made for all candidates.
 

@@ -124,7 +124,7 @@ def prepare(
     root = settings.cache
     folders = _folders(settings, images)
     if known is not None and _made(folders) is None:
-        raise faults.Gone(f"the data prepared for this are gone from {root}; the same command prepares them again")
+        raise faults.gone(root)
     with _of_cache(root):
         root.mkdir(parents=True, exist_ok=True)
         folder = _made(folders)

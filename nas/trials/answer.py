@@ -63,7 +63,7 @@ def answer(architecture: Architecture, seed: int, task: Any, evaluate: Evaluator
     Args:
         task: what the evaluator needs beside the candidate.
     Returns: the trial, as far as this process knows it; its curve has the rewards that were reported.
-    Raises: what `nas.faults.is_of_disk`: the candidate is not to blame for it.
+    Raises: what `nas.faults.is_of_disk`, lost data among it: the candidate is not to blame for it.
     """
     started, clock = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()
     rewards: dict[int, float | None] = {}  # after how many epochs
@@ -80,12 +80,21 @@ def answer(architecture: Architecture, seed: int, task: Any, evaluate: Evaluator
     except (KeyboardInterrupt, Unwanted):
         raise
     except BaseException as error:  # else a candidate that calls sys.exit would end without an answer
+        if _is_of_lost_data(error, task):
+            raise faults.gone(task.data.cache) from error
         if faults.is_of_disk(error):
             raise
         logger.error("candidate %s\n%s", architecture.arch_id, _cut("".join(traceback.format_exception(error))))
         status = "oom" if _is_out_of_memory(error) else "failed"
         trial = Trial(architecture, status, error=_describe(error))
     return replace(_from_here(trial), started_at=started, wall_s=time.perf_counter() - clock)
+
+
+def _is_of_lost_data(error: BaseException, task: Any) -> bool:
+    """Whether a file is missing of the data set that was prepared for all candidates, here or on another host."""
+    if not (isinstance(task, Task) and task.prepared and isinstance(error, FileNotFoundError)):
+        return False
+    return Path(str(error.filename)).parent.name == Path(task.prepared.folder).name
 
 
 def _with_rewards(curve: Iterable[Any], rewards: Mapping[int, float | None]) -> tuple[Any, ...]:

@@ -38,7 +38,6 @@ def test_a_search_whose_data_are_removed_ends_and_goes_on(tmp_path):
         said = search.communicate(timeout=200)[1]
     assert search.returncode == 2, said
     last = said.splitlines()[-1]
-    print(last)
     assert f"the data prepared for this are gone from {tmp_path}/cache; the same command prepares them again" in last
     before = read_trials(tmp_path / "run")
     assert {trial.status for trial in before} == {"ok"}

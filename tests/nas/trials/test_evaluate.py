@@ -1,12 +1,16 @@
 """One candidate, evaluated in this process."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import nas
+from nas import faults
+from nas.data.prepare import load_split, prepare
 from nas.measure import MEASURERS
 from nas.measure.device_lock import DeviceLock
 from nas.measure.fields import TIMING_COLUMNS
@@ -14,6 +18,7 @@ from nas.runs.answered import trial_of
 from nas.search.task import task_of
 from nas.training.objective import Classification, metric_names
 from nas.training.settings import OBJECTIVES
+from nas.trials.answer import answer
 from nas.trials.evaluate import evaluate
 
 
@@ -209,3 +214,22 @@ def test_one_image_at_a_time_is_refused(config, section, name):
     one[section] |= {name: 1}
     with pytest.raises(ValueError, match=f"{section}.{name} must be at least 2, for batch norm"):
         nas.evaluate(config.space.sample(np.random.default_rng(1)), one)
+
+
+def test_data_that_are_lost_meanwhile_are_no_fault_of_the_candidate(config):
+    """Gone between being found and being read, they end the search; another file that is missing is the evaluator's."""
+    prepared = prepare(config.data, config.image_size)
+    task, architecture = task_of(config, prepared), config.space.sample(np.random.default_rng(1))
+
+    def lose(architecture, seed, task, report):
+        found = prepare(task.data, task.image_size, known=task.prepared)
+        shutil.rmtree(found.folder)
+        load_split(found, "train")
+
+    with pytest.raises(faults.Gone, match="the data prepared for this are gone from"):
+        answer(architecture, 0, task, lose, bool)
+
+    def miss(architecture, seed, task, report):
+        Path("nowhere/else").read_text()
+
+    assert answer(architecture, 0, task, miss, bool).status == "failed"
