@@ -132,7 +132,7 @@ def test_the_engine_is_given_what_the_configuration_says(ray, cache, tmp_path):
     task = pickle.loads(job.task)
     kept = replace(config.data, storage="arrays")  # as the driver does, on every node
     assert (task.training, task.data, task.time_limit_s) == (config.training, kept, 50.0)
-    assert task == task_of(config, "arrays")
+    assert task == task_of(config, prepare(config.data, 16))
 
 
 def test_an_image_size_too_small_for_the_strides_is_said(ray, cache, tmp_path):
