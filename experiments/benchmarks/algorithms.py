@@ -136,7 +136,7 @@ def measured(
         s_normalised=step.s,
         s_low=step.low,
         s_high=step.high,
-        p_normalised=params / int(landscape.params(landscape._middle)[0]),
+        p_normalised=float(landscape.size(code)[0]),
         accuracy_se=accuracy_se,
         reward=(accuracy + noise) * factor * off,
         w=None if landscape.hard else landscape.w,

@@ -91,8 +91,7 @@ def search(
 
 def true_values(landscape: Landscape, codes: NDArray[np.int64]) -> Points:
     """Accuracy, step time and params over those of the space's middle."""
-    size = landscape.params(codes) / landscape.params(landscape._middle)
-    return np.stack([landscape.accuracy(codes), landscape.step_time(codes), size], axis=1)
+    return np.stack([landscape.accuracy(codes), landscape.step_time(codes), landscape.size(codes)], axis=1)
 
 
 def reference_front(landscape: Landscape, rounds: int = 30, climbed: int = 150, kept: int = 1500) -> Points:

@@ -86,12 +86,15 @@ class Landscape:
         tables, rest = self._sizes
         return np.asarray(sum(table[self._index(encodings, i)] for i, table in enumerate(tables)) + rest)
 
+    def size(self, encodings: NDArray[np.int64]) -> Floats:
+        """Parameters over those of the space's middle architecture, shape (N,)."""
+        return np.asarray(self.params(encodings) / self.params(self._middle))
+
     def factor(self, encodings: NDArray[np.int64]) -> Floats:
         """Reward over accuracy: the step time's and the params' part of the weighted product, shape (N,)."""
         if self.hard:
             return np.minimum(1.0, 1 / self.step_time(encodings))
-        size = self.params(encodings) / self.params(self._middle)
-        return np.asarray(self.step_time(encodings) ** self.w * size**self.v)
+        return np.asarray(self.step_time(encodings) ** self.w * self.size(encodings) ** self.v)
 
     def reward(self, encodings: NDArray[np.int64]) -> Floats:
         """The reward, shape (N,)."""

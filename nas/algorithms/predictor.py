@@ -115,7 +115,8 @@ class Predictor(Algorithm):
             model = self._model()
             apart = bool(self.settings.objectives) and self._all_told(model.targets)
             pending = self._pending_codes()
-            expected, model = model.assuming(pending), model.assuming(pending, below=0.0 if apart else _BELOW)
+            expected = model.assuming(pending)
+            model = expected if apart else model.assuming(pending, _BELOW)
             glance = model.glance
             if apart:
                 worth, hopeful = self._front_gain(glance, rng)
