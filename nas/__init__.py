@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from nas.families import equalise, scale
     from nas.full_training.many import train_many
     from nas.full_training.train import train
+    from nas.preparation import prepare_data
     from nas.profiling import profile
     from nas.replay.compare import compare_algorithms
     from nas.report import watch_report, write_report
@@ -87,6 +88,7 @@ _WHERE = {
     "load_training": "nas.config.train",
     "open_run": "nas.analysis.run",
     "prepare": "nas.data.prepare",
+    "prepare_data": "nas.preparation",
     "profile": "nas.profiling",
     "profile_data": "nas.search.data_profile",
     "run_search": "nas.search.run",
@@ -133,6 +135,7 @@ __all__ = [
     "load_training",
     "open_run",
     "prepare",
+    "prepare_data",
     "profile",
     "profile_data",
     "run_search",

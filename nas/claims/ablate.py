@@ -18,7 +18,7 @@ from nas.claims.step_timing import steps_of
 from nas.config.recipe import Recipe
 from nas.config.search import Config, parse
 from nas.config.train import TrainConfig
-from nas.full_training.data import prepared_for
+from nas.full_training.data import prepare_for_training
 from nas.full_training.trainings import Training
 from nas.runs.folder import read_config, read_run, read_trials
 from nas.runs.ranking import best
@@ -216,7 +216,7 @@ class _Plan:
 
     def summary(self, ends: Sequence[TrainingEnd], times: Times) -> Ablation:
         any_training = self.training(self.networks[0], 0)
-        prepared, epochs = prepared_for(any_training), any_training.training.epochs
+        prepared, epochs = prepare_for_training(any_training), any_training.training.epochs
         now = best(read_trials(self.run))
         about = About(
             run=str(self.run),

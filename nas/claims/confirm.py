@@ -20,7 +20,7 @@ from nas.config.recipe import Recipe
 from nas.config.search import Config, parse
 from nas.config.train import TrainConfig
 from nas.families.equal import Quantity
-from nas.full_training.data import prepared_for
+from nas.full_training.data import prepare_for_training
 from nas.full_training.folder import METRICS
 from nas.full_training.metrics import whole_lines
 from nas.full_training.trainings import Training
@@ -169,7 +169,7 @@ class _Plan:
 
     def summary(self, ends: Sequence[TrainingEnd], times: Times, folder: Path) -> Confirmation:
         any_training = self.training(self.who[0], 0)
-        prepared = prepared_for(any_training)
+        prepared = prepare_for_training(any_training)
         epochs = any_training.training.epochs
         about = About(
             run=str(self.run),

@@ -16,8 +16,8 @@ from nas.claims.proxy_study import ProxyStudy, Trained, cheapest_as_good, conten
 from nas.claims.spread import Chosen, spread_of_run, spread_of_space
 from nas.config.search import Config, absolute
 from nas.config.train import TrainConfig, load_training, parse_training
-from nas.data.prepare import Prepared, prepare
-from nas.full_training.data import check_data, prepared_for
+from nas.data.prepare import Prepared, prepare_for_search
+from nas.full_training.data import check_data, prepare_for_training
 from nas.full_training.many import train_many
 from nas.full_training.train import check_workers
 from nas.full_training.trainings import Training
@@ -184,7 +184,7 @@ def _choose(given: Given, config: Config, count: int, seed: int) -> list[Chosen]
 
 
 def _of_search(config: Config) -> Prepared:
-    return prepare(config.data, config.image_size, frame_size=config.augment.frame_size(config.image_size))
+    return prepare_for_search(config)
 
 
 def _long_recipe(
@@ -217,7 +217,7 @@ def _prepared(series: Series) -> Prepared:
     recipe = series.recipe
     check_imports(recipe.training)
     check_workers(1, recipe)
-    prepared = prepared_for(recipe, progress=True, say=lambda line: None)  # is said later
+    prepared = prepare_for_training(recipe, progress=True, say=lambda line: None)  # is said later
     check_data(prepared, recipe, test=False)
     return prepared
 

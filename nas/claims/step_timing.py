@@ -17,7 +17,7 @@ from nas.cluster.process import RayProcess
 from nas.cluster.protocol import Engine, Event, Job, Stopped
 from nas.cluster.search import run as run_on_ray
 from nas.config.train import TrainConfig, training_stages
-from nas.full_training.data import prepared_for
+from nas.full_training.data import prepare_for_training
 from nas.full_training.share import share_of
 from nas.full_training.study import packages_of
 from nas.full_training.trainings import Queue
@@ -139,7 +139,7 @@ def time_one(architecture: Architecture, number: int, asked: Asked, report: Repo
     limit_threads(config.execution.threads or asked.threads)
     device = resolve_device(config.device)
     set_up(device)
-    prepared = prepared_for(config)
+    prepared = prepare_for_training(config)
     classes, channels = prepared.num_classes, prepared.channels
     counts, unit = (cost.count(each, step.image_size, classes, channels) for each in (architecture, asked.reference))
     fields = {**counts._asdict(), **step._asdict(), "p_normalised": counts.params / unit.params}

@@ -14,7 +14,7 @@ import numpy as np
 
 from nas.claims.seeds_apart import seed_means
 from nas.config.train import TrainConfig
-from nas.full_training.data import prepared_for
+from nas.full_training.data import prepare_for_training
 from nas.full_training.folder import RUN, Weights, check_start
 from nas.full_training.many import train_many
 from nas.full_training.train import resolve_training
@@ -81,7 +81,9 @@ def train_seeds(
         raise ValueError(f"{folder} holds one training; trainings of several seeds need a folder of their own")
     chosen = tuple(range(first.seed, first.seed + seeds))
     if first.start_from:
-        prepared = prepared_for(first, progress=True, say=lambda line: None)  # what was found is said by `train_many`
+        prepared = prepare_for_training(
+            first, progress=True, say=lambda line: None
+        )  # what was found is said by `train_many`
         check_start(folder / f"seed-{first.seed}", first, prepared)
     ends = train_many(
         [Training(f"seed-{seed}", replace(first, seed=seed)) for seed in chosen],

@@ -132,7 +132,7 @@ class RayProcess:
                 if kind == "ask":
                     self._connection.send_bytes(pickle.dumps(answer))
         except (EOFError, ConnectionError):
-            raise fault or RayFailed(_end(self._process, self._printed)) from None
+            raise fault or RayFailed(_end(self._process, self._printed, self._log)) from None
 
     def _begun(self, process: subprocess.Popen[bytes]) -> dict[str, float]:
         end = time.monotonic() + (_START_S if self.address is None else _CONNECT_S)
@@ -161,14 +161,14 @@ def _late(address: str | None) -> str:
     return f"no Ray cluster answers at {address!r} within {_CONNECT_S:g} s"
 
 
-def _end(process: subprocess.Popen[bytes], printed: Path) -> str:
-    """Say how a process ended, and why, if that is among the last that it printed."""
+def _end(process: subprocess.Popen[bytes], printed: Path, log: Path | None = None) -> str:
+    """Say how a process ended, and why, if that is among the last that it printed; else which file may say it."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_END_S)
     status = process.returncode
     how = f"by {signal.Signals(-status).name}" if status is not None and status < 0 else f"with status {status}"
     why = _why(printed)
-    return f"its process ended {how}" + (f": {why}" if why else "; ray.log may say why")
+    return f"Ray's process ended {how}" + (f": {why}" if why else f"; {log.name} may say why" if log else "")
 
 
 def _why(printed: Path) -> str | None:

@@ -17,22 +17,29 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     """Declare the arguments of `nas data prepare`."""
     verbs = commands.add_parser("data", help="prepare a data set").add_subparsers(required=True, metavar="VERB")
-    sub = command(verbs, "prepare", "decode and resize a data set once, into the cache", run)
+    sub = command(verbs, "prepare", "decode and resize a data set once, into the cache; again goes on", run)
     sub.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, or a name of `nas configs`")
+    sub.add_argument("--arch", metavar="ARCH", help="CONFIG is that of a training, of this: see `nas --help`")
+    sub.add_argument(
+        "--processes", action="store_true", help="decode in a process for each CPU, not in threads: on many CPUs"
+    )
+    sub.add_argument("--address", metavar="A", help="Ray cluster whose nodes decode (default: this machine)")
 
 
 def run(a: argparse.Namespace) -> int:
     """Prepare a configuration's data set and say what it holds, what was left out and what is odd."""
+    from nas.architectures import find_architecture
     from nas.config.search import load_config
-    from nas.data.prepare import found, prepare
+    from nas.config.train import load_training
+    from nas.data.prepare import found
+    from nas.preparation import prepare_data
 
-    config = load_config(a.config)
-    prepared = prepare(
-        config.data,
-        config.image_size,
+    prepared = prepare_data(
+        load_config(a.config) if a.arch is None else load_training(a.config, find_architecture(a.arch), {}),
+        processes=a.processes,
+        address=a.address,
         progress=True,
         say=lambda line: None,  # all of it is said below
-        frame_size=config.augment.frame_size(config.image_size),
     )
     show_facts(_facts(prepared, found(prepared)))
     return 0

@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import __version__ as PILLOW
 
-from nas.data.chunks import Part, decode_part, guess_channels, looked_at, usual_length
-from nas.data.decode import Decoding, decode
+from nas.data.chunks import Decoders, Part, Threads, decode_part, guess_channels, looked_at, usual_length
+from nas.data.decode import Decoding
 from nas.data.findings import about_labels, about_left_out, about_levels, same_images
-from nas.data.reencode import as_jpeg
+from nas.data.making import CHUNK, AsJpegs
 from nas.data.settings import DataSettings
 from nas.data.sources.records import Images, Source
-from nas.data.stores import CHUNK, ArrayStore, JpegStore, Store
+from nas.data.stores import ArrayStore, JpegStore, Store
 from nas.data.wide import Range
 
 Storage = Literal["arrays", "jpeg"]
@@ -57,6 +56,7 @@ def write_images(
     progress: bool,
     frame_size: int | None = None,
     storage: Storage = "arrays",
+    decoders: Decoders | None = None,
 ) -> ArraysInfo:
     """Keep the images of a source in `folder`: {train,test}_{images,labels,hashes,aspects}.npy, images (N, H, W, C).
 
@@ -84,7 +84,7 @@ def write_images(
         else:
             store = JpegStore(folder, name, settings.jpeg_size or side, settings.jpeg_quality)
         leave_out = settings.unreadable == "leave_out"
-        parts[name], how = decode_part(images, store, how, name, leave_out, progress)
+        parts[name], how = decode_part(images, store, how, name, leave_out, progress, decoders or Threads())
         if name == "train" and len(present := np.unique(parts[name].labels)) < 2:
             raise ValueError(f"the images that can be read are all of one class, {_name(source, int(present[0]))}")
         _save(parts[name], folder, name)
@@ -117,8 +117,8 @@ def planned(source: Source, settings: DataSettings, image_size: int, frame_size:
 def jpeg_bytes(source: Source, settings: DataSettings, plan: Plan) -> int:
     """Estimate what the images of a source take as JPEGs, by making some."""
     how = Decoding(plan.side, plan.channels, given_range=settings.value_range, whole=plan.frame_size is not None)
-    keep = partial(as_jpeg, size=settings.jpeg_size or plan.side, quality=settings.jpeg_quality)
-    made = list(looked_at(source.train, lambda data: len(decode(data, how, keep).content or b"")))
+    form = AsJpegs(settings.jpeg_size or plan.side, settings.jpeg_quality)
+    made = list(looked_at(source.train, lambda data: len(form.make(data, how).content or b"")))
     return int(_count(source) * (np.mean(made) if made else 0))
 
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from nas.data.arrays import Storage, planned, save_info, write_images
+from nas.data.chunks import Decoders, DecodersFailed
 from nas.data.settings import DataSettings
 from nas.data.source import read_source
 from nas.data.sources.records import Source
@@ -23,7 +24,12 @@ KEPT_S = 7 * 24 * 3600.0  # that what a killed process left is kept for one that
 
 
 def build(
-    settings: DataSettings, image_size: int, frame_size: int | None, folders: Mapping[Storage, Path], progress: bool
+    settings: DataSettings,
+    image_size: int,
+    frame_size: int | None,
+    folders: Mapping[Storage, Path],
+    progress: bool,
+    decoders: Decoders | None = None,
 ) -> Path:
     """Keep the images in one of the folders, and give it; the lock of the first is held."""
     first = next(iter(folders.values()))
@@ -37,11 +43,11 @@ def build(
         storage = _storage(source, settings, image_size, frame_size, folders)
         folder = folders[storage]
         if folder == first:
-            _write(source, settings, image_size, frame_size, storage, folder, progress)
+            _write(source, settings, image_size, frame_size, storage, folder, progress, decoders)
         else:
             with alone(folder):  # of who asks for this way of keeping them
                 if not folder.is_dir():
-                    _write(source, settings, image_size, frame_size, storage, folder, progress)
+                    _write(source, settings, image_size, frame_size, storage, folder, progress, decoders)
         return folder
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -74,12 +80,14 @@ def _write(
     storage: Storage,
     folder: Path,
     progress: bool,
+    decoders: Decoders | None,
 ) -> None:
     work = folder.with_suffix(".part")
     work.mkdir(exist_ok=True)  # it may be there, of a process that was killed
     try:
         logger.info("decoding %s images into %s", settings.source, folder)
-        save_info(write_images(source, settings, image_size, work, progress, frame_size, storage), work)
+        info = write_images(source, settings, image_size, work, progress, frame_size, storage, decoders)
+        save_info(info, work)
         work.rename(folder)
     except Exception as error:  # what Ctrl-C, a disk or a network ends goes on the next time
         if not _may_pass(error):
@@ -89,6 +97,8 @@ def _write(
 
 def _may_pass(error: Exception) -> bool:
     """Whether an error is of the system, and it may do better the next time; a full disk must not be left so."""
+    if isinstance(error, DecodersFailed):
+        return True
     of_system = next((each for each in (error, error.__cause__) if isinstance(each, OSError)), None)
     return of_system is not None and of_system.errno not in (errno.ENOSPC, errno.EDQUOT)
 

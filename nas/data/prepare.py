@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from nas import faults
 from nas.data.arrays import ArraysInfo, Storage, load_info, save_info, write_images
 from nas.data.build import alone, build
+from nas.data.chunks import Decoders
 from nas.data.findings import about_classes, about_copies
 from nas.data.jpegs import Jpegs
-from nas.data.settings import DataSettings
+from nas.data.settings import AugmentSettings, DataSettings
 from nas.data.source import reader
 from nas.data.sources.records import Images, Source
 from nas.data.splits import split_train, stratified
@@ -91,6 +92,7 @@ def prepare(
     frame_size: int | None = None,
     *,
     known: Prepared | None = None,
+    decoders: Decoders | None = None,
 ) -> Prepared:
     """Decode a data set unless that was done before, and split it.
 
@@ -107,6 +109,7 @@ def prepare(
             `image_size`. The settings' own `decode_size` goes before.
         known: what this gave for the same, here or on another host: where it lies here its source is not looked at
             again, else what was prepared here is taken, and nothing is decoded.
+        decoders: who decodes; None = threads of this process.
     Raises: ValueError if the source is missing or wrong, an image cannot be read, or a split would be empty;
         `nas.faults.Gone` if what is known is not there.
     """
@@ -130,12 +133,38 @@ def prepare(
         folder = _made(folders)
         if folder is None:
             with alone(next(iter(folders.values())), say if progress else logger.info):
-                folder = _made(folders) or build(settings, image_size, frame_size, folders, progress)
+                folder = _made(folders) or build(settings, image_size, frame_size, folders, progress, decoders)
         prepared, is_new = _split(settings, folder, load_info(folder))
     if is_new or progress:
         for line in found(prepared).lines():
             say(line)
     return replace(prepared, asked=asked)
+
+
+class SearchData(Protocol):
+    """What is known of the data of a search, in its configuration as in what its workers get."""
+
+    @property
+    def data(self) -> DataSettings:
+        """Which data set, how split."""
+
+    @property
+    def image_size(self) -> int:
+        """Height and width that candidates are trained at, pixels."""
+
+    @property
+    def augment(self) -> AugmentSettings:
+        """What is done to training images."""
+
+
+def prepare_for_search(of: SearchData, **told: Any) -> Prepared:
+    """Prepare the data of a search.
+
+    Args:
+        told: `progress`, `say`, `known` and `decoders`, as `prepare` has them.
+    Raises: as `prepare` does.
+    """
+    return prepare(of.data, of.image_size, frame_size=of.augment.frame_size(of.image_size), **told)
 
 
 def _asked(settings: DataSettings, image_size: int, frame_size: int | None) -> str:

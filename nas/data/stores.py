@@ -13,8 +13,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from zipfile import BadZipFile
@@ -24,39 +22,20 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from nas.cpus import available_cpus
-from nas.data.decode import Decoded, Decoding, Refused, decode, open_image
-from nas.data.jpegs import ENTRY, entries, index_of
-from nas.data.reencode import as_jpeg, levels_of
-from nas.data.sources.records import Encoded
+from nas.data.jpegs import index_of
+from nas.data.making import CHUNK, AsJpegs, AsPixels, Chunk, Form, digest_of, measured
 from nas.data.wide import Held
-
-CHUNK = 256  # images that are made in one go
-_HASH = np.dtype(np.uint64)
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """What is known of some neighbouring images of a source."""
-
-    aspects: NDArray[np.float32]  # (images,) width over height, as they were
-    hashes: NDArray[np.uint64]  # (N,), of what is kept of each: equal images have equal ones
-    levels: NDArray[np.int64]  # (channels, 256): how many values are of each level
-    digest: bytes  # of all that is kept
-    wide: Held | None = None  # what the images of more than 8 bits hold
-    unreadable: dict[int, str] = field(default_factory=dict)  # number in the source -> name and reason
-    several: int = 0  # images of more than one frame
-    index: NDArray[np.void] = field(default_factory=lambda: np.empty(0, ENTRY))  # (N,) of JPEGs, from offset 0
-    contents: tuple[bytes, ...] = ()  # (N,) JPEGs, until they are written
 
 
 class Store(Protocol):
     """Keeps the images of one part."""
 
-    def make(self, number: int, data: Encoded, how: Decoding) -> Decoded:
-        """Make of an image of the source what is kept; pixels go where they belong, and are not given."""
+    @property
+    def form(self) -> Form:
+        """What is kept."""
 
-    def measured(self, start: int, made: Sequence[Decoded | None]) -> Chunk:
-        """Measure what was made of the images from `start` on; None: nothing."""
+    def rows(self, start: int) -> NDArray[np.uint8] | None:
+        """Give where the pixels of a chunk go, for who can write there; None where none are kept."""
 
     def commit(self, start: int, chunk: Chunk) -> None:
         """Keep a chunk for good: called for one after the other, in order, but for wide images' second time."""
@@ -75,6 +54,8 @@ class Store(Protocol):
 class ArrayStore:
     """Decoded images in one array, (N, H, W, C)."""
 
+    form = AsPixels()
+
     def __init__(self, folder: Path, name: str, shape: tuple[int, int, int, int]) -> None:
         file = folder / f"{name}_images.npy"
         self._records = folder / f"{name}_chunks"
@@ -86,19 +67,14 @@ class ArrayStore:
         _take_room(file)
         self._records.mkdir(exist_ok=True)
 
-    def make(self, number: int, data: Encoded, how: Decoding) -> Decoded:
-        """Put the pixels of a square into their row."""
-        made = decode(data, how)
-        if made.pixels is not None:
-            self.array[number] = made.pixels
-        return made._replace(pixels=None)
-
-    def measured(self, start: int, made: Sequence[Decoded | None]) -> Chunk:
-        """Measure rows."""
-        return replace(_measured(self.array[start : start + len(made)]), aspects=_aspects(made))
+    def rows(self, start: int) -> NDArray[np.uint8]:
+        """Give the rows of a chunk."""
+        return self.array[start : start + CHUNK]
 
     def commit(self, start: int, chunk: Chunk) -> None:
         """Write down that a chunk is there; not of wide images, for they are read twice."""
+        if chunk.pixels is not None:
+            self.rows(start)[:] = chunk.pixels
         if chunk.wide is None:
             _save(chunk, self._records / f"{start}.npz")
 
@@ -116,7 +92,7 @@ class ArrayStore:
                     start + CHUNK > len(numbers)
                 ):
                     self.array[start : start + len(whole)] = self.array[whole]
-                    chunks[start] = _measured(self.array[start : start + len(whole)])
+                    chunks[start] = measured(self.array[start : start + len(whole)])
             chunks = {start: chunk for start, chunk in chunks.items() if start < len(numbers)}
         self.array.flush()
         shutil.rmtree(self._records)
@@ -124,8 +100,7 @@ class ArrayStore:
 
     def _kept(self, start: int) -> Chunk | None:
         chunk = _load(self._records / f"{start}.npz")
-        rows = self.array[start : start + CHUNK]
-        return chunk if chunk is not None and _digest(rows) == chunk.digest else None
+        return chunk if chunk is not None and digest_of(self.rows(start)) == chunk.digest else None
 
 
 class JpegStore:
@@ -140,32 +115,12 @@ class JpegStore:
         self.file = folder / f"{name}_images.jpegs"
         self._records = folder / f"{name}_chunks"
         self._records.mkdir(exist_ok=True)
-        self._keep = partial(as_jpeg, size=size, quality=quality)
+        self.form = AsJpegs(size, quality)
         self._written = 0  # bytes
         self.file.touch()
 
-    def make(self, number: int, data: Encoded, how: Decoding) -> Decoded:
-        """Make a JPEG. Raises: Refused for more than 8 bits, unless the range is given."""
-        made = decode(data, how, self._keep)
-        if made.content is None:
-            raise Refused(
-                "has more than 8 bits: to be kept as JPEG it needs data.value_range, [black, white]; or set "
-                "data.storage to arrays"
-            )
-        return made
-
-    def measured(self, start: int, made: Sequence[Decoded | None]) -> Chunk:
-        """Measure JPEGs."""
-        there = [each for each in made if each is not None]
-        contents = [each.content for each in there if each.content is not None]
-        levels = [each.levels for each in there if each.levels is not None]
-        digest = hashlib.blake2b(digest_size=16)
-        for content in contents:
-            digest.update(content)
-        return Chunk(
-            aspects=_aspects(made), hashes=_hashes(contents), levels=np.asarray(sum(levels)),
-            digest=digest.digest(), index=entries(contents, 0), contents=tuple(contents),
-        )  # fmt: skip
+    def rows(self, start: int) -> None:
+        """No pixels are kept."""
 
     def commit(self, start: int, chunk: Chunk) -> None:
         """Append a chunk."""
@@ -222,25 +177,6 @@ def _take_room(path: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # a file system that cannot
                 raise
-
-
-def _aspects(made: Sequence[Decoded | None]) -> NDArray[np.float32]:
-    return np.array([1.0 if each is None else each.aspect for each in made], np.float32)
-
-
-def _measured(block: NDArray[np.uint8]) -> Chunk:
-    levels = sum(levels_of(open_image(image)) for image in block)  # NumPy would make eight bytes of each
-    hashes = _hashes([image.data for image in np.ascontiguousarray(block)])
-    return Chunk(np.ones(len(block), np.float32), hashes, np.asarray(levels), _digest(block))
-
-
-def _hashes(contents: Sequence[bytes | memoryview]) -> NDArray[np.uint64]:
-    digests = [hashlib.blake2b(content, digest_size=_HASH.itemsize).digest() for content in contents]
-    return np.frombuffer(b"".join(digests), _HASH)
-
-
-def _digest(block: NDArray[np.uint8]) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(block).data, digest_size=16).digest()
 
 
 def _save(chunk: Chunk, file: Path) -> None:

@@ -8,11 +8,11 @@ from nas.config.train import TrainConfig, frame_size, largest_image_size, traini
 from nas.data.prepare import Prepared, prepare
 
 
-def prepared_for(config: TrainConfig, **told: Any) -> Prepared:
+def prepare_for_training(config: TrainConfig, **told: Any) -> Prepared:
     """Prepare the data of a training, or open them where that was done.
 
     Args:
-        told: `progress` and `say`, as `nas.data.prepare.prepare` has them.
+        told: `progress`, `say` and `decoders`, as `nas.data.prepare.prepare` has them.
     Raises: ValueError as that does.
     """
     return prepare(config.data, largest_image_size(config), frame_size=frame_size(config), **told)

@@ -14,7 +14,7 @@ from nas.cluster.process import RayProcess
 from nas.config.search import absolute
 from nas.config.train import TrainConfig, frame_size, largest_image_size
 from nas.data.prepare import Prepared
-from nas.full_training.data import check_data, prepared_for
+from nas.full_training.data import check_data, prepare_for_training
 from nas.full_training.folder import Weights, check_folder, check_weights
 from nas.full_training.study import Study, TrainingEvent
 from nas.full_training.train import check_workers, listeners_of
@@ -109,7 +109,7 @@ def _prepared(trainings: Sequence[Training], test: bool) -> list[Prepared]:
     for config in (each.config for each in trainings):
         key = repr(config.data), largest_image_size(config), frame_size(config)
         if key not in known:
-            known[key] = prepared_for(config, progress=True)
+            known[key] = prepare_for_training(config, progress=True)
         check_data(known[key], config, test)
         found.append(known[key])
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.full_training.data import prepared_for
+from nas.full_training.data import prepare_for_training
 from nas.full_training.folder import Weights, kept_state
 from nas.full_training.run import train_in
 from nas.full_training.trainings import Training
@@ -44,7 +44,7 @@ def train_one(architecture: Architecture, number: int, shared: Shared, report: R
     config, folder = training.config, shared.folder / training.name
     if not shared.folder.is_dir():
         raise ValueError(f"{shared.folder} is not there; on a cluster it must be on storage that all nodes share")
-    prepared = prepared_for(config)
+    prepared = prepare_for_training(config)
     device = resolve_device(config.device)
     make(folder)
     # A worker whose driver was killed may live on for a moment: whoever comes next waits for it.

@@ -17,7 +17,7 @@ from nas.config.train import (
     parse_training,
     training_stages,
 )
-from nas.full_training.data import check_data, prepared_for
+from nas.full_training.data import check_data, prepare_for_training
 from nas.full_training.folder import Weights, check_folder, check_start, check_weights
 from nas.full_training.run import train_alone
 from nas.full_training.winner import training_of_run
@@ -78,7 +78,7 @@ def train(
     if text := clamped(resolved):
         logger.warning("augment.randaugment_magnitude: %s", text)
     check_workers(workers, resolved)
-    prepared = prepared_for(resolved, progress=True)
+    prepared = prepare_for_training(resolved, progress=True)
     check_data(prepared, resolved, test)
     check_start(folder, resolved, prepared)
     with held(folder, "training"):

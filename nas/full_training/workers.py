@@ -15,7 +15,7 @@ import torch
 from nas.cluster.process import RayProcess
 from nas.config.train import TrainConfig, parse_training
 from nas.data.prepare import Prepared
-from nas.full_training.data import prepared_for
+from nas.full_training.data import prepare_for_training
 from nas.full_training.folder import METRICS, Weights, kept_state, mark
 from nas.full_training.metrics import Metrics, whole_lines
 from nas.full_training.run import origin_of, threads_of, told, train_in, training_end, training_info
@@ -90,7 +90,7 @@ def _work(
     able = torch.tensor([resolved is not None], dtype=torch.float32, device=device)
     if workers.sum(able).item() < workers.count or resolved is None:
         return fault or "not every worker can import the plug-ins: " + ", ".join(config["plugins"])
-    prepared = prepared_for(resolved)
+    prepared = prepare_for_training(resolved)
     # Workers whose command was killed may live on for a moment: whoever writes waits for the one that wrote before.
     with locked(folder, name=".writer.lock", wait=True) if workers.rank == 0 else contextlib.nullcontext():
         workers.wait()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nas.config.search import Config
 from nas.data.batches import Batches
-from nas.data.prepare import Prepared, prepare
+from nas.data.prepare import Prepared, prepare_for_search
 from nas.runs.waiting import MUCH
 from nas.search.given import Given, config_of
 from nas.training.device import device_name, resolve_device, set_up, synchronize, threads_limited
@@ -80,9 +80,7 @@ def profile_data(config: Given, seconds: float = 10.0) -> DataProfile:
     config = config_of(config)
     device = resolve_device(config.device)
     set_up(device)
-    prepared = prepare(
-        config.data, config.image_size, progress=True, frame_size=config.augment.frame_size(config.image_size)
-    )
+    prepared = prepare_for_search(config, progress=True)
     threads = config.execution.threads or max(1, math.floor(config.search.cpus_per_trial))
     with threads_limited(threads):
         batches = Batches(

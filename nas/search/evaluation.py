@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from nas.data.prepare import prepare
+from nas.data.prepare import prepare_for_search
 from nas.runs.trial import Trial
 from nas.search.checks import check_data
 from nas.search.given import Given, config_of
@@ -40,7 +40,7 @@ def evaluate(
     config = config_of(config)
     check_images_at_once(config.training, config.execution)
     chosen = config.seed if seed is None else seed
-    prepared = prepare(config.data, config.image_size, frame_size=config.augment.frame_size(config.image_size))
+    prepared = prepare_for_search(config)
     check_data(prepared, config)
 
     def report(fields: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from nas.cluster.protocol import Engine, Event, Job, Stopped
 from nas.cluster.search import run as run_on_ray
 from nas.cluster.share import Share, slots
 from nas.config.search import Config, with_numbers, with_plugins
-from nas.data.prepare import Prepared, prepare
+from nas.data.prepare import Prepared, prepare_for_search
 from nas.measure.holders import described, users_of_locks
 from nas.plugins import load as load_plugins
 from nas.runs.folder import held, locked, read_trials
@@ -83,9 +83,7 @@ def run_search(
         check_evaluator(config)
         check_ops(config.space)
         check_here(config)
-    prepared = prepare(
-        config.data, config.image_size, progress=True, frame_size=config.augment.frame_size(config.image_size)
-    )
+    prepared = prepare_for_search(config, progress=True)
     check_data(prepared, config)
     config = replace(config, space=space_for(config, prepared))
     check_run(folder, config, prepared.fingerprint)

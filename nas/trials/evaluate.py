@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from nas.data.batches import Batches
-from nas.data.prepare import Prepared, SplitName, prepare
+from nas.data.prepare import Prepared, SplitName, prepare_for_search
 from nas.data.settings import AugmentSettings
 from nas.measure import Subject, find_measurers
 from nas.measure.device_lock import DeviceLock
@@ -53,8 +53,7 @@ def evaluate(architecture: Architecture, seed: int, task: Task, report: Report) 
     set_up(device)
     # Before anything is on the device: its users are known by their locks, and who has none is taken for a stranger.
     lock = DeviceLock(device) if task.step_time.lock else None
-    frame_size = task.augment.frame_size(task.image_size)
-    prepared = prepare(task.data, task.image_size, frame_size=frame_size, known=task.prepared)
+    prepared = prepare_for_search(task, known=task.prepared)
     answer = _known_before(architecture, task, prepared, device)
     torch.manual_seed(seed_of(seed, "weights", seeding=task.seeding))
     network = build(architecture, task.training, task.execution, prepared, device)

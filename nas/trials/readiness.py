@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nas import plugins
-from nas.data.prepare import prepare
+from nas.data.prepare import prepare_for_search
 from nas.imports import uncollected
 from nas.runs.trial import Trial
 from nas.trials.answer import Evaluator, check_task, find_evaluator
@@ -68,7 +68,7 @@ def _check_room(folder: Path) -> None:
 
 
 def _check_data(task: Task, fingerprint: str | None) -> None:
-    found = prepare(task.data, task.image_size, frame_size=task.augment.frame_size(task.image_size)).fingerprint
+    found = prepare_for_search(task).fingerprint
     if fingerprint not in (None, found):
         raise ValueError(f"its images or their split are not the driver's: fingerprint {found}, not {fingerprint}")
 

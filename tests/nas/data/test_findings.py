@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from nas.cli import main
-from nas.data import chunks, stores
+from nas.data import chunks, making, stores
 from nas.data.prepare import Prepared, found, load_split, prepare
 from nas.data.settings import READERS, DataSettings
 from nas.data.sources.records import Encoded, Images, Source
@@ -66,7 +66,7 @@ def test_unreadable_images_are_left_out(
     mine: Mine, pictures: Pictures, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, chunk: int
 ) -> None:
     """Asked for, they are counted and named; the rest is as if they had never been there, but for the fingerprint."""
-    for module in (chunks, stores):
+    for module in (chunks, making, stores):
         monkeypatch.setattr(module, "CHUNK", chunk)
     images, labels, bad = pictures(22), [0, 1] * 11, (3, 10, 11, 21)
     encoded = files(images)
@@ -192,7 +192,7 @@ def test_a_failing_disk_leaves_no_image_out(mine: Mine, pictures: Pictures, monk
         def fail(*_: Any, error: Exception = error) -> Any:
             raise error
 
-        monkeypatch.setattr(stores, "decode", fail)
+        monkeypatch.setattr(making, "decode", fail)
         with pytest.raises(ValueError, match=r"cannot read picture 0: .*rror"):
             prepare(settings, 8)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from nas import faults
-from nas.data import arrays, stores
+from nas.data import arrays, making
 from nas.data.prepare import Prepared, load_split, prepare
 from nas.data.settings import DataSettings
 
@@ -89,7 +89,7 @@ def decoded_at(prepared: Prepared) -> int:
 def test_splits_need_no_decoding(folder: DataSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another seed, minival or subset uses the arrays that are there; the fingerprint tells them apart."""
     first = prepare(folder, 8)
-    monkeypatch.setattr(stores, "decode", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(making, "decode", lambda *_: pytest.fail("decoded again"))
     others = [prepare(replace(folder, **change), 8) for change in ({"seed": 1}, {"minival": 3}, {"subset": 4}, {})]
     assert {other.folder for other in others} == {first.folder}
     assert len({other.fingerprint for other in others}) == 4
