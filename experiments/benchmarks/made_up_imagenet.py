@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nas.cpus import available_cpus
-from nas.data.progress import track
+from nas.data.progress import tracking
 
 TEXTURES, SIDES = 12, (900, 1200)  # of textures, height and width
 SIZES = ((375, 500), (500, 375), (333, 500), (500, 500), (400, 600), (240, 320), (768, 1024))  # height, width
@@ -94,8 +94,11 @@ def main() -> None:
                 (folder / f"n{label:08d}").mkdir(parents=True, exist_ok=True)
             firsts = range(offset, offset + count, PER_TASK)
             tasks = [pool.submit(write, folder, given.classes, i, min(i + PER_TASK, offset + count)) for i in firsts]
-            steps = ((min(PER_TASK, offset + count - i), task.result()) for i, task in zip(firsts, tasks, strict=True))
-            total = sum(track(steps, count, split, True))
+            total = 0
+            with tracking(count, split, True) as advance:
+                for i, task in zip(firsts, tasks, strict=True):
+                    total += task.result()
+                    advance(min(PER_TASK, offset + count - i))
             print(f"{split}: {count:,} images, {total / count / 1e3:.0f} kB each")
 
 
