@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -18,6 +18,7 @@ from nas.data.cut_jpegs import Cutter, boxes_ahead
 from nas.data.jpegs import Jpegs
 from nas.data.prefetch import prefetched
 from nas.data.prepare import JpegSplit, Prepared, SplitName, load_jpegs, load_split
+from nas.data.read_ahead import ReadAhead
 from nas.data.settings import AugmentSettings
 from nas.seeds import SEEDING, seed_of
 
@@ -118,6 +119,7 @@ class Batches:
         needed = len(self._rows) * int(np.prod(images.shape[1:]))
         resident = _has_room(self.device, needed) if resident is None else resident
         self._images = torch.from_numpy(images)
+        self._ahead = None if resident or not isinstance(images, np.memmap) else ReadAhead(images)
         if resident:
             self._images = _upload(self._images, self._rows, self.device)
             self._rows = torch.arange(len(self._rows))
@@ -168,7 +170,7 @@ class Batches:
         parts = list(self._parts(len(rows)))
         if self._cutter is None:
             shape = self._images.shape[1:]
-            return (partial(_picked, self._images, rows[part], shape) for part in parts)
+            return (partial(_picked, self._images, rows[part], shape) for part in self._announced(rows, parts))
         shapes = torch.ones(len(rows)) if aspects is None else aspects
         frame, size = self._cutter.frame, self.image_size
         boxes: Iterator[Tensor]
@@ -180,6 +182,16 @@ class Batches:
             boxes = (centre_boxes(shapes[part], frame) for part in parts)
         shape = torch.Size((size, size, self.prepared.channels))
         return (partial(_cut, self._cutter, rows[part], box, shape) for part, box in zip(parts, boxes, strict=True))
+
+    def _announced(self, rows: Tensor, parts: Sequence[slice]) -> Iterator[slice]:
+        """Give parts, each when the disk has been asked for its rows and those of the next."""
+        asked = 0
+        for part in parts:
+            if self._ahead is not None:
+                end = 2 * part.stop - part.start
+                self._ahead.ask(rows[asked:end].numpy())
+                asked = end
+            yield part
 
     def _sent(self, filling: Iterator[Fill]) -> Iterator[tuple[Tensor, torch.cuda.Event]]:
         """Copy batches to the GPU on a stream of their own, from a thread of its own."""
