@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from nas.config.train import load_training
     from nas.data.description import describe_data
     from nas.data.prepare import prepare
+    from nas.data_profile import profile_data, profile_training_data
     from nas.export.deepcave import export_deepcave
     from nas.export.export import export_model
     from nas.export.hub import load_model
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from nas.runs.trial import Trial
     from nas.schema import config_schema
     from nas.search.check import check
-    from nas.search.data_profile import profile_data
     from nas.search.evaluation import evaluate
     from nas.search.plan import describe
     from nas.search.run import run_search
@@ -90,7 +90,8 @@ _WHERE = {
     "prepare": "nas.data.prepare",
     "prepare_data": "nas.preparation",
     "profile": "nas.profiling",
-    "profile_data": "nas.search.data_profile",
+    "profile_data": "nas.data_profile",
+    "profile_training_data": "nas.data_profile",
     "run_search": "nas.search.run",
     "scale": "nas.families",
     "search_config": "nas.config.search",
@@ -138,6 +139,7 @@ __all__ = [
     "prepare_data",
     "profile",
     "profile_data",
+    "profile_training_data",
     "run_search",
     "scale",
     "search_config",

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.commands.arguments import add_format, command, count
-from nas.commands.terminal import Column, console, say, show, show_facts, table
+from nas.commands.terminal import Column, console, say, show, table
 from nas.runs.text import fixed, short
 from search_space.block_strings import to_block_strings
 
 if TYPE_CHECKING:
+    from nas.data_profile import DataProfile
     from nas.measure.profile import PartRow
     from nas.profiling import Profiled
 
@@ -40,6 +41,16 @@ _PARTS = (
     Column("activations", "activations", short),
 )
 
+_DATA = (
+    Column("image_size", "px"),
+    Column("batch_size", "batch"),
+    Column("loader", "loading images/s", "{:,.0f}".format),
+    Column("step", "step images/s", "{:,.0f}".format),
+    Column("wait_share", "waiting", "{:.0%}".format),
+    Column("threads_needed", "threads needed"),
+    Column("loader_core", "a CPU second", "{:,.0f}".format),
+)
+
 
 def add(commands: Any) -> None:
     """Declare the arguments of `nas profile`."""
@@ -49,7 +60,7 @@ def add(commands: Any) -> None:
         "--data",
         type=Path,
         metavar="CONFIG",
-        help="of a search: do its trainings wait for their data? Takes --device, --format",
+        help="do the trainings of a search, or that of ARCH, wait for their data? Takes --device, --format",
     )
     sub.add_argument("--reference", default="efficientnet_b0", metavar="ARCH", help="S = 1 (default: %(default)s)")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
@@ -98,27 +109,38 @@ def run(a: argparse.Namespace) -> int:
 
 
 def _data(a: argparse.Namespace) -> int:
-    """Print what loading gives beside what training takes."""
-    from nas.search.data_profile import profile_data
-    from nas.search.given import config_of
+    """Print what loading gives beside what training takes: of a search's reference, or at every size of a training."""
+    from nas.data_profile import profile_data, profile_training_data
 
+    if len(a.arch) > 1:
+        raise ValueError(f"--data measures one training: {' '.join(a.arch)} cannot be given together")
     if a.arch:
-        raise ValueError(f"--data measures the reference of its search: {a.arch[0]} cannot be given, too")
-    config = config_of(a.data)
-    found = profile_data(config if a.device == "auto" else replace(config, device=a.device))
+        from nas.full_training.train import resolve_training
+
+        given = resolve_training(a.data, a.arch[0])
+        found = profile_training_data(
+            given.architecture, given if a.device == "auto" else replace(given, device=a.device)
+        )
+    else:
+        from nas.search.given import config_of
+
+        config = config_of(a.data)
+        found = [profile_data(config if a.device == "auto" else replace(config, device=a.device))]
     if a.format != "table":
-        numbers = {"wait_share": found.wait_share, "threads_needed": found.threads_needed, "advice": found.advice()}
-        show([asdict(found) | numbers], a.format, ())
+        show([_record(each) for each in found], a.format, ())
         return 0
-    kept = f"{found.storage}{', held on the device' * found.resident}"
-    show_facts([
-        ("device", f"{found.device_name}, {_threads(found.threads)} a trial"),
-        ("images", f"{kept}, {found.image_size} px, batch {found.batch_size}"),
-        ("loading", f"{found.loader:,.0f} images/s; {found.loader_core:,.0f} a CPU second"),
-        ("training step", f"{found.step:,.0f} images/s, as {_threads(found.threads_needed)} can load"),
-        ("advice", found.advice()),
-    ])  # fmt: skip
+    first = found[0]
+    kept = f"{first.storage}{', held on the device' * first.resident}"
+    say(f"{first.device_name}, {_threads(first.threads)} a training; images are kept as {kept}")
+    console().print(table([_record(each) for each in found], _DATA))
+    for each in found:
+        say(f"{each.image_size} px: {each.advice()}")
     return 0
+
+
+def _record(found: DataProfile) -> dict[str, Any]:
+    numbers = {"wait_share": found.wait_share, "threads_needed": found.threads_needed, "advice": found.advice()}
+    return asdict(found) | numbers
 
 
 def _threads(count: int) -> str:
