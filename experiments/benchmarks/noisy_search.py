@@ -124,7 +124,7 @@ def table(records: list[dict[str, Any]], variants: list[str]) -> str:
 
 def _mean(values: Any, sign: str = "") -> str:
     array = np.asarray(values)
-    return f"{array.mean():{sign}.3f} ± {array.std() / math.sqrt(len(array)):.3f}"
+    return f"{array.mean():{sign}.3f} ± {array.std(ddof=1) / math.sqrt(len(array)):.3f}"
 
 
 def main() -> None:

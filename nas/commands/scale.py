@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 import shlex
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.commands.arguments import add_format, command, count
 from nas.commands.terminal import Column, console, say, show, table
+from nas.runs.folder import command_line
 from nas.runs.text import short, times
 from search_space.block_strings import to_block_strings
 
@@ -86,7 +86,7 @@ def run(a: argparse.Namespace) -> int:
         rows = [row | {"architecture": one} for row, one in zip(grown.rows(), architectures, strict=True)]
         show(rows, a.format, ())
     if a.out is not None:
-        grown.write(a.out, command=shlex.join(["nas", *sys.argv[1:]]))
+        grown.write(a.out, command=shlex.join(command_line()))
         count = len(grown.members)
         _say(f"{count} {'size' if count == 1 else 'sizes'} written to {a.out}")
         if grown.start.architecture.train_image_size is None:
@@ -110,7 +110,7 @@ def _equal(a: argparse.Namespace) -> int:
     say(f"{a.arch} beside {a.equal}: {made.said}", stderr=a.format != "table")
     show([one.row() for one in sizes.values()], a.format, _columns(""))
     if a.out is not None:
-        about = {"from": a.arch, "equal_to": a.equal, "said": made.said, "command": shlex.join(["nas", *sys.argv[1:]])}
+        about = {"from": a.arch, "equal_to": a.equal, "said": made.said, "command": shlex.join(command_line())}
         write_family(a.out, [replace(sizes["equal"], architecture=made.architecture)], about)
         _say(f"{a.out / 'equal.json'} written")
     elif a.format == "table":

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,12 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nas.cluster import decoders
 from nas.cluster.decoders import RayDecoders
 from nas.cluster.process import RayProcess
+from nas.data.chunks import DecodersFailed
 from nas.data.making import read_chunk
 from nas.data.prepare import found, prepare
-from nas.data.settings import DataSettings
+from nas.data.settings import READERS, DataSettings
 from nas.data.source import read_source
+from nas.data.sources.records import Images, Source
 from tests.processes import descendants
 
 EACH = 320  # photographs of a class: three chunks
@@ -73,6 +77,28 @@ def test_what_cannot_be_read_is_named(ray, folder, tmp_path):
         prepare(settings, 32, decoders=RayDecoders(ray))
     settings = replace(settings, unreadable="leave_out", minival=4)
     assert prepare(settings, 32, decoders=RayDecoders(ray)).train == 2 * EACH
+
+
+def test_a_machine_that_cannot_read_leaves_nothing_out(ray, folder, tmp_path, monkeypatch):
+    """It makes no other data set, and loses nothing; nor does one with another Pillow, whose pictures may differ."""
+
+    class Reader:
+        def identity(self, settings):
+            return {"a folder": "where an image should be"}
+
+        def read(self, settings, scratch, progress):
+            files = [*sorted((folder / "a").glob("*.jpg"))[:299], folder]
+            return Source(2, None, Images(np.arange(300) % 2, lambda start, stop: files[start:stop], str), None)
+
+    monkeypatch.setitem(READERS, "mine", Reader())
+    settings = DataSettings("mine", cache_dir=str(tmp_path), unreadable="leave_out")
+    with pytest.raises(DecodersFailed, match=rf"{socket.gethostname()}: cannot read 299: .*Is a directory"):
+        prepare(settings, 32, decoders=RayDecoders(ray))
+    assert [file.name for file in tmp_path.glob("*.part/train_chunks/*")] == ["0.npz"]
+    monkeypatch.setattr(decoders, "pillow", "0.9")
+    with pytest.raises(DecodersFailed, match=rf"{socket.gethostname()} has another Pillow \(here 0.9, there "):
+        prepare(settings, 32, decoders=RayDecoders(ray))
+    assert [file.name for file in tmp_path.glob("*.part/train_chunks/*")] == ["0.npz"]
 
 
 def test_files_are_read_for_nodes_that_do_not_see_them(folder, tmp_path):
