@@ -154,7 +154,7 @@ def _profiled(stage: _Stage, prepared: Prepared, device: torch.device, threads: 
     return DataProfile(
         storage=prepared.storage, resident=batches.resident, image_size=stage.image_size,
         batch_size=batches.batch_size, threads=threads, loader=loader, loader_core=loader_core, step=step,
-        ahead=device.type != "cpu", device_name=device_name(device),
+        ahead=batches.ahead, device_name=device_name(device),
     )  # fmt: skip
 
 

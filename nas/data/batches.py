@@ -23,7 +23,8 @@ from nas.data.settings import AugmentSettings
 from nas.seeds import SEEDING, seed_of
 
 RESIDENT_SHARE = 0.25  # of a GPU's free memory that a split may take
-AHEAD = 2  # batches on their way to a GPU
+AHEAD = 2  # batches that are made while one is used
+Batch = tuple[Tensor, Tensor]  # images, labels
 Fill = Callable[[bool], Tensor]  # whether in pinned memory -> images (N, H, W, C) uint8 on the host
 
 
@@ -44,6 +45,8 @@ class Batches:
             What is not resident stays mapped from disk.
         share: (i, n): only the i-th, counted from 0, of n parts of every batch, for one of n processes.
         threads: that decode images kept as JPEGs; None = as many as torch computes with, the cores of a trial.
+        ahead: whether the next batches are made, augmented and normalised, too, while one is used: by a thread, on a
+            GPU on a stream of its own; None = for a GPU.
     Raises: ValueError if the split is empty, `image_size` too large, shuffling would leave no whole batch, or the batch
         cannot be shared evenly.
     """
@@ -64,11 +67,13 @@ class Batches:
         resident: bool | None = None,
         share: tuple[int, int] = (0, 1),
         threads: int | None = None,
+        ahead: bool | None = None,
     ) -> None:
         split = load_jpegs(prepared, split_name) if prepared.storage == "jpeg" else load_split(prepared, split_name)
         self.prepared, self.split_name, self.device = prepared, split_name, device
         self.batch_size, self.augment, self.seed, self.channels_last = batch_size, augment, seed, channels_last
         self.share, self.seeding = share, seeding
+        self.ahead = device.type == "cuda" if ahead is None else ahead
         self.image_size = prepared.image_size if image_size is None else image_size
         self.shuffle = split_name == "train" if shuffle is None else shuffle
         self._check(len(split.labels))
@@ -92,7 +97,7 @@ class Batches:
         count = len(self._labels)
         return count // self.batch_size if self.shuffle else -(-count // self.batch_size)
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of an epoch; the same again for the same number, whether resident or not.
 
         Yields: images (N, C, H, W) float32, normalised by the data set's mean and deviation; labels (N,) int64, or
@@ -108,9 +113,14 @@ class Batches:
         labels = self._labels[order].to(self.device)
         aspects = None if self._aspects is None else self._aspects[order]
         loaded = self._load(self._rows[order], self._filling(self._rows[order], aspects, generator))
-        for part in self._parts(len(order)):
+        made = (
+            self._finish(images, labels[part], None if aspects is None else aspects[part], generator)
+            for part, images in zip(self._parts(len(order)), loaded, strict=True)
+        )
+        batches = self._made_ahead(made) if self.ahead else made
+        for _ in self._parts(len(order)):
             began = time.perf_counter()
-            batch = self._finish(next(loaded), labels[part], None if aspects is None else aspects[part], generator)
+            batch = next(batches)
             self.data_wait_s += time.perf_counter() - began
             yield batch
 
@@ -163,7 +173,8 @@ class Batches:
             return (self._images.index_select(0, rows[part]) for part in self._parts(len(rows)))
         if self.device.type == "cpu":
             return (fill(False) for fill in filling)
-        return self._arrived(prefetched(self._sent(filling), AHEAD))
+        # PyTorch keeps what is pinned until it has been copied.
+        return (fill(True).to(self.device, non_blocking=True) for fill in filling)
 
     def _filling(self, rows: Tensor, aspects: Tensor | None, generator: torch.Generator) -> Iterator[Fill]:
         """Batch by batch, what makes its images (N, H, W, C) uint8 on the host, in pinned memory or not."""
@@ -193,27 +204,34 @@ class Batches:
                 asked = end
             yield part
 
-    def _sent(self, filling: Iterator[Fill]) -> Iterator[tuple[Tensor, torch.cuda.Event]]:
-        """Copy batches to the GPU on a stream of their own, from a thread of its own."""
-        torch.cuda.set_device(self.device)  # this thread's; pinned memory belongs to a device
+    def _made_ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Have batches made in a thread of its own; on a GPU on a stream of its own, behind what is begun now."""
+        if self.device.type != "cuda":
+            return prefetched(batches, AHEAD)
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        for fill in filling:
-            pinned = fill(True)
+        stream.wait_stream(torch.cuda.current_stream(self.device))
+        return self._arrived(prefetched(self._on(stream, batches), AHEAD))
+
+    def _on(self, stream: torch.cuda.Stream, batches: Iterator[Batch]) -> Iterator[tuple[Batch, torch.cuda.Event]]:
+        """Make batches on a stream, each with an event of its end."""
+        torch.cuda.set_device(self.device)  # this thread's; pinned memory belongs to a device
+        while True:
             with torch.cuda.stream(stream):
-                images = pinned.to(self.device, non_blocking=True)  # PyTorch keeps `pinned` until this is done
-                arrived = stream.record_event()
-            yield images, arrived
+                batch = next(batches, None)
+                if batch is None:
+                    return
+                done = stream.record_event()
+            yield batch, done
 
-    def _arrived(self, sent: Iterator[tuple[Tensor, torch.cuda.Event]]) -> Iterator[Tensor]:
-        for images, arrived in sent:
+    def _arrived(self, batches: Iterator[tuple[Batch, torch.cuda.Event]]) -> Iterator[Batch]:
+        for batch, done in batches:
             current = torch.cuda.current_stream(self.device)
-            current.wait_event(arrived)
-            images.record_stream(current)  # or the copying stream could reuse its memory too early
-            yield images
+            current.wait_event(done)
+            for tensor in batch:
+                tensor.record_stream(current)  # or the other stream could reuse its memory too early
+            yield batch
 
-    def _finish(
-        self, images: Tensor, labels: Tensor, aspects: Tensor | None, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _finish(self, images: Tensor, labels: Tensor, aspects: Tensor | None, generator: torch.Generator) -> Batch:
         if self.augment is not None:
             given, classes = images.permute(0, 3, 1, 2), self.prepared.num_classes
             images, labels = augment_batch(

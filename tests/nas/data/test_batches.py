@@ -91,6 +91,18 @@ def test_resident_or_mapped_is_the_same(digits: Prepared, split: str) -> None:
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("augment", [None, AUGMENT])
+def test_batches_made_ahead_are_the_same(digits: Prepared, augment: AugmentSettings | None) -> None:
+    """A thread that draws, augments and normalises does so in the order of the batches, and no further than two."""
+    ahead = make(digits, augment=augment, ahead=True)
+    for number in (0, 3):
+        for (images, labels), (wanted, wanted_labels) in zip(
+            ahead.epoch(number), make(digits, augment=augment).epoch(number), strict=True
+        ):
+            assert torch.equal(images, wanted)
+            assert torch.equal(labels, wanted_labels)
+
+
 def test_soft_labels_only_where_images_are_mixed(digits: Prepared) -> None:
     """Mixup and CutMix give one weight a class, everything else a class."""
     _, labels = next(make(digits, augment=replace(AUGMENT, mixup_alpha=0, cutmix_alpha=0)).epoch(0))
