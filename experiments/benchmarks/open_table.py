@@ -39,10 +39,12 @@ NAMES = {
 def table_of(run: Path) -> pd.DataFrame:
     """Give a row a trial: who it is, each decision, what was measured, and the accuracy after each epoch."""
     trials = load(run).sort_values("trial_id", ignore_index=True)
-    curves = load_epochs(run).pivot(index="trial_id", columns="epoch", values="accuracy")
+    epochs = load_epochs(run)
+    curves = epochs.pivot(index="trial_id", columns="epoch", values="accuracy")
     curves.columns = [f"accuracy_{epoch + 1}" for epoch in curves.columns]
     kept = trials[[*WHO, *decision_columns(trials), *MEASURED]].rename(columns=NAMES)
-    return kept.join(curves, on="trial_id")
+    training = epochs.groupby("trial_id")["seconds"].sum(min_count=1).rename("train_s")
+    return kept.join(training, on="trial_id").join(curves, on="trial_id")
 
 
 class Findings:

@@ -32,6 +32,9 @@ def add(commands: Any) -> None:
     sub.add_argument(
         "--prune-epochs", type=counts, metavar="N,N", help="of asha: after which epochs (default: as the run had)"
     )
+    sub.add_argument(
+        "--time-first", type=counts, default=(1,), metavar="N,N", help="timed for each one trained (default: 1)"
+    )
     sub.add_argument("--out", type=Path, metavar="DIR", help="write replay.csv, replay.json and replay.png there")
     add_format(sub)
 
@@ -51,6 +54,7 @@ def run(a: argparse.Namespace) -> int:
         workers=a.workers,
         prune=a.prune.split(","),
         prune_epochs=a.prune_epochs,
+        time_first=a.time_first,
     )
     title = f"To the log's best reward: median of {a.seeds} seeds with a 95 % interval"
     show([asdict(record) for record in compared.records], a.format, _columns(compared.records), title)
@@ -64,6 +68,7 @@ def _columns(records: Sequence[Replayed]) -> list[Column]:
     """Trials before device hours; of how they searched only what is worth a word."""
     several = [("workers", any(each.workers > 1 for each in records))]
     several += [("prune", any(each.prune != "none" for each in records))]
+    several += [("time_first", any(each.time_first > 1 for each in records))]
     shown = [Column("algorithm", "algorithm"), *(Column(name, name) for name, is_shown in several if is_shown)]
     shown += [
         Column("reached", "got there", _percent),

@@ -45,6 +45,7 @@ def compare_algorithms(
     workers: Sequence[int] = (1,),
     prune: Sequence[str] = ("none",),
     prune_epochs: Sequence[int] | None = None,
+    time_first: Sequence[int] = (1,),
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Comparison:
     """Let algorithms search a finished log and see how many trials and device hours each needs to reach its best.
@@ -59,6 +60,7 @@ def compare_algorithms(
         workers: trials at once; of several, every algorithm searches with each.
         prune: `none`, `asha` or `bound`, as `search.prune` stops trials early; of several, each in turn.
         prune_epochs: of asha, as `search.prune_epochs`; default: the run's.
+        time_first: candidates timed for each one trained, as `search.time_first`; of several, each in turn.
         settings: of an algorithm, by its name; default: its own defaults.
     Returns: see `Comparison`; nothing is written.
     Raises: ValueError for an unknown algorithm, a bad setting, a file that cannot be read, or a log without usable
@@ -81,6 +83,7 @@ def compare_algorithms(
         workers=workers,
         prune=prune,
         prune_epochs=prune_epochs,
+        time_first=time_first,
         settings=settings,
         search=None if config is None else config.search,
         reward=None if config is None else known_reward(config.reward.name, config.reward.settings),

@@ -34,6 +34,7 @@ class Replayed:
     algorithm: str
     workers: int
     prune: str
+    time_first: int
     seeds: int
     trials: int  # each search's length at most
     reached: float  # share of the seeds that met the log's best
@@ -65,7 +66,8 @@ class Replayed:
     def label(self) -> str:
         """The algorithm, and how it searched where that is not one by one to each one's end."""
         at_once = f", {self.workers} workers" if self.workers > 1 else ""
-        return self.algorithm + at_once + (f", {self.prune}" if self.prune != "none" else "")
+        timed = f", {self.time_first} timed for one" if self.time_first > 1 else ""
+        return self.algorithm + at_once + (f", {self.prune}" if self.prune != "none" else "") + timed
 
 
 def replay(
@@ -79,6 +81,7 @@ def replay(
     workers: Sequence[int] = (1,),
     prune: Sequence[str] = ("none",),
     prune_epochs: Sequence[int] | None = None,
+    time_first: Sequence[int] = (1,),
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     search: SearchSettings | None = None,
     reward: KnownReward | None = None,
@@ -97,15 +100,16 @@ def replay(
         workers, prune: every algorithm searches with each of these, `prune` as in `search.prune`.
         settings: of an algorithm, by its name.
         prune_epochs: of asha, as `search.prune_epochs`; None = those of `search`.
+        time_first: candidates timed for each one trained, as `search.time_first`; with each, too.
         search: the rest of what early stopping is told, such as `prune_top`.
         reward: what the log's trials were scored by, for who predicts through it.
-    Returns: one of each algorithm, number of workers and way of early stopping, in this order.
+    Returns: one of each algorithm, number of workers, way of early stopping and number of timings, in this order.
     Raises: ValueError for an unknown algorithm, a bad setting, or a log without usable trials, or hours where the log
         does not say how long its trials took.
     """
     kinds = {name: find_algorithm(name) for name in algorithms}
-    if wrong := [value for value in (seeds, *workers) if value < 1]:
-        raise ValueError(f"seeds and workers must be at least 1, got {wrong[0]}")
+    if wrong := [value for value in (seeds, *workers, *time_first) if value < 1]:
+        raise ValueError(f"seeds, workers and time_first must be at least 1, got {wrong[0]}")
     table = Table(space, trials)
     if hours is not None and not (table.timed and hours > 0):
         why = "must be above 0" if table.timed else "cannot be kept: the log does not say how long its trials took"
@@ -113,16 +117,17 @@ def replay(
     length = min(budget or len(table.trials), len(table.trials))
     ways = [_stopping(search or SearchSettings(), way, prune_epochs) for way in prune]
     runs = {
-        (name, at_once, way.prune): [
+        (name, at_once, way.prune, k): [
             _search(
                 table, kinds[name], seed, (settings or {}).get(name, {}), reward,
-                trials=length, workers=at_once, settings=way, hours=hours,
+                trials=length, workers=at_once, settings=way, hours=hours, time_first=k,
             )
             for seed in range(seeds)
         ]
         for name in algorithms
         for at_once in workers
         for way in ways
+        for k in time_first
     }  # fmt: skip
     grid = _grid([run for each in runs.values() for run in each]) if table.timed else np.array([])
     return [_summed_up(table, about, of_seeds, length, grid) for about, of_seeds in runs.items()]
@@ -160,7 +165,7 @@ def _grid(runs: Sequence[Simulated], points: int = 200) -> NDArray[np.float64]:
 
 
 def _summed_up(
-    table: Table, about: tuple[str, int, str], runs: Sequence[Simulated], length: int, grid: NDArray[np.float64]
+    table: Table, about: tuple[str, int, str, int], runs: Sequence[Simulated], length: int, grid: NDArray[np.float64]
 ) -> Replayed:
     best, least = table.best.reward or 0.0, min(trial.reward or 0.0 for trial in table.trials)
     near = best - 0.001 * abs(best)
@@ -178,6 +183,7 @@ def _summed_up(
         algorithm=about[0],
         workers=about[1],
         prune=about[2],
+        time_first=about[3],
         seeds=len(runs),
         trials=length,
         reached=float(np.isfinite(to_best).mean()),
@@ -196,7 +202,7 @@ def _summed_up(
         equal_reward_low=float(at_low[-1]) if timed else None,
         equal_reward_high=float(at_high[-1]) if timed else None,
         pruned_share=sum(answer.reward is None for run in runs for answer in run.answers) / max(1, told),
-        exact_share=sum(run.exact for run in runs) / max(1, sum(run.started for run in runs)),
+        exact_share=sum(run.exact for run in runs) / max(1, sum(run.asked for run in runs)),
         mean_best=tuple(curves.mean(axis=0).tolist()),
         low_best=tuple(low.tolist()),
         high_best=tuple(high.tolist()),

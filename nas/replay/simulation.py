@@ -1,4 +1,7 @@
-"""One search on a finished log in simulated time: workers side by side, trials as long as they took, stopped early."""
+"""One search on a finished log in simulated time: workers side by side, trials as long as they took, stopped early.
+
+Where candidates are timed first, a timing takes what a trial took before its first epoch, which its training lacks.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from nas.algorithms import Algorithm
 from nas.algorithms.algorithm import Exhausted, Proposal
 from nas.config.settings import SearchSettings
 from nas.replay.table import Table, seconds_of
+from nas.runs.timings import TIMED
 from nas.runs.trial import Trial
 from nas.search.pruning import Judge, make_judge
+from nas.search.time_first import TimeFirst
 
 _UNKNOWN_S = 3600.0  # of a trial of which no log says how long it took: any length will do, as long as it is the same
 
@@ -22,6 +27,11 @@ class Ends(NamedTuple):
 
     epochs: tuple[float, ...]  # ascending; empty = it has no curve
     trial: float
+    before: float  # the first epoch begins: the architecture was built, and its step timed
+
+    def timed_already(self) -> Ends:
+        """Give the same of a training alone."""
+        return Ends(tuple(end - self.before for end in self.epochs), self.trial - self.before, 0.0)
 
 
 class Answer(NamedTuple):
@@ -36,8 +46,8 @@ class Simulated:
     """One search."""
 
     answers: tuple[Answer, ...]  # in the order of their moments
-    started: int
-    exact: int  # of these, proposals that the log itself holds
+    asked: int  # proposals
+    exact: int  # of these, those that the log itself holds
     hours: float  # device hours that the whole search took
 
 
@@ -58,11 +68,12 @@ def ends_of(trial: Trial) -> Ends:
     lengths = [float(s) for s in told if isinstance(s, int | float)]
     if len(lengths) < len(told) or sum(lengths) <= 0:
         lengths = [whole / len(told) for _ in told]
-    spent, ended = max(0.0, whole - sum(lengths)), []
+    before = spent = max(0.0, whole - sum(lengths)) if lengths else 0.0
+    ended = []
     for length in lengths:
         spent += length
         ended.append(spent)
-    return Ends(tuple(ended), max([whole, *ended[-1:]]))
+    return Ends(tuple(ended), max([whole, *ended[-1:]]), before)
 
 
 def simulate(
@@ -73,6 +84,7 @@ def simulate(
     workers: int = 1,
     settings: SearchSettings | None = None,
     hours: float | None = None,
+    time_first: int = 1,
 ) -> Simulated:
     """Let an algorithm search the table.
 
@@ -84,9 +96,16 @@ def simulate(
         workers: trials at once. Proposals are asked for as places become free, with what is known by then.
         settings: their `prune` says which trials are stopped after an epoch, as it does in a search; None = none.
         hours: device hours after which nothing is learned any more; None = until all trials have ended.
-    Raises: ValueError if trials are to be stopped early and one has no curve of rewards.
+        time_first: candidates timed for each one trained, as `search.time_first`.
+    Raises: ValueError if trials are to be stopped early and one has no curve of rewards, or to be timed first and it is
+        not known of one how long that takes.
     """
-    search = _Search(table, algorithm, trials, workers, None if hours is None else hours * 3600 / workers)
+    if time_first > 1 and (lacking := [each for each in table.trials if not _says_before(each)]):
+        raise ValueError(
+            f"time_first needs the seconds of every epoch, for what a trial took before is its timing, and trial "
+            f"{lacking[0].arch_id} has none"
+        )
+    search = _Search(table, algorithm, trials, workers, None if hours is None else hours * 3600 / workers, time_first)
     if settings is not None and settings.prune != "none":
         epochs, eval_every = _schedule(table.trials, settings.prune)
         search.judge = make_judge(settings, epochs, search.told, eval_every=eval_every)
@@ -94,15 +113,18 @@ def simulate(
 
 
 class _Search:
-    def __init__(self, table: Table, algorithm: Algorithm, trials: int, workers: int, limit_s: float | None) -> None:
+    def __init__(
+        self, table: Table, algorithm: Algorithm, trials: int, workers: int, limit_s: float | None, time_first: int
+    ) -> None:
         self.table, self.algorithm, self.workers, self.limit_s = table, algorithm, workers, limit_s
         self.trials = min(trials, len(table.trials))
         self.judge: Judge | None = None
         self.told: list[Trial] = []
-        self.given: set[str] = set()
-        self.running: dict[int, _Running] = {}
+        self.given: dict[str, Trial] = {}  # by arch_id
+        self.running: dict[int, _Running] = {}  # by number; timings count down from -1, as in a search
         self.events: list[tuple[float, int, int]] = []  # when, of which trial, after how many epochs (0: at its end)
-        self.exact = self.started = 0
+        self.exact = self.started = self.timings = 0
+        self.first = TimeFirst(time_first)
         self.exhausted = False
 
     def run(self) -> Simulated:
@@ -114,25 +136,65 @@ class _Search:
                 clock = self.limit_s
                 break
             clock = at
-            if (told := self._outcome(number, epochs)) is not None:
+            if number < 0:
+                self._tell_timing(number)
+            elif (told := self._outcome(number, epochs)) is not None:
                 self._tell(number, told)
                 answers.append(Answer(clock * self.workers / 3600, told.reward))
-                self._fill(clock)
-        return Simulated(tuple(answers), self.started, self.exact, clock * self.workers / 3600)
+            else:
+                continue
+            self._fill(clock)
+        return Simulated(tuple(answers), len(self.given), self.exact, clock * self.workers / 3600)
 
     def _fill(self, clock: float) -> None:
-        while len(self.running) < self.workers and self.started < self.trials and not self.exhausted:
-            try:
-                asked = self.algorithm.ask()
-            except Exhausted:
-                self.exhausted = True
-                return
-            found = self.table.nearest(asked.architecture, self.given)
-            self.given.add(found.arch_id)
-            self.exact += found.arch_id == asked.architecture.arch_id
-            running = self.running[self.started] = _Running(asked, found, clock, ends_of(found))
-            self._wait(self.started, running, 1)
-            self.started += 1
+        begin = self._time_or_choose if self.first.k > 1 else self._train_new
+        while len(self.running) < self.workers and self.started < self.trials and begin(clock):
+            pass
+
+    def _train_new(self, clock: float) -> bool:
+        """Begin with a new candidate's trial, if there is one."""
+        if (new := self._new()) is None:
+            return False
+        self._train(*new, clock, ends_of(new[1]))
+        return True
+
+    def _time_or_choose(self, clock: float) -> bool:
+        """Train what is chosen of timings, or time another candidate, as a search does, if either is to be done now."""
+        timing = sum(number < 0 for number in self.running)
+        if not self.first.is_ready():
+            wanted = self.first.is_wanted(self.trials - self.started, timing)
+            if wanted and (new := self._new()) is not None:
+                self.timings += 1
+                running = self.running[-self.timings] = _Running(*new, clock, ends_of(new[1]))
+                heapq.heappush(self.events, (clock + running.ends.before, -self.timings, 0))
+                return True
+            if timing:
+                return False
+        if (chosen := self.first.choose(self.algorithm)) is None:
+            return False
+        found = self.given[chosen.architecture.arch_id]
+        self.first.begun.add(found.arch_id)
+        self._train(chosen, found, clock, ends_of(found).timed_already())
+        return True
+
+    def _new(self) -> tuple[Proposal, Trial] | None:
+        """Give a new proposal and the trial in its place; None if there are no more."""
+        if self.exhausted or len(self.given) == len(self.table.trials):
+            return None
+        try:
+            asked = self.algorithm.ask()
+        except Exhausted:
+            self.exhausted = True
+            return None
+        found = self.table.nearest(asked.architecture, self.given)
+        self.given[found.arch_id] = found
+        self.exact += found.arch_id == asked.architecture.arch_id
+        return asked, found
+
+    def _train(self, asked: Proposal, found: Trial, clock: float, ends: Ends) -> None:
+        running = self.running[self.started] = _Running(asked, found, clock, ends)
+        self._wait(self.started, running, 1)
+        self.started += 1
 
     def _wait(self, number: int, running: _Running, epochs: int) -> None:
         """Wait until a trial has done so many epochs, where somebody looks then, or has ended."""
@@ -158,12 +220,29 @@ class _Search:
         return None
 
     def _tell(self, number: int, trial: Trial) -> None:
+        told = self._in_place(number, trial)
+        self.told.append(told)
+        self.algorithm.tell(told)
+
+    def _tell_timing(self, number: int) -> None:
+        unknown = dict.fromkeys(("accuracy", "accuracy_se", "loss", "reward", "reward_se"))
+        timing = replace(self.running[number].found, status=TIMED, curve=(), **unknown)
+        timing = self._in_place(number, timing)
+        self.first.tell(timing)
+        self.algorithm.tell_timing(timing)
+
+    def _in_place(self, number: int, trial: Trial) -> Trial:
+        """Give what is told of a trial that has ended, as if it were what was asked for."""
         asked = self.running.pop(number).asked
         self.algorithm.pending.pop(asked.architecture.arch_id, None)  # whatever is told in its place
         notes = asked.notes if trial.arch_id == asked.architecture.arch_id else {}
-        told = replace(trial, trial_id=number, proposed_by=asked.proposed_by, parents=asked.parents, proposal=notes)
-        self.told.append(told)
-        self.algorithm.tell(told)
+        return replace(trial, trial_id=number, proposed_by=asked.proposed_by, parents=asked.parents, proposal=notes)
+
+
+def _says_before(trial: Trial) -> bool:
+    """Whether it is known how long a trial took before its first epoch."""
+    told = [epoch.get("seconds") for epoch in trial.curve]
+    return seconds_of(trial) is not None and bool(told) and None not in told
 
 
 def _schedule(trials: Sequence[Trial], prune: str) -> tuple[int, int]:

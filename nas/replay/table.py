@@ -6,7 +6,7 @@ import csv
 import itertools
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import fields
 from itertools import takewhile
 from pathlib import Path
@@ -57,7 +57,7 @@ class Table:
         """Whether it is known of every trial how long it took."""
         return all(seconds_of(trial) is not None for trial in self.trials)
 
-    def nearest(self, architecture: Architecture, without: frozenset[str] | set[str] = frozenset()) -> Trial:
+    def nearest(self, architecture: Architecture, without: Container[str] = frozenset()) -> Trial:
         """The known trial that differs in the fewest decisions; of several, the earliest.
 
         Args:
@@ -82,8 +82,8 @@ def read_trials(path: Path, space: SearchSpace | None = None, *, w: float = -0.0
 
     Any other CSV has a column per decision of the space, named as in `space.decisions` (`stage3_kernel_size`), holding
     the values themselves, and the columns accuracy, step_time and params (both over the reference's), from which the
-    weighted product follows. It may have `device_s`, how long each trial took, and accuracy_1, accuracy_2, ..., its
-    curve, an empty cell where an epoch was not evaluated.
+    weighted product follows. It may have `device_s`, how long each trial took, `train_s`, how much of that its epochs
+    took, and accuracy_1, accuracy_2, ..., its curve, an empty cell where an epoch was not evaluated.
 
     Args:
         space: needed for a CSV.
@@ -143,6 +143,7 @@ def _from_row(where: str, row: dict[str, str], space: SearchSpace, w: float, v: 
         return weighted_product(accuracy, step_time, params, w=w, v=v)
 
     epochs = [_float(where, name, row[name]) if row[name] else None for name in _epochs(row)]
+    each = {"seconds": _float(where, "train_s", row["train_s"]) / len(epochs)} if row.get("train_s") and epochs else {}
     return Trial(
         architecture,
         "ok",
@@ -156,7 +157,7 @@ def _from_row(where: str, row: dict[str, str], space: SearchSpace, w: float, v: 
         v=v,
         device_s=_float(where, "device_s", row["device_s"]) if row.get("device_s") else None,
         curve=tuple(
-            {"epoch": epoch} if known is None else {"epoch": epoch, "accuracy": known, "reward": reward(known)}
+            {"epoch": epoch, **each} | ({} if known is None else {"accuracy": known, "reward": reward(known)})
             for epoch, known in enumerate(epochs)
         ),
     )

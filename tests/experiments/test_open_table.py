@@ -17,7 +17,7 @@ def trials(count):
     """Accuracies rise with the number drawn, and step times fall; MACs are the numbers the other way about."""
     for i, code in enumerate(SPACE.sample_encodings(count, np.random.default_rng(0))):
         a, s = 0.4 + 0.002 * i, 2 - 0.01 * i
-        curve = ({"epoch": 0, "accuracy": 0.9 - a}, {"epoch": 1, "accuracy": a})
+        curve = tuple({"epoch": e, "accuracy": known, "seconds": 1.25} for e, known in enumerate((0.9 - a, a)))
         yield Trial(
             SPACE.decode(code), "ok", trial_id=i, accuracy=a, accuracy_se=0.01, s_normalised=s, p_normalised=1.5,
             params=1000, macs=1000 + i, activations=500, reward=a * s**-0.07 * 1.5**-0.05, w=-0.07, v=-0.05,
@@ -42,6 +42,7 @@ def test_a_table_is_read_by_a_replay_as_the_log_would_be(tmp_path):
     assert [[e["accuracy"] for e in one.curve] for one in read] == [
         pytest.approx([e["accuracy"] for e in one.curve]) for one in given
     ]
+    assert {e["seconds"] for one in read for e in one.curve} == {1.25}
 
 
 def test_findings_of_known_numbers(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nas.algorithms import ALGORITHMS, Algorithm, Proposal
+from nas.algorithms.algorithm import as_proposed
 from nas.analysis import load, load_trials, save
 from nas.analysis.plots import replays
 from nas.config.settings import SearchSettings
@@ -261,6 +262,48 @@ def test_hours_end_a_search(log):
     assert again.final_hours == short.final_hours
 
 
+def test_candidates_are_timed_before_one_is_trained(log, monkeypatch):
+    """Two timings of 5 s for each training of 20 s, in the order and on the workers that a search would have."""
+    order = log[:6]
+    monkeypatch.setattr(Scripted, "order", [trial.architecture for trial in order])
+    epochs = tuple({"reward": 0.5, "seconds": 10.0} for _ in range(2))
+    table = [replace(trial, device_s=25.0, curve=epochs) for trial in order]
+    heard = []
+
+    class Chooser(Scripted):
+        def _propose(self, rng):
+            return Proposal(self.order[len(self.seen)], self.name)
+
+        def _learn_timing(self, timing):
+            heard.append((timing.arch_id, timing.status, timing.accuracy, timing.s_normalised))
+
+        def _choose(self, timings):
+            return as_proposed(timings[-1])
+
+        def _learn(self, trial):
+            heard.append((trial.arch_id, trial.status, trial.trial_id))
+
+    one = simulate(Table(SPACE, table), Chooser(SPACE, 0), trials=3, time_first=2)
+    assert one.hours * 3600 == pytest.approx(3 * (5 + 5 + 20))
+    assert [answer.hours * 3600 for answer in one.answers] == pytest.approx([30, 60, 90])
+    assert (one.asked, one.exact) == (6, 6)
+    timings, trained = [each for each in heard if each[1] == "timed"], [each for each in heard if each[1] == "ok"]
+    assert [each[0] for each in timings] == [trial.arch_id for trial in order]
+    assert timings[0][2:] == (None, order[0].s_normalised)
+    assert trained == [(order[i].arch_id, "ok", number) for number, i in enumerate((1, 3, 5))]
+    # Two workers: both time; one trains the second for 20 s, the other times on and trains the fourth 10 s later.
+    two = simulate(Table(SPACE, table), Chooser(SPACE, 0), trials=3, workers=2, time_first=2)
+    assert [answer.hours * 3600 / 2 for answer in two.answers] == pytest.approx([25, 35, 55])
+
+
+def test_timings_need_to_have_taken_a_known_time(log):
+    """What a trial took before its first epoch is not made up."""
+    with pytest.raises(ValueError, match=f"time_first needs the seconds of every epoch.*{log[0].arch_id} has none"):
+        replay(SPACE, log, ["random"], time_first=[2])
+    with pytest.raises(ValueError, match="time_first must be at least 1, got 0"):
+        replay(SPACE, log, ["random"], time_first=[0])
+
+
 def test_a_log_without_times_has_no_hours(log):
     """Nothing is made up: hours are not known, and a budget of them is refused."""
     (record,) = replay(SPACE, log, ["random"], seeds=2, workers=[2])
@@ -280,11 +323,13 @@ def test_a_tables_curves_and_times_are_read(log, tmp_path):
     values = [d.choices[i] for d, i in zip(SPACE.decisions, code, strict=True)]
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*names, "accuracy", "step_time", "params", "device_s", "accuracy_1", "accuracy_2"])
-        writer.writerow([*values, 0.5, 2.0, 1.0, 30, "", 0.5])
+        about = ["accuracy", "step_time", "params", "device_s", "train_s", "accuracy_1", "accuracy_2"]
+        writer.writerow([*names, *about])
+        writer.writerow([*values, 0.5, 2.0, 1.0, 30, 24, "", 0.5])
     (trial,) = read_trials(path, SPACE)
     assert trial.device_s == 30
-    assert trial.curve == ({"epoch": 0}, {"epoch": 1, "accuracy": 0.5, "reward": trial.reward})
+    second = {"epoch": 1, "seconds": 12.0, "accuracy": 0.5, "reward": trial.reward}
+    assert trial.curve == ({"epoch": 0, "seconds": 12.0}, second)
     path.write_text(path.read_text().replace(",30,", ",long,"))
     with pytest.raises(ValueError, match="line 2: device_s must be a number, got 'long'"):
         read_trials(path, SPACE)
