@@ -1,9 +1,9 @@
 """Images a CPU core loads in a second: ours, decoded or as JPEGs, beside torch's DataLoader over files.
 
 Everybody gives the same: training batches, cut out at random, mirrored, normalised, of the same files. Ours with arrays
-in memory (warm) and thrown out of it before each epoch (cold), and with JPEGs; the DataLoader in this process with
-Pillow, and with simplejpeg where that is installed. What counts is the time of the processor, and beside it that of the
-clock, which on a cold disk is longer.
+in memory (warm) and thrown out of it before each epoch (cold; also with no row asked of the disk ahead), and with
+JPEGs; the DataLoader in this process with Pillow, and with simplejpeg where that is installed. What counts is the time
+of the processor, and beside it that of the clock, which on a cold disk is longer.
 
     python -m experiments.benchmarks.made_up_imagenet DATA --images 400 --classes 10
     python -m experiments.benchmarks.loader DATA/train --out experiments/results
@@ -18,10 +18,12 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import torch
@@ -34,6 +36,7 @@ from experiments.benchmarks.results import write
 from nas.data.batches import Batches
 from nas.data.geometry import resized_crop
 from nas.data.prepare import Prepared, prepare
+from nas.data.read_ahead import ReadAhead
 from nas.data.settings import AugmentSettings, DataSettings
 
 SIZES = (128, 192, 300)
@@ -138,8 +141,9 @@ def ours(folder: Path, cache: Path, size: int, seconds: float) -> Iterable[Row]:
         settings = DataSettings("folder", str(folder), storage=storage, minival=0, cache_dir=str(cache))  # type: ignore[arg-type]
         prepared = prepare(settings, size, frame_size=AUGMENT.frame_size(size))
         disk = sum(file.stat().st_size for file in Path(prepared.folder).glob("train_images.*"))
-        for way in ("warm", "cold"):
-            found = timed(_Epochs(prepared, cold=way == "cold").next, seconds)
+        for way in ("warm", "cold", *["cold, not ahead"] * (storage == "arrays")):
+            with mock.patch.object(ReadAhead, "ask") if way == "cold, not ahead" else nullcontext():
+                found = timed(_Epochs(prepared, cold=way != "warm").next, seconds)
             yield Row(f"{storage}, {way}", size, *found, disk / prepared.train / 1e3)
 
 
