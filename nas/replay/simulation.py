@@ -225,9 +225,8 @@ class _Search:
         self.algorithm.tell(told)
 
     def _tell_timing(self, number: int) -> None:
-        unknown = dict.fromkeys(("accuracy", "accuracy_se", "loss", "reward", "reward_se"))
-        timing = replace(self.running[number].found, status=TIMED, curve=(), **unknown)
-        timing = self._in_place(number, timing)
+        known = replace(self.running[number].found, status=TIMED, accuracy=None, accuracy_se=None, loss=None, curve=())
+        timing = self._in_place(number, replace(known, reward=None, reward_se=None))
         self.first.tell(timing)
         self.algorithm.tell_timing(timing)
 
