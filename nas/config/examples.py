@@ -14,6 +14,7 @@ FOLDERS: Mapping[Kind, Path] = {
     "search": Path(__file__).parents[1] / "examples",
     "train": Path(__file__).parents[1] / "examples" / "train",
 }
+_WHAT: Mapping[Kind, str] = {"search": "search", "train": "training"}
 
 
 def example_configs(kind: Kind | None = None) -> dict[str, Path]:
@@ -41,7 +42,10 @@ def find_config(what: os.PathLike[str] | str, kind: Kind) -> Path:
         return known[str(path)]
     if path.exists() or path.suffix or len(path.parts) != 1:
         return path
-    raise ValueError(f"no configuration {str(path)!r}: neither a file nor one that comes along: {', '.join(known)}")
+    why = "neither a file nor one that comes along"
+    if str(path) in example_configs():
+        why = f"it is of a {_WHAT['train' if kind == 'search' else 'search']}; of a {_WHAT[kind]} come along"
+    raise ValueError(f"no configuration {str(path)!r}: {why}: {', '.join(known)}")
 
 
 def example_config(name: str) -> str:

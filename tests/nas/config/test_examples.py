@@ -53,7 +53,7 @@ def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
         ),
         (
             ["train", "efficientnet_b0", "digits"],
-            "nas: no configuration 'digits': neither a file nor one that comes along: "
+            "nas: no configuration 'digits': it is of a search; of a training come along: "
             "train_cifar10_cpu, train_digits, train_efficientnetv2_s, train_fashion_mnist, train_imagenet_sgd "
             "(docs: start)\n",
         ),
