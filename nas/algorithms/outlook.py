@@ -42,13 +42,34 @@ class Outlook:
 
     def __init__(self) -> None:
         self.finished: deque[_Finished] = deque(maxlen=_MOST)
+        self.unclear: list[Trial] = []  # stopped, while it was not known what they would have come to
         self._lines: dict[tuple[int, str], _Line | None] = {}  # from each epoch that was asked for; None: not known yet
 
     def tell(self, trial: Trial) -> None:
-        """Take a finished trial; others, and those without a curve, say nothing."""
+        """Take a trial that finished or was stopped; others, and those without a curve, say nothing."""
         if is_scored(trial) and trial.curve:
             self.finished.append(_Finished(trial))
             self._lines.clear()
+        elif self.completed(trial) is trial and trial.status == "pruned" and trial.curve:
+            self.unclear.append(trial)
+
+    def cleared(self) -> list[Trial]:
+        """Give, completed, those of which it was not known until now what they would have come to."""
+        found = [(trial, self.completed(trial)) for trial in self.unclear]
+        self.unclear = [trial for trial, completed in found if completed is trial]
+        return [completed for trial, completed in found if completed is not trial]
+
+    def early(self) -> list[Trial]:
+        """Give all trials as if each had ended when the first were stopped, while it is not known what these come to.
+
+        So they can be compared, though it is by an early epoch. Empty as soon as more is known.
+        """
+        if not self.unclear:
+            return []
+        epoch = min(len(trial.curve) for trial in self.unclear)
+        told = [*(finished.trial for finished in self.finished), *self.unclear]
+        in_order = sorted(told, key=lambda trial: trial.trial_id)
+        return [_at(trial, epoch) for trial in in_order if len(trial.curve) >= epoch]
 
     def completed(self, trial: Trial) -> Trial:
         """Give a trial that was stopped early with the reward and accuracy that it would have had; others unchanged.
@@ -87,6 +108,14 @@ class Outlook:
         rest = y - slope * x
         squares = float(rest @ rest) + _PRIOR * float(y @ y) / n
         return _Line(float(then.mean()), float(end.mean()), slope, math.sqrt(squares / (n - 2 + _PRIOR)), n, spread)
+
+
+def _at(trial: Trial, epoch: int) -> Trial:
+    """A trial as if it had ended after an epoch, counted from 1."""
+    then = trial.curve[epoch - 1]
+    return replace(
+        trial, status="ok", accuracy=then.get("accuracy"), reward=then.get("reward"), accuracy_se=None, reward_se=None
+    )
 
 
 class _Finished:

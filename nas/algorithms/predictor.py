@@ -108,6 +108,8 @@ class Predictor(Algorithm):
         asked = self.told + len(self.pending)
         # With many in flight a few results are enough to begin: more random proposals would be made without any.
         warm_up = self.settings.warm_up
+        if asked >= warm_up and len(early := self.outlook.early()) >= _LEAST:
+            return self._by_early(early, rng)
         if asked < warm_up or self.scored < min(warm_up, _LEAST) or not self.space.decisions:
             return Proposal(self.space.sample(rng), "predictor.random")
         # Matrices of a few hundred rows: on a busy machine a second BLAS thread makes them several times slower.
@@ -191,6 +193,16 @@ class Predictor(Algorithm):
         noise = model.targets.told(log_reward, log_noise)[1]
         arch_id = self.space.decode(code).arch_id
         return {"arch_id": arch_id, "mean": mean, "std": std, "noise": noise, "chance": chance, "after": self.latest}
+
+    def _by_early(self, trials: Sequence[Trial], rng: np.random.Generator) -> Proposal:
+        """Propose by what trials had after an early epoch; what is noted of a winner would be of that epoch, too."""
+        early = type(self)(self.space, self.seed, step_time=self.step_time)
+        early.settings, early.reward = self.settings, self.reward
+        for trial in trials:
+            early._learn(trial)
+        early.told, early.pending, early.seen = self.told, self.pending, self.seen
+        architecture = early._propose(rng).architecture
+        return Proposal(architecture, "predictor.early")
 
     def _model(self) -> RewardModel:
         """The model of all that was told, with hyperparameters fitted to a prefix: most proposals need no new fit."""

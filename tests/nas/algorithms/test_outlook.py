@@ -15,12 +15,12 @@ SPACE = small()
 CODES = SPACE.sample_encodings(60, np.random.default_rng(0))
 
 
-def trial(number, accuracies, status="ok"):
+def trial(number, accuracies, status="ok", **more):
     """One whose rewards are half its accuracies."""
     curve = tuple({"accuracy": a, "reward": a / 2} for a in accuracies)
     ended = {"accuracy": accuracies[-1], "reward": accuracies[-1] / 2} if status == "ok" else {}
     numbers = {"s_normalised": 1.0, "p_normalised": 1.0, "w": 0.0, "v": 0.0}
-    return Trial(SPACE.decode(CODES[number]), status, curve=curve, **ended, **numbers)
+    return Trial(SPACE.decode(CODES[number]), status, curve=curve, **ended, **numbers, **more)
 
 
 def test_a_stopped_trial_counts_by_what_the_others_came_to_from_there():
@@ -38,6 +38,24 @@ def test_a_stopped_trial_counts_by_what_the_others_came_to_from_there():
     later = outlook.completed(trial(59, (0.15, 0.3), "pruned"))
     assert later.accuracy == pytest.approx(0.6585), "the second epoch tells nothing: their mean"
     assert later.accuracy_se > stopped.accuracy_se
+
+
+def test_what_was_stopped_early_is_told_again_when_more_is_known():
+    """Until five have finished all that is known are early epochs, of all trials alike."""
+    outlook = Outlook()
+    outlook.tell(trial(0, (0.3, 0.4, 0.6), trial_id=2))
+    assert outlook.early() == [], "nothing was stopped: what is known is what trials came to"
+    stopped = [trial(1, (0.1, 0.2), "pruned", trial_id=0), trial(2, (0.2,), "pruned", trial_id=1)]
+    for each in (*stopped, trial(3, (), "pruned"), trial(4, (0.1,), "failed")):
+        outlook.tell(each)
+    assert [(each.status, each.accuracy, each.reward) for each in outlook.early()] == [
+        ("ok", 0.1, 0.05), ("ok", 0.2, 0.1), ("ok", 0.3, 0.15),
+    ]  # fmt: skip
+    assert outlook.cleared() == []
+    for number in range(4):
+        outlook.tell(trial(5 + number, (0.2 + number / 100, 0.3 + number / 100, 0.5 + number / 100)))
+    assert outlook.cleared() == [outlook.completed(each) for each in stopped]
+    assert outlook.cleared() == outlook.early() == []
 
 
 @pytest.mark.parametrize(("finished", "bias", "most"), [(5, 0.4, 1.5), (20, 0.2, 1.2), (80, 0.1, 1.1)])
@@ -74,12 +92,12 @@ def test_only_what_was_stopped_is_completed_and_only_that_or_a_result_counts():
     assert worth(replace(trial(0, (0.2, 0.6)), reward=math.nan)) is None
 
 
-def told(name, teaches):
+def told(name, teaches, finished=range(6)):
     """An algorithm told 6 finished trials and 14 stopped ones; candidates that begin with choice 0 train badly."""
     algorithm = ALGORITHMS[name](SPACE, 0, **({"warm_up": 4} if name in ("evolution", "predictor") else {}))
     for number in range(20):
         good = 0.5 + 0.2 * (CODES[number][0] != 0)
-        if number < 6:
+        if number in finished:
             algorithm.tell(trial(number, (good / 4, good / 2, good)))
         else:
             algorithm.tell(trial(number, (good / 4,) if teaches else (), "pruned"))
@@ -88,7 +106,10 @@ def told(name, teaches):
 
 @pytest.mark.parametrize("name", ["evolution", "reinforce", "ppo", "predictor", "tpe"])
 def test_algorithms_learn_from_stopped_trials(name):
-    """They are in the population, the memory, or the model's data; without curves they say nothing, as ever."""
+    """They are in the population, the memory, or the model's data, also those that were stopped before any finished.
+
+    Without curves they say nothing, as ever.
+    """
     if name == "tpe":
         pytest.importorskip("optuna", reason="the extra `algorithms` is not installed")
     learned = {
@@ -97,8 +118,19 @@ def test_algorithms_learn_from_stopped_trials(name):
         "tpe": lambda a: len(a.study.get_trials(deepcopy=False)),
     }
     count = learned.get(name, lambda a: len(a.recent))
-    assert count(told(name, True)) == 20
-    assert count(told(name, False)) == 6
+    late = range(14, 20)
+    assert count(told(name, True)) == count(told(name, True, finished=late)) == 20
+    assert count(told(name, False)) == count(told(name, False, finished=late)) == 6
+
+
+def test_the_predictor_begins_with_early_epochs():
+    """While none has finished it proposes what is like the best after the epoch at which all were stopped."""
+    predictor = told("predictor", True, finished=())
+    proposals = [predictor.ask() for _ in range(6)]
+    assert {(each.proposed_by, len(each.notes)) for each in proposals} == {("predictor.early", 0)}
+    assert all(SPACE.encode(each.architecture)[0] != 0 for each in proposals)
+    assert told("predictor", False, finished=()).ask().proposed_by == "predictor.random"
+    assert told("predictor", True).ask().proposed_by == "predictor.model"
 
 
 def test_the_predictor_expects_little_of_what_is_like_the_stopped_ones():
