@@ -122,8 +122,6 @@ class Algorithm(ABC):
             self._learn(self.outlook.completed(trial))
         elif is_scored(trial):  # a repeat without a result says nothing new
             self._learn_again(trial, mean_of(self.trained[trial.arch_id]))
-        for cleared in self.outlook.cleared():
-            self._learn(cleared)
 
     def tell_timing(self, timing: Trial) -> None:
         """Take in that an architecture was timed before it is decided whether it is trained; it is in flight no more.
@@ -158,7 +156,7 @@ class Algorithm(ABC):
         """Take in a finished trial of any status.
 
         One that was stopped early (`pruned`) has the reward and accuracy that it would have come to, where that is
-        known; where it is not it comes again as soon as it is. `worth` gives what counts of either kind.
+        known; `worth` gives what counts of either kind.
         """
 
     def _learn_again(self, trial: Trial, mean: Trial) -> None:

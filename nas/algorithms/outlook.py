@@ -50,21 +50,15 @@ class Outlook:
         if is_scored(trial) and trial.curve:
             self.finished.append(_Finished(trial))
             self._lines.clear()
-        elif self.completed(trial) is trial and trial.status == "pruned" and trial.curve:
+        elif len(self.finished) < _LEAST and trial.status == "pruned" and trial.curve:
             self.unclear.append(trial)
-
-    def cleared(self) -> list[Trial]:
-        """Give, completed, those of which it was not known until now what they would have come to."""
-        found = [(trial, self.completed(trial)) for trial in self.unclear]
-        self.unclear = [trial for trial, completed in found if completed is trial]
-        return [completed for trial, completed in found if completed is not trial]
 
     def early(self) -> list[Trial]:
         """Give all trials as if each had ended when the first were stopped, while it is not known what these come to.
 
         So they can be compared, though it is by an early epoch. Empty as soon as more is known.
         """
-        if not self.unclear:
+        if not self.unclear or len(self.finished) >= _LEAST:
             return []
         epoch = min(len(trial.curve) for trial in self.unclear)
         told = [*(finished.trial for finished in self.finished), *self.unclear]
