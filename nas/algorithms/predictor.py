@@ -201,6 +201,7 @@ class Predictor(Algorithm):
         for trial in trials:
             early._learn(trial)
         early.told, early.pending, early.seen = self.told, self.pending, self.seen
+        early.warned = True  # what is lacking is said when more is known
         architecture = early._propose(rng).architecture
         return Proposal(architecture, "predictor.early")
 
