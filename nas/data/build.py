@@ -90,7 +90,7 @@ def _write(
         save_info(info, work)
         work.rename(folder)
     except Exception as error:  # what Ctrl-C, a disk or a network ends goes on the next time
-        if not _may_pass(error):
+        if not _may_pass(error) or not any(work.glob("*_chunks/*")):  # nothing to go on with
             shutil.rmtree(work, ignore_errors=True)
         raise
 

@@ -197,3 +197,12 @@ def test_ray_that_fails_is_one_line_and_nothing_is_lost(slow, tmp_path):
     assert output.splitlines()[-1].startswith("nas: Ray's process ended by SIGKILL")
     assert "what was decoded is kept: the same command goes on" in output
     assert list((tmp_path / "cache").glob("*.part/train_chunks/0.npz"))
+
+
+def test_a_cluster_that_is_not_there_leaves_nothing(slow, tmp_path):
+    """Room for all images is taken before the first is decoded."""
+    command = [sys.executable, "-m", "nas.cli", "data", "prepare", str(slow), "--address", "127.0.0.1:1"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
+    assert "no Ray cluster at 127.0.0.1:1" in ended.stderr
+    assert not list((tmp_path / "cache").glob("*.part"))
