@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 
 from nas.config.train import TrainConfig, training_stages
-from nas.cpus import available_cpus
 from nas.data.batches import Batches
 from nas.data.prepare import Prepared, prepare_for_search
 from nas.data.settings import AugmentSettings
 from nas.full_training.data import prepare_for_training
+from nas.full_training.run import threads_of
 from nas.full_training.train import resolve_training
 from nas.runs.waiting import MUCH
 from nas.search.given import Given, config_of
+from nas.trackers.callback import Callbacks
 from nas.training.device import device_name, resolve_device, set_up, synchronize, threads_limited
 from nas.training.settings import ExecutionSettings, TrainSettings
 from nas.training.train import train
@@ -116,7 +117,7 @@ def profile_training_data(
         )
         for stage in training_stages(config)
     )
-    threads = config.execution.threads or (available_cpus() if device.type == "cuda" else 1)
+    threads = threads_of(config, Callbacks(()), gpu=device.type == "cuda", workers=1)
     found = [_profiled(stage, prepared, device, threads, seconds / len(stages)) for stage in stages]
     return [replace(each, threads_setting="execution.threads") for each in found]
 

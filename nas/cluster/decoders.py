@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 
 from PIL import __version__ as pillow
 
@@ -22,6 +22,7 @@ from nas.data.sources.records import Images
 from nas.data.stores import Store
 from nas.trials.installed import source_digest
 
+Has = tuple[str, str | None]  # version of Pillow, digest of the toolkit
 _READERS = 8  # threads that read files: a network's answers are waited for side by side
 _THERE = "nas.cluster.decoding:decode_there"
 
@@ -38,11 +39,12 @@ class RayDecoders:
 
     def decode(self, images: Images, store: Store, starts: Sequence[int], how: Decoding, take: Take) -> None:
         """See `Decoders`; it is a fault of theirs if Ray cannot be had, or fails."""
+        if not starts:
+            return
         try:
-            if starts and not self.ray.running:
+            if not self.ray.running:
                 self.ray.start()
-            if starts:
-                self._decode(images, store, starts, how, take)
+            self._decode(images, store, starts, how, take)
         except (NoRay, RayFailed) as error:
             raise DecodersFailed(str(error)) from error
 
@@ -55,4 +57,10 @@ class RayDecoders:
                 "next": lambda: next(reading, None),
                 "made": lambda chunk: take(next(places), chunk),
             }
-            self.ray.call(_THERE, store.form, how, (pillow, source_digest("nas")), answers=answers)
+            self.ray.call(_THERE, store.form, how, own(), answers=answers)
+
+
+@cache
+def own() -> Has:
+    """Give what this process makes pictures with."""
+    return pillow, source_digest("nas")

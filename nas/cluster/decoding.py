@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from functools import cache
 from typing import Any
 
 import ray
-from PIL import __version__ as pillow
 from ray.exceptions import RayError, RayTaskError
 
+from nas.cluster.decoders import Has, own
 from nas.cluster.protocol import Ask, RayFailed
 from nas.data.chunks import DecodersFailed
 from nas.data.decode import Decoding
 from nas.data.making import Chunk, EncodedChunk, Form, any_size, make_chunk
-from nas.trials.installed import source_digest
 from search_space.lookup import describe
 
-Has = tuple[str, str | None]  # version of Pillow, digest of the toolkit
 _AHEAD = 2  # chunks for each CPU: one is decoded while another travels
 
 
@@ -51,9 +48,9 @@ def decode_there(ask: Ask, form: Form, how: Decoding, has: Has) -> None:
 
 def _decode(plan: tuple[Form, Decoding, Has], encoded: EncodedChunk) -> Chunk:
     form, how, has = plan
-    if has != _own():
+    if has != (there := own()):
         raise DecodersFailed(
-            f"{socket.gethostname()} has another Pillow (here {has[0]}, there {pillow}) or another toolkit than this "
+            f"{socket.gethostname()} has another Pillow (here {has[0]}, there {there[0]}) or another toolkit than this "
             "machine: pictures may differ; install the same"
         )
     try:
@@ -63,8 +60,3 @@ def _decode(plan: tuple[Form, Decoding, Has], encoded: EncodedChunk) -> Chunk:
         if isinstance(error.__cause__, OSError):  # which would be lost on the way
             raise DecodersFailed(f"{socket.gethostname()}: {error}") from None
         raise
-
-
-@cache
-def _own() -> Has:
-    return pillow, source_digest("nas")

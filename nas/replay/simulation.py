@@ -64,10 +64,7 @@ def ends_of(trial: Trial) -> Ends:
     Where the curve has no seconds its epochs share all of the time; where a log says no time a trial lasts an hour.
     """
     whole = seconds_of(trial) or _UNKNOWN_S
-    told = [epoch.get("seconds") for epoch in trial.curve]
-    lengths = [float(s) for s in told if isinstance(s, int | float)]
-    if len(lengths) < len(told) or sum(lengths) <= 0:
-        lengths = [whole / len(told) for _ in told]
+    lengths = _lengths(trial) or [whole / len(trial.curve) for _ in trial.curve]
     before = spent = max(0.0, whole - sum(lengths)) if lengths else 0.0
     ended = []
     for length in lengths:
@@ -240,8 +237,14 @@ class _Search:
 
 def _says_before(trial: Trial) -> bool:
     """Whether it is known how long a trial took before its first epoch."""
+    return seconds_of(trial) is not None and _lengths(trial) is not None
+
+
+def _lengths(trial: Trial) -> list[float] | None:
+    """The seconds of every epoch; None where they are not known of each, or come to nothing."""
     told = [epoch.get("seconds") for epoch in trial.curve]
-    return seconds_of(trial) is not None and bool(told) and None not in told
+    lengths = [float(s) for s in told if isinstance(s, int | float)]
+    return lengths if len(lengths) == len(told) and sum(lengths) > 0 else None
 
 
 def _schedule(trials: Sequence[Trial], prune: str) -> tuple[int, int]:

@@ -15,7 +15,6 @@ from PIL import Image
 
 from nas.cluster import decoders
 from nas.cluster.decoders import RayDecoders
-from nas.cluster.process import RayProcess
 from nas.data.chunks import DecodersFailed
 from nas.data.making import read_chunk
 from nas.data.prepare import found, prepare
@@ -25,14 +24,6 @@ from nas.data.sources.records import Images, Source
 from tests.processes import descendants
 
 EACH = 320  # photographs of a class: three chunks
-
-
-@pytest.fixture(scope="module")
-def ray():
-    process = RayProcess(None)
-    process.start()
-    yield process
-    process.close()
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +86,7 @@ def test_a_machine_that_cannot_read_leaves_nothing_out(ray, folder, tmp_path, mo
     with pytest.raises(DecodersFailed, match=rf"{socket.gethostname()}: cannot read 299: .*Is a directory"):
         prepare(settings, 32, decoders=RayDecoders(ray))
     assert [file.name for file in tmp_path.glob("*.part/train_chunks/*")] == ["0.npz"]
-    monkeypatch.setattr(decoders, "pillow", "0.9")
+    monkeypatch.setattr(decoders, "own", lambda: ("0.9", None))
     with pytest.raises(DecodersFailed, match=rf"{socket.gethostname()} has another Pillow \(here 0.9, there "):
         prepare(settings, 32, decoders=RayDecoders(ray))
     assert [file.name for file in tmp_path.glob("*.part/train_chunks/*")] == ["0.npz"]

@@ -54,14 +54,6 @@ def wait_for(condition, seconds=30, pause=0.2):
         time.sleep(pause)
 
 
-@pytest.fixture(scope="module")
-def ray():
-    process = RayProcess(None)
-    process.start()
-    yield process
-    process.close()
-
-
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
