@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from nas.analysis import load, load_epochs
 from nas.analysis.frame import decision_columns
+from nas.claims.explain import explain
 from nas.claims.rank_agreement import kendall, percentiles, regret, resamples
 
 Floats = NDArray[np.float64]
 DRAWS, TAU_DRAWS, CONFIDENCE = 2000, 400, 0.95  # of tau fewer: each looks at all pairs
+DECISIONS, SEEDS = 10, 3  # that are shown; that a repeated architecture has
 WHO = ["trial_id", "arch_id", "seed", "status"]
 MEASURED = [
     *("accuracy", "accuracy_se", "s_normalised", "s_low", "s_high", "step_time_ms", "reference_step_time_ms"),
@@ -45,6 +47,37 @@ def table_of(run: Path) -> pd.DataFrame:
     kept = trials[[*WHO, *decision_columns(trials), *MEASURED]].rename(columns=NAMES)
     training = epochs.groupby("trial_id")["seconds"].sum(min_count=1).rename("train_s")
     return kept.join(training, on="trial_id").join(curves, on="trial_id")
+
+
+def importance(run: Path) -> list[str]:
+    """What accuracy, step time and reward depend on: the decisions that explain most of any of them."""
+    found = {name: explain(run, name) for name in ("accuracy", "s_normalised", "reward")}
+    shares = {name: {each.decision: each for each in of.decisions} for name, of in found.items()}
+    most = {decision: max(of[decision].importance for of in shares.values()) for decision in shares["reward"]}
+    lines = ["| decision | accuracy | S | reward |", "|---|---|---|---|"]
+    for decision in sorted(most, key=lambda each: -most[each])[:DECISIONS]:
+        each = [of[decision] for of in shares.values()]
+        cells = [f"{x.importance:.0%} ({x.low:.0%} to {x.high:.0%}), {x.best.choice}" for x in each]
+        lines.append(f"| {decision} | {' | '.join(cells)} |")
+    cells = [f"{of.rest:.0%} ({of.rest_low:.0%} to {of.rest_high:.0%})" for of in found.values()]
+    return [*lines, f"| interactions and noise | {' | '.join(cells)} |"]
+
+
+def of_seeds(table: pd.DataFrame, again: pd.DataFrame) -> str:
+    """What the same architectures come to under other seeds: how much that scatters, and what is chosen by one."""
+    rows = pd.concat([table[table["arch_id"].isin(again["arch_id"])], again])
+    rows = rows[rows["status"] == "ok"]
+    lines = ["| | scatter over seeds | spread of the means | tau of two seeds |", "|---|---|---|---|"]
+    for name, words in {"accuracy": "accuracy", "step_time": "log S", "reward": "reward"}.items():
+        values = np.log(rows[name]) if name == "step_time" else rows[name]
+        by = [group.to_numpy() for _, group in values.groupby(rows["arch_id"]) if len(group) >= SEEDS]
+        each = np.array([one[:SEEDS] for one in by])  # (architectures, seeds)
+        within, means = float(np.sqrt(each.var(axis=1, ddof=1).mean())), each.mean(axis=1)
+        pairs = [(a, b) for a in range(SEEDS) for b in range(a)]
+        whole = np.ones((1, len(each)))
+        tau = np.mean([kendall(each[:, a], each[:, b], whole)[0] for a, b in pairs])
+        lines.append(f"| {words} | {within:.4f} | {means.std(ddof=1):.4f} | {tau:.2f} |")
+    return f"{len(each)} architectures under {SEEDS} seeds each:\n\n" + "\n".join(lines)
 
 
 class Findings:
@@ -116,8 +149,8 @@ def _with_interval(value: float, draws: Floats, how: str) -> str:
     return format(value, how) + ("" if interval is None else f" ({interval[0]:{how}} to {interval[1]:{how}})")
 
 
-def written(findings: Findings) -> str:
-    """Give what the table says as markdown."""
+def written(findings: Findings, *more: str) -> str:
+    """Give what the table says as markdown, and what more there is."""
     s, a = findings.table["step_time"], findings.table["accuracy"]
     error = findings.table["accuracy_se"].mean()
     parts = [
@@ -128,6 +161,7 @@ def written(findings: Findings) -> str:
         "The step time beside what can be counted:\n\n" + "\n".join(findings.of_costs()),
         f"The reward A S^{findings.w:g} P^{findings.v:g}, of what the table holds:\n\n"
         + "\n".join(findings.of_rewards()),
+        *more,
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -143,10 +177,15 @@ def main() -> None:
     table = table_of(given.run)
     table.to_csv(given.out / "table.csv", index=False, float_format="%.6g")
     table.to_parquet(given.out / "table.parquet", index=False)
+    more = [
+        "Share of the variance over the space that a decision explains by itself, and its best choice (of S the "
+        "quickest):\n\n" + "\n".join(importance(given.run))
+    ]
     if given.repeats:
         again = pd.concat([table_of(run) for run in given.repeats], ignore_index=True)
         again.to_csv(given.out / "repeats.csv", index=False, float_format="%.6g")
-    text = written(Findings(table, table["w"].iloc[0], table["v"].iloc[0]))
+        more.append(of_seeds(table, again))
+    text = written(Findings(table, table["w"].iloc[0], table["v"].iloc[0]), *more)
     (given.out / "findings.md").write_text(text)
     print(text)
 

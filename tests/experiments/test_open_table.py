@@ -1,11 +1,13 @@
 """The open table: what is written is what `nas replay` reads, and what it says follows from known numbers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from experiments.benchmarks.open_table import Findings, table_of
+from experiments.benchmarks.open_table import Findings, of_seeds, table_of
 from nas.replay.table import read_trials
 from nas.runs.trial import Trial
 from search_space.spaces import small
@@ -55,3 +57,21 @@ def test_findings_of_known_numbers(tmp_path):
     s, macs = (line.split(" | ") for line in findings.of_rewards()[2:4])
     assert s[1:3] == ["+1.00 (+1.00 to +1.00)", "0.0 (0.0 to 0.0) %"]
     assert macs[3].startswith("1.89")  # the last is the best: accuracy counts for more than MACs that hardly differ
+
+
+def test_the_scatter_over_seeds_is_found(tmp_path):
+    """Accuracies that err by 0.01 and step times that do not; an architecture that lacks a seed is left out."""
+    rng = np.random.default_rng(0)
+    given = list(trials(60))
+    runs = [
+        [replace(one, accuracy=one.accuracy + 0.01 * rng.normal()) for one in (given if seed else given[:59])]
+        for seed in range(3)
+    ]
+    tables = [table_of(written(tmp_path, run)) for run in runs]
+    said = of_seeds(tables[0], pd.concat(tables[1:]))
+    assert said.startswith("59 architectures under 3 seeds each")
+    accuracy, log_s = (line.split(" | ") for line in said.splitlines()[4:6])
+    assert float(accuracy[1]) == pytest.approx(0.01, rel=0.2)
+    assert float(accuracy[2]) == pytest.approx(0.002 * 59 / 12**0.5, rel=0.15)
+    assert log_s[1] == "0.0000"
+    assert log_s[3].startswith("1.00")
