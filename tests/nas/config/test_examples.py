@@ -49,7 +49,7 @@ def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
         (
             ["search", "digitz"],
             "nas: no configuration 'digitz': neither a file nor one that comes along: "
-            "cifar10_cpu, cifar10_table, digits, efficientnetv2_s, fashion_mnist (docs: start)\n",
+            "cifar10_cpu, cifar10_search, cifar10_table, digits, efficientnetv2_s, fashion_mnist (docs: start)\n",
         ),
         (
             ["train", "efficientnet_b0", "digits"],
