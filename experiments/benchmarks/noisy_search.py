@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,8 @@ CHECKPOINTS = (50, 100, 200, 500)
 class AllAlike(Predictor):
     """Told no intervals of step times."""
 
-    def _learn(self, trial: Trial) -> None:
-        super()._learn(Trial(**{**vars(trial), "s_low": None, "s_high": None}))
+    def tell(self, trial: Trial) -> None:
+        super().tell(replace(trial, s_low=None, s_high=None))
 
 
 class _LooksBest(RewardModel):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from nas.algorithms.known_reward import KnownReward
+from nas.algorithms.known_reward import TOLD_AS, KnownReward
+from nas.algorithms.learner import RewardLearner
 from nas.algorithms.outlook import Outlook
 from nas.runs.ranking import is_scored
 from nas.runs.repeats import is_repeat, mean_of
@@ -65,7 +66,7 @@ class Algorithm(ABC):
     name: str
     Settings: ClassVar[type[Any]] = NoSettings
     settings: Any  # an instance of Settings
-    reward: KnownReward | None = None  # what the search scores by, if it says so and that can be predicted
+    notes_winner = True  # False where nobody reads that note, as in a replay
 
     def __init__(self, space: SearchSpace, seed: int = 0, **settings: Any) -> None:
         self.space, self.seed = space, seed
@@ -76,6 +77,16 @@ class Algorithm(ABC):
         self.timed = 0  # timings told
         self.trained: dict[str, list[Trial]] = {}  # scored trials of each architecture, by arch_id
         self.outlook = Outlook()
+        self.learner = RewardLearner(space)
+
+    @property
+    def reward(self) -> KnownReward | None:
+        """What the search scores by, if it says so and that can be predicted."""
+        return self.learner.reward
+
+    @reward.setter
+    def reward(self, reward: KnownReward | None) -> None:
+        self.learner.reward = reward
 
     def ask(self) -> Proposal:
         """Propose a candidate, which is pending until it is told.
@@ -84,8 +95,15 @@ class Algorithm(ABC):
         """
         rng = np.random.default_rng((self.seed, self.told + self.timed + len(self.pending)))
         proposal = self._new(rng) or self._unseen(rng)
+        if notes := self._notes(proposal):
+            proposal = replace(proposal, notes={**notes, **proposal.notes})
         self.assume(proposal)
         return proposal
+
+    def _notes(self, proposal: Proposal) -> Mapping[str, Any]:
+        """Give what is noted beside an algorithm's own notes: which architecture the search would choose by now."""
+        code = self.space.encode(proposal.architecture)
+        return self.learner.notes_now_and_then(code) if self.notes_winner else {}
 
     def _new(self, rng: np.random.Generator) -> Proposal | None:
         """The algorithm's own proposal, or None if it keeps to what was seen or finds nothing to change."""
@@ -118,9 +136,12 @@ class Algorithm(ABC):
         earlier = self.trained.get(trial.arch_id)
         if is_scored(trial):
             self.trained[trial.arch_id] = [*(earlier or ()), trial]
+        completed = self.outlook.completed(trial)
+        if earlier is None or not is_repeat(trial) or is_scored(trial):  # a repeat without a result says nothing new
+            self.learner.learn(completed)
         if earlier is None or not is_repeat(trial):
-            self._learn(self.outlook.completed(trial))
-        elif is_scored(trial):  # a repeat without a result says nothing new
+            self._learn(completed)
+        elif is_scored(trial):
             self._learn_again(trial, mean_of(self.trained[trial.arch_id]))
 
     def tell_timing(self, timing: Trial) -> None:
@@ -179,12 +200,15 @@ class Algorithm(ABC):
         return as_proposed(timings[self._worthiest(timings)])
 
     def _worthiest(self, timings: Sequence[Trial]) -> int:
-        known = [[each.s_normalised, each.p_normalised] for each in timings]
         accuracies = [one.accuracy for trials in self.trained.values() for one in trials if one.accuracy is not None]
-        if self.reward is None or not accuracies or any(None in each for each in known):
+        if self.reward is None or not accuracies:
             return 0
-        costs = np.array(known, dtype=np.float64)
-        rewards = self.reward.of(np.full(len(timings), np.mean(accuracies)), *costs.T)
+        read = [name for name in self.reward.reads if name in TOLD_AS]
+        costs = {name: [getattr(each, TOLD_AS[name]) for each in timings] for name in read}
+        if any(None in column for column in costs.values()):
+            return 0
+        known = {name: np.array(column, dtype=np.float64) for name, column in costs.items()}
+        rewards = self.reward.of({"accuracy": np.full(len(timings), np.mean(accuracies))} | known)
         return int(np.argmax(np.where(np.isnan(rewards), -np.inf, rewards)))
 
     def _unseen(self, rng: np.random.Generator) -> Proposal:

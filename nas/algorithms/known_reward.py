@@ -16,25 +16,32 @@ from rewards.signature import Reward, reads
 Floats = NDArray[np.float64]
 
 PREDICTED = ("accuracy", "step_time", "params")  # what is known of an architecture that was not trained
+COUNTED = ("params", "params_count", "macs")  # and what of that, and beside it, is counted
+# Fields of a trial that say the costs.
+TOLD_AS = {"step_time": "s_normalised", "params": "p_normalised", "params_count": "params", "macs": "macs"}
 
 
 @dataclass(frozen=True)
 class KnownReward:
-    """A reward that reads nothing but what can be predicted."""
+    """A reward that reads nothing but what can be predicted or counted."""
 
     function: Reward
     settings: Mapping[str, Any]
-    reads: tuple[str, ...]  # of PREDICTED, in the order of the function's parameters
+    reads: tuple[str, ...]  # of PREDICTED and COUNTED, in the order of the function's parameters
 
-    def of(self, accuracy: Floats, step_time: Floats, params: Floats) -> Floats:
-        """Score arrays of one shape, one by one, for a reward is a function of numbers; NaN where it refuses."""
-        known = dict(zip(PREDICTED, (accuracy, step_time, params), strict=True))
-        columns = [known[name].ravel().tolist() for name in self.reads]
+    def of(self, known: Mapping[str, Floats]) -> Floats:
+        """Score one by one, for a reward is a function of numbers; NaN where it refuses.
+
+        Args:
+            known: of each name in `reads` an array; they are broadcast to one shape, which is that of the scores.
+        """
+        given = np.broadcast_arrays(*(known[name] for name in self.reads))
+        columns = [each.ravel().tolist() for each in given]
         try:
             scores = list(map(partial(self.function, **self.settings), *columns))
         except (ValueError, ArithmeticError):
             scores = [self._one(*values) for values in zip(*columns, strict=True)]
-        return np.array(scores, dtype=np.float64).reshape(accuracy.shape)
+        return np.array(scores, dtype=np.float64).reshape(given[0].shape)
 
     def _one(self, *values: float) -> float:
         try:
@@ -44,12 +51,12 @@ class KnownReward:
 
 
 def known_reward(name: str, settings: Mapping[str, Any]) -> KnownReward | None:
-    """Give the reward of that name; None if it reads what cannot be predicted, or no accuracy.
+    """Give the reward of that name; None if it reads what can neither be predicted nor counted, or no accuracy.
 
     Raises: ValueError as `rewards.reward_settings` does.
     """
     function = find_reward(name)
     names = reads(function)
-    if "accuracy" not in names or not set(names) <= set(PREDICTED):
+    if "accuracy" not in names or not set(names) <= {*PREDICTED, *COUNTED}:
         return None
     return KnownReward(function, reward_settings(name, settings), names)

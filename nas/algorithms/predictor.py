@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from statistics import NormalDist
@@ -20,15 +20,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from nas.algorithms.algorithm import Algorithm, Proposal, as_proposed, check_settings
-from nas.algorithms.features import Codes, Features
+from nas.algorithms.features import Codes
 from nas.algorithms.front_gain import MAXIMISE, Front
 from nas.algorithms.known_reward import PREDICTED
-from nas.algorithms.reward_model import Fitted, RewardModel, StepTimes, fit
-from nas.algorithms.targets import Observation, Targets, observation
-from nas.runs.chosen import WINNER
+from nas.algorithms.learner import LEAST, RewardLearner
+from nas.algorithms.reward_model import RewardModel, StepTimes
+from nas.algorithms.targets import Targets
 from nas.runs.text import listed
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
@@ -80,25 +79,20 @@ class Predictor(Algorithm):
         self, space: SearchSpace, seed: int = 0, *, step_time: StepTimes | None = None, **settings: Any
     ) -> None:
         super().__init__(space, seed, **settings)
-        self.step_time = step_time
-        self.observations: list[Observation] = []
-        self.scored = 0
+        self.learner = RewardLearner(space, step_time=step_time, apart=bool(self.settings.objectives))
         self.warned = False
         self._lengths = np.array([len(d.choices) for d in space.decisions], dtype=np.int64)
-        self.latest = ""  # arch_id of the last trial told
-        self.threads = ThreadpoolController()
         self.multipliers = np.random.default_rng(0).integers(2**62, size=len(space.decisions), dtype=np.int64)
-        self.model: tuple[int, RewardModel] | None = None  # of how many observations, and what
-        self.features: tuple[Features, Features] | None = None
-        self.fitted: tuple[int, Fitted] | None = None  # for how many observations, and what
 
     def _learn(self, trial: Trial) -> None:
-        self.observations.append(observation(trial, self.space.encode(trial.architecture)))
-        self.latest = trial.arch_id
-        self.scored += math.isfinite(self.observations[-1].reward)
+        """Nothing: `learner` was told."""
 
     def _learn_again(self, trial: Trial, mean: Trial) -> None:
-        self._learn(trial)  # one more noisy observation of the same point: that is what the process makes means of
+        """Nothing, either: the learner makes means of several trainings itself."""
+
+    def _notes(self, proposal: Proposal) -> Mapping[str, Any]:
+        """Nothing beside what it notes of the model that it proposes by."""
+        return {}
 
     def _choose(self, timings: Sequence[Trial]) -> Proposal:
         """Choose the first, which the model takes for the best: their accuracies are not alike to it."""
@@ -108,12 +102,11 @@ class Predictor(Algorithm):
         asked = self.told + len(self.pending)
         # With many in flight a few results are enough to begin: more random proposals would be made without any.
         warm_up = self.settings.warm_up
-        if asked >= warm_up and len(early := self.outlook.early()) >= _LEAST:
+        if asked >= warm_up and len(early := self.outlook.early()) >= LEAST:
             return self._by_early(early, rng)
-        if asked < warm_up or self.scored < min(warm_up, _LEAST) or not self.space.decisions:
+        if asked < warm_up or self.learner.scored < min(warm_up, LEAST) or not self.space.decisions:
             return Proposal(self.space.sample(rng), "predictor.random")
-        # Matrices of a few hundred rows: on a busy machine a second BLAS thread makes them several times slower.
-        with self.threads.limit(limits=1, user_api="blas"):
+        with self.learner.one_thread():
             model = self._model()
             apart = bool(self.settings.objectives) and self._all_told(model.targets)
             pending = self._pending_codes()
@@ -128,7 +121,7 @@ class Predictor(Algorithm):
             if found is None:
                 return Proposal(self.space.sample(rng), "predictor.random")
             architecture, code = found
-            notes = self._objective_notes(expected, code) if apart else self._reward_notes(expected, code)
+            notes = self._objective_notes(expected, code) if apart else self.learner.notes(expected, code)
         return Proposal(architecture, "predictor.model", notes=notes)
 
     def _all_told(self, targets: Targets) -> bool:
@@ -145,11 +138,6 @@ class Predictor(Algorithm):
         if asked >= self.settings.explore:
             return lambda model: model.log_gain
         return lambda model: partial(model.optimistic, optimism=self.settings.optimism)
-
-    def _reward_notes(self, model: RewardModel, code: Codes) -> dict[str, Any]:
-        log_reward, log_std, _ = model.predict(code[None])
-        mean, std = model.targets.told(float(log_reward[0]), float(log_std[0]))
-        return {"predicted_reward": mean, "predicted_std": std, WINNER: self._winner()}
 
     @cached_property
     def _sample(self) -> Codes:
@@ -185,50 +173,19 @@ class Predictor(Algorithm):
         found = model.objectives(code[None])
         return {"predicted_accuracy": float(found.means[0, 0]), "predicted_step_time": float(found.means[0, 1])}
 
-    def _winner(self) -> dict[str, Any]:
-        """What the model takes for the best so far, for the log: see nas/runs/chosen.py."""
-        model = self._model()
-        code, log_reward, log_std, log_noise, chance = model.winner
-        mean, std = model.targets.told(log_reward, log_std)
-        noise = model.targets.told(log_reward, log_noise)[1]
-        arch_id = self.space.decode(code).arch_id
-        return {"arch_id": arch_id, "mean": mean, "std": std, "noise": noise, "chance": chance, "after": self.latest}
-
     def _by_early(self, trials: Sequence[Trial], rng: np.random.Generator) -> Proposal:
         """Propose by what trials had after an early epoch; what is noted of a winner would be of that epoch, too."""
-        early = type(self)(self.space, self.seed, step_time=self.step_time)
-        early.settings, early.reward = self.settings, self.reward
+        early = type(self)(self.space, self.seed, step_time=self.learner.step_time)
+        early.settings, early.learner.apart, early.reward = self.settings, self.learner.apart, self.reward
         for trial in trials:
-            early._learn(trial)
+            early.learner.learn(trial)
         early.told, early.pending, early.seen = self.told, self.pending, self.seen
         early.warned = True  # what is lacking is said when more is known
         architecture = early._propose(rng).architecture
         return Proposal(architecture, "predictor.early")
 
     def _model(self) -> RewardModel:
-        """The model of all that was told, with hyperparameters fitted to a prefix: most proposals need no new fit."""
-        count = len(self.observations)
-        if self.model is None or self.model[0] != count:
-            if self.features is None:
-                self.features = Features(self.space, by_stage=False), Features(self.space, by_stage=True)
-            steps = [n for n in _FIT_AT if n <= count]
-            prefix = next((n for n in reversed(steps) if self._enough(n)), count)
-            if self.fitted is None or self.fitted[0] != prefix:
-                # Of the prefix alone, whatever came since: a replayed log must fit the same.
-                self.fitted = prefix, fit(self.features, self._targets(prefix))
-            targets = self._targets(count, settled=count if count <= _WHOLE else count - count % _EVERY)
-            before = None if self.model is None else self.model[1]
-            model = RewardModel(self.space, self.features, targets, self.fitted[1], self.step_time, before)
-            self.model = count, model
-        return self.model[1]
-
-    def _targets(self, prefix: int, settled: int | None = None) -> Targets:
-        assert self.features is not None
-        apart = bool(self.settings.objectives)
-        return Targets(self.features[0], self.observations[:prefix], self.reward, settled, apart=apart)
-
-    def _enough(self, prefix: int) -> bool:
-        return sum(math.isfinite(o.reward) for o in self.observations[:prefix]) >= _LEAST
+        return self.learner.model()
 
     def optimistic_accuracy(self, architecture: Architecture, confidence: float = 0.99) -> float:
         """Accuracy that a training of the architecture stays below with this confidence; NaN before the model knows.
@@ -237,9 +194,9 @@ class Predictor(Algorithm):
         """
         if not 0 < confidence < 1:
             raise ValueError(f"confidence must be in (0, 1), got {confidence!r}")
-        if self.scored < max(_LEAST, self.settings.warm_up):
+        if self.learner.scored < max(LEAST, self.settings.warm_up):
             return math.nan
-        with self.threads.limit(limits=1, user_api="blas"):
+        with self.learner.one_thread():
             model = self._model()
             if model.targets.exponents is None:
                 return math.nan
@@ -305,7 +262,7 @@ class Predictor(Algorithm):
         return np.array(codes, dtype=np.int64).reshape(-1, len(self.space.decisions))
 
     def _proposed(self) -> Codes:
-        return np.concatenate([[o.code for o in self.observations], self._pending_codes()])
+        return np.concatenate([[o.code for o in self.learner.observations], self._pending_codes()])
 
     def _keys(self, codes: Codes) -> NDArray[np.int64]:
         """A number for each row: equal rows, equal numbers; unequal ones differ but for a chance of about 1e-19."""
@@ -322,13 +279,10 @@ def _best(values: Floats) -> NDArray[np.int64]:
 
 Worth = Callable[[Codes], Floats]  # of encodings (N, decisions), (N,)
 _WorthBy = Callable[[RewardModel], Worth]
-_LEAST = 4  # scored trials without which there is no model
 _BELOW = 1.0  # standard deviations by which what is in flight is taken to end below what is predicted
 _FRONT = 300  # architectures that a front is looked for among
 _SAMPLE = 500  # random architectures that say what is bad
 _BEYOND = np.array([-1e-3, 1e-3, 1e-3])  # how much worse the corner is than they are
 _SURE, _NOTHING = 1e-9, 1e-300
-_WHOLE, _EVERY = 256, 32  # trials up to which all are settled, and how many more are at once
 _STARTS, _CLIMBS, _DOUBLES = 6, 12, 100
 _CLOSELY = 24  # candidates, the best at a glance, that are looked at closely
-_FIT_AT = (4, 6, 8, 10, 12, 15, 18, 22, 26, 31, 37, 44, 53, 64, 77, 92, 110, 132, 158, 190, 228)

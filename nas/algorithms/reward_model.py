@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from nas.algorithms import gaussian_process as gp
 from nas.algorithms.features import Codes, Features
+from nas.algorithms.known_reward import COUNTED
 from nas.algorithms.posterior import Posterior, Sketch
 from nas.algorithms.step_process import StepFit, StepProcess, fit_steps
 from nas.algorithms.targets import Targets
@@ -201,8 +202,9 @@ class RewardModel:
         assert t.known is not None
         a = np.exp(accuracy.mean[:, None] + accuracy.std[:, None] * _OVER_A[0])[:, :, None]  # (N, A, 1)
         s = np.exp(time.mean[:, None] + time.std[:, None] * _OVER_S[0])[:, None, :]  # (N, 1, S)
-        p = np.exp(t.log_params(codes))[:, None, None]
-        rewards = t.known.of(*np.broadcast_arrays(np.minimum(a, max(1.0, t.highest)), s, p))
+        known = {"accuracy": np.minimum(a, max(1.0, t.highest)), "step_time": s}
+        known |= {name: t.counts(name, codes)[:, None, None] for name in COUNTED if name in t.known.reads}
+        rewards = np.broadcast_to(t.known.of(known), np.broadcast_shapes(a.shape, s.shape))
         levels = t.level(np.where(np.isfinite(rewards), rewards, t.lowest))
         by_a, by_s = levels @ _OVER_S[1], np.einsum("nas,a->ns", levels, _OVER_A[1])
         mean = by_a @ _OVER_A[1]

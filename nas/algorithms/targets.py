@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.algorithms.features import Codes, Features
-from nas.algorithms.known_reward import KnownReward
+from nas.algorithms.known_reward import COUNTED, KnownReward
 from nas.algorithms.outlook import worth
 from nas.algorithms.step_process import Timings, doubts
 from nas.runs.ranking import score
@@ -30,6 +30,8 @@ class Observation(NamedTuple):
     step_time: float  # normalised
     step_width: float  # half the interval of its logarithm
     params: float  # normalised if that was told, else a count
+    params_count: float
+    macs: float
     w: float
     v: float
     likely_accuracy: float  # of a trial that was stopped early: what it would have come to
@@ -52,6 +54,8 @@ def observation(trial: Trial, code: Codes) -> Observation:
         _number(trial.s_normalised),
         _width(trial.s_low, trial.s_high),
         _number(params),
+        _number(trial.params),
+        _number(trial.macs),
         _number(trial.w),
         _number(trial.v),
         *(
@@ -94,8 +98,9 @@ class Targets:
         self.codes = np.array([o.code for o in observations])
         columns = np.array([o[1:] for o in observations], dtype=np.float64)
         self.broken = columns[:, 0] > 0
-        self.accuracy, self.reward, self.step_time, self.step_width, self.params, self.w, self.v = columns[:, 1:8].T
-        self.likely_accuracy, self.likely_reward, accuracy_se, reward_se = columns[:, 8:].T
+        self.accuracy, self.reward, self.step_time, self.step_width, *counts, self.w, self.v = columns[:, 1:10].T
+        self.likely_accuracy, self.likely_reward, accuracy_se, reward_se = columns[:, 10:].T
+        self.told_counts = dict(zip(COUNTED, counts, strict=True))
         self.scored = np.isfinite(self.reward)
         self.lowest, self.highest = float(self.reward[self.scored].min()), float(np.nanmax(self.accuracy, initial=0.0))
         self.known = reward if not apart and self._is_known(reward) else None
@@ -106,7 +111,8 @@ class Targets:
             self.likely_reward = np.exp(self.likely_reward / self.unit)
             reward_se = self.likely_reward * reward_se / self.unit
         self.looked = self._looked(observations)
-        self.slope, self.shift = self._fit_params()
+        wanted = {"params"} if self.known is None else {"params", *self.known.reads}
+        self.lines = {name: self._line(name) for name in COUNTED if name in wanted}
         # None: no accuracies, so the reward is learned as a whole.
         self.exponents: tuple[float, float] | None = None
         self.timed = False  # whether `times` are step times
@@ -137,7 +143,8 @@ class Targets:
         s = self.scored
         if reward is None or np.isfinite(self.w[s] + self.v[s]).all() or not (self.accuracy[s] > 0).all():
             return False
-        values = reward.of(self.accuracy[s], self.step_time[s], self.params[s])
+        told = {"accuracy": self.accuracy, "step_time": self.step_time, **self.told_counts}
+        values = reward.of({name: told[name][s] for name in reward.reads})
         return bool(np.allclose(values, self.reward[s], rtol=_EXACT))
 
     def _timings(self, rows: NDArray[np.bool_], times: Floats | None = None) -> Timings:
@@ -165,16 +172,25 @@ class Targets:
         means = sums / np.maximum(1, np.bincount(at, minlength=size))
         return np.asarray(np.where(self.scored, means[number], self.reward))
 
-    def _fit_params(self) -> tuple[float, float]:
-        """Told params as a line over counted ones: another classifier moves it, a reference network scales it."""
-        known = np.isfinite(self.params)
-        counted = self.features.costs.totals(self.codes[known])[:, 0]
+    def _line(self, name: str) -> tuple[float, float]:
+        """A told count as a line over what is counted here: another classifier moves it, a reference scales it."""
+        told = self.told_counts[name]
+        known = np.isfinite(told)
+        counted = self._counted(name, self.codes[known])
         if len(np.unique(counted)) < 3:
             return 1.0, 0.0
         unit = counted.mean()
         columns = np.stack([counted / unit, np.ones(len(counted))], axis=1)
-        slope, shift = map(float, np.linalg.lstsq(columns, self.params[known], rcond=None)[0])
+        slope, shift = map(float, np.linalg.lstsq(columns, told[known], rcond=None)[0])
         return (slope / unit, shift) if slope > 0 and (columns @ [slope, shift] > 0).all() else (1.0, 0.0)
+
+    def _counted(self, name: str, codes: Codes) -> Floats:
+        return np.asarray(self.features.costs.totals(codes)[:, int(name == "macs")])
+
+    def counts(self, name: str, codes: Codes) -> Floats:
+        """What trials tell of the architectures by that name of COUNTED, (N,); `params` up to a constant factor."""
+        slope, shift = self.lines[name]
+        return np.maximum(slope * self._counted(name, codes) + shift, _TINY)
 
     def told(self, log_reward: float, std: float) -> tuple[float, float]:
         """A reward and its standard deviation, as trials tell rewards, from those of its logarithm here."""
@@ -184,7 +200,7 @@ class Targets:
 
     def log_params(self, codes: Codes) -> Floats:
         """Logarithm of the reward's P up to a constant factor, (N,)."""
-        return np.asarray(np.log(np.maximum(self.slope * self.features.costs.totals(codes)[:, 0] + self.shift, 1e-12)))
+        return np.asarray(np.log(self.counts("params", codes)))
 
     def _find_exponents(self) -> tuple[float, float] | None:
         """w and v as told, or as they follow from the rewards; None if the reward is no such product."""

@@ -154,7 +154,7 @@ def _search(
     **how: Any,
 ) -> Simulated:
     algorithm = kind(table.space, seed, **own)
-    algorithm.reward = reward
+    algorithm.reward, algorithm.notes_winner = reward, False
     return simulate(table, algorithm, **how)
 
 

@@ -11,6 +11,7 @@ from nas.config.search import search_config
 from nas.runs.trial import Trial
 from nas.search.checks import make_algorithm
 from rewards.mnasnet import mnasnet_hard
+from search_space.cost import count_batch
 from search_space.spaces import small
 from tests.nas.algorithms.test_predictor import numbers
 
@@ -52,7 +53,7 @@ def test_predictions_are_pushed_through_the_reward():
     (a, a_std), (s, s_std, _) = model.quality.predict(codes), model.times.predict(codes)
     rng = np.random.default_rng(3)
     drawn_a, drawn_s = (m + d * rng.normal(size=(20_000, len(codes))) for m, d in ((a, a_std), (s, s_std)))
-    rewards = np.log(HARD.of(np.exp(drawn_a), np.exp(drawn_s), np.ones(drawn_a.shape)))
+    rewards = np.log(HARD.of({"accuracy": np.exp(drawn_a), "step_time": np.exp(drawn_s)}))
     assert 0.2 < (np.exp(s) > TARGET).mean() < 0.8
     np.testing.assert_allclose(mean, rewards.mean(axis=0), atol=0.002)
     np.testing.assert_allclose(std, rewards.std(axis=0), rtol=0.1, atol=1e-4)
@@ -80,6 +81,30 @@ def test_the_kink_is_known_where_nothing_was_told():
     assert errors[True] < 0.3 * errors[False]
 
 
+def within(accuracy: float, macs: float, params_count: float, *, most_macs: float = 3e7) -> float:
+    return accuracy * min(1.0, most_macs / macs) * min(1.0, 1e5 / params_count) ** 0.1
+
+
+def test_counted_numbers_are_known_where_nothing_was_told():
+    """MACs and params of architectures that were never told are counted, for the classes and the size of the trials."""
+    reward = known_reward(f"{__name__}:within", {})
+    assert reward.reads == ("accuracy", "macs", "params_count")
+    params, macs, _ = count_batch(SPACE, CODES, 32, 10)  # the space counts for others
+    accuracy = numbers(SPACE, CODES)[0]
+    few = macs < 3e7
+    assert 20 < few.sum() < len(CODES) - 20
+    algorithm = ALGORITHMS["predictor"](SPACE)
+    algorithm.reward = reward
+    for code, a, p, m in zip(CODES[few], accuracy[few], params[few], macs[few], strict=True):
+        told = {"accuracy": float(a), "params": int(p), "macs": int(m), "reward": within(a, m, p)}
+        algorithm.tell(Trial(SPACE.decode(code), "ok", **told))
+    model = algorithm._model()
+    assert model.targets.known is reward
+    mean, _, _ = model.predict(CODES[~few])
+    truth = [within(*each) for each in zip(accuracy[~few], macs[~few], params[~few], strict=True)]
+    np.testing.assert_allclose(mean, np.log(truth), atol=0.03)
+
+
 def test_rewards_below_0_are_pushed_in_their_own_unit():
     """They have no logarithm; what is foretold is in the rewards' unit, and right."""
     algorithm = predictor(known_reward(f"{__name__}:negative", {}), score=negative, error=0.0)
@@ -93,7 +118,8 @@ def test_rewards_below_0_are_pushed_in_their_own_unit():
 def test_what_the_reward_refuses_counts_as_the_worst():
     """A reward that raises for what was predicted ends no search."""
     reward = known_reward(f"{__name__}:steep", {})
-    assert np.isnan(reward.of(np.array([0.8, 0.8]), np.ones(2), np.array([1.0, 2e9]))).tolist() == [False, True]
+    scores = reward.of({"accuracy": np.array(0.8), "params": np.array([1.0, 2e9])})
+    assert np.isnan(scores).tolist() == [False, True]
 
 
 def test_a_reward_that_is_not_what_was_told_is_left_alone():
@@ -122,4 +148,4 @@ def test_a_search_says_what_it_scores_by():
         search_config(space={"name": "small"}, image_size=16, reward={"name": "mnasnet_hard", "target": 0.7})
     )
     assert algorithm.reward.settings == {"target": 0.7, "beta": -1.0}
-    assert algorithm.reward.of(np.array(0.6), np.array(1.4), np.array(1.0)) == pytest.approx(0.3)
+    assert algorithm.reward.of({"accuracy": np.array(0.6), "step_time": np.array(1.4)}) == pytest.approx(0.3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from nas.algorithms import ALGORITHMS, reward_model
+from nas.algorithms import ALGORITHMS, learner, reward_model
 from nas.algorithms import gaussian_process as gp
 from nas.algorithms import predictor as predictor_module
 from nas.algorithms.features import Features, StageCosts
@@ -460,11 +460,11 @@ def test_glancing_first_costs_little_of_the_gain(explore, part, loss, monkeypatc
 
 def test_a_long_search_goes_on_as_it_would_have(monkeypatch):
     """Later trials are added to settled ones: a log told at once gives what asking on the way gave, to the bit."""
-    monkeypatch.setattr(predictor_module, "_WHOLE", 30)
-    monkeypatch.setattr(predictor_module, "_EVERY", 10)
+    monkeypatch.setattr(learner, "_WHOLE", 30)
+    monkeypatch.setattr(learner, "_EVERY", 10)
     monkeypatch.setattr(reward_model, "_MOST", 35)
     told = noisy_predictor(59)
-    codes = np.array([o.code for o in told.observations])
+    codes = np.array([o.code for o in told.learner.observations])
     steps = [
         replace(trial, s_low=0.99 * trial.s_normalised, s_high=(1.01 + 0.001 * i) * trial.s_normalised)
         for i, trial in enumerate(trials_of(SPACE, codes))
@@ -490,7 +490,7 @@ def test_later_trials_count_from_the_first(monkeypatch):
     wholes = [10**6, 50]
     means = []
     for whole in wholes:
-        monkeypatch.setattr(predictor_module, "_WHOLE", whole)
+        monkeypatch.setattr(learner, "_WHOLE", whole)
         model = noisy_predictor(79, noise=0.003)._model()
         codes = SPACE.sample_encodings(100, np.random.default_rng(3))
         means.append(model.predict(codes).mean)

@@ -1,0 +1,102 @@
+"""Every algorithm notes which architecture its search would choose: the best by a model, not the luckiest reading."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nas.algorithms import ALGORITHMS
+from nas.runs.chosen import WINNER
+from nas.runs.ranking import best, best_seen
+from nas.runs.trial import Trial
+from search_space.spaces import small
+from tests.nas.algorithms.test_contract import Climber
+from tests.nas.algorithms.test_predictor import CHANNELS, trials_of
+
+SPACE = small()
+OTHERS = sorted(name for name in ALGORITHMS if name != "predictor")
+
+
+@pytest.fixture(params=[*OTHERS, "climber"])
+def algorithm(request):
+    """One that does not propose by a model, a user's own among them."""
+    if request.param == "tpe":
+        pytest.importorskip("optuna", reason="the extra `algorithms` is not installed")
+    return Climber(SPACE) if request.param == "climber" else ALGORITHMS[request.param](SPACE)
+
+
+def drawn(trials, seed=0, space=SPACE):
+    codes = np.unique(space.sample_encodings(2 * trials, np.random.default_rng(seed)), axis=0)
+    np.random.default_rng(seed + 1).shuffle(codes)
+    return codes[:trials]
+
+
+def noisy(codes, seed, error):
+    """Trials whose accuracies err by `error`, relative, and the true reward of each."""
+    rng = np.random.default_rng(seed)
+    exact = list(trials_of(SPACE, codes))
+    off = np.exp(error * rng.normal(size=len(exact)))
+    told = [
+        replace(trial, accuracy=float(trial.accuracy * x), reward=float(trial.reward * x), trial_id=n)
+        for n, (trial, x) in enumerate(zip(exact, off, strict=True))
+    ]
+    return told, {trial.arch_id: trial.reward for trial in exact}
+
+
+def test_a_winner_is_noted(algorithm):
+    """From 20 trials on; it is one of those told, with what it is worth, how sure that is, and after which trial."""
+    told, _ = noisy(drawn(24), 0, 0.01)
+    for number, trial in enumerate(told):
+        assert (WINNER in algorithm.ask().notes) == (number >= 20), number
+        algorithm.tell(trial)
+    proposal = algorithm.ask()
+    noted = proposal.notes[WINNER]
+    assert noted["arch_id"] in {trial.arch_id for trial in told}
+    assert noted["after"] == told[-1].arch_id
+    assert 0 < noted["chance"] <= 1
+    assert noted["mean"] == pytest.approx(max(trial.reward for trial in told), rel=0.05)
+    assert 0.5 < proposal.notes["predicted_reward"] / noted["mean"] < 1.2
+
+
+@pytest.mark.parametrize("trials", [21, 47, 70])
+def test_a_replayed_log_notes_the_same(trials):
+    """Told at once it notes what one notes that was asked on the way: the log of a search that went on is the same."""
+    told, _ = noisy(drawn(trials), 0, 0.01)
+    asked, resumed = ALGORITHMS["random"](SPACE), ALGORITHMS["random"](SPACE)
+    for trial in told:
+        asked.ask()
+        asked.tell(trial)
+        resumed.tell(trial)
+    resumed.pending.update(asked.pending)
+    assert asked.ask() == resumed.ask()
+
+
+def test_the_noted_winner_is_better_than_what_looks_best():
+    """Of 200 random architectures with noisy accuracies, in ten searches: its true reward is higher at the mean."""
+    gained = []
+    for seed in range(10):
+        algorithm = ALGORITHMS["random"](SPACE, seed)
+        told, truth = noisy(drawn(200, seed), seed, 0.06)
+        for trial in told:
+            algorithm.tell(trial)
+        told[-1] = replace(told[-1], proposal=algorithm.ask().notes)
+        gained.append(truth[best(told).arch_id] - truth[best_seen(told).arch_id])
+    assert np.mean(gained) > 2 * np.std(gained) / np.sqrt(len(gained))
+    assert np.mean(gained) > 0.01
+
+
+def test_without_results_nothing_is_noted():
+    """Trials that failed, a space of one architecture, fewer than four scored: proposals are as they were."""
+    algorithm = ALGORITHMS["random"](SPACE)
+    told, _ = noisy(drawn(40), 0, 0.01)
+    for number, trial in enumerate(told):
+        algorithm.tell(trial if number in (1, 2, 3) else Trial(trial.architecture, "failed"))
+    assert algorithm.ask().notes == {}
+
+
+def test_channels_and_strides_may_be_decisions():
+    """A space whose stages do not add up is learned as well."""
+    algorithm = ALGORITHMS["evolution"](CHANNELS)
+    for trial in trials_of(CHANNELS, drawn(30, space=CHANNELS)):
+        algorithm.tell(trial)
+    assert WINNER in algorithm.ask().notes
