@@ -17,8 +17,10 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parents[1] / "experiments" / "results"
 CIFAR = RESULTS / "2026-11-29-confirm-cifar10-cpu"
 TABLE = RESULTS / "2026-11-29-cifar10-table" / "table.csv"
+SEARCHES = "2026-11-29-predictor-rows.json", "2026-11-30-chosen-by-a-model.json"
 INK, LINE, MARK, SECOND = "#24292f", "#8c959f", "#0550ae", "#bc4c00"
-NOISE, WORKERS = 0.003, 1  # of the searches shown: accuracies that scatter, one candidate at a time
+# Of the searches shown: accuracies that scatter, step times that err, one candidate at a time.
+SETTING = {"noise": 0.003, "timing": 0.03, "workers": 1, "settings": {}, "reward": "weighted_product", "trials": 200}
 SHOWN = {"predictor": MARK, "ppo": SECOND, "evolution": INK}
 
 
@@ -29,7 +31,7 @@ def draw(path: Path) -> None:
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.4, 3.4), layout="constrained", facecolor="white")
     _confirmed(left, json.loads((CIFAR / "confirm.json").read_text()))
     _step_time(middle, pd.read_csv(TABLE))
-    _algorithms(right, json.loads((RESULTS / "2026-11-21-algorithms.json").read_text()))
+    _algorithms(right, [one for name in SEARCHES for one in json.loads((RESULTS / name).read_text())])
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None})
@@ -66,7 +68,7 @@ def _step_time(axes: Axes, table: pd.DataFrame) -> None:
 
 def _algorithms(axes: Axes, searches: list[dict]) -> None:
     """The same landscapes for all: those on which each was tried."""
-    alike = [one for one in searches if (one["noise"], one["workers"], one["settings"]) == (NOISE, WORKERS, {})]
+    alike = [one for one in searches if {name: one[name] for name in SETTING} == SETTING]
     by_name = {name: [one for one in alike if one["algorithm"] == name] for name in SHOWN}
     common = set.intersection(*({one["landscape"] for one in found} for found in by_name.values()))
     for name, color in SHOWN.items():

@@ -66,7 +66,7 @@ class Algorithm(ABC):
     name: str
     Settings: ClassVar[type[Any]] = NoSettings
     settings: Any  # an instance of Settings
-    notes_winner = True  # False where nobody reads that note, as in a replay
+    notes_winner = True  # False where nobody reads that note, as in a replay, and for what others are compared with
 
     def __init__(self, space: SearchSpace, seed: int = 0, **settings: Any) -> None:
         self.space, self.seed = space, seed

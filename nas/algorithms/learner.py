@@ -38,17 +38,32 @@ class RewardLearner:
     def __init__(self, space: SearchSpace, *, step_time: StepTimes | None = None, apart: bool = False) -> None:
         self.space, self.step_time, self.apart = space, step_time, apart
         self.reward: KnownReward | None = None  # what the search scores by, where it says so
-        self.observations: list[Observation] = []
-        self.arch_ids: list[str] = []  # of these
-        self.scored = 0
+        self._waiting: list[Trial] = []  # told, and not looked into yet: who never asks for a model pays for none
+        self._observations: list[Observation] = []
+        self._arch_ids: list[str] = []  # of these
+        self._scored = 0
         self._model: tuple[int, RewardModel] | None = None  # of how many observations, and what
         self._fitted: tuple[int, Fitted] | None = None  # for how many observations, and what
 
     def learn(self, trial: Trial) -> None:
         """Take in a finished trial; another training of an architecture is one more noisy observation of it."""
-        self.observations.append(observation(trial, self.space.encode(trial.architecture)))
-        self.arch_ids.append(trial.arch_id)
-        self.scored += math.isfinite(self.observations[-1].reward)
+        self._waiting.append(trial)
+
+    @property
+    def observations(self) -> list[Observation]:
+        """What is used of the trials, in the order told."""
+        for trial in self._waiting:
+            self._observations.append(observation(trial, self.space.encode(trial.architecture)))
+            self._arch_ids.append(trial.arch_id)
+            self._scored += math.isfinite(self._observations[-1].reward)
+        self._waiting.clear()
+        return self._observations
+
+    @property
+    def scored(self) -> int:
+        """How many of them have a reward."""
+        _ = self.observations
+        return self._scored
 
     def one_thread(self) -> AbstractContextManager[Any]:
         """Keep BLAS to one thread: for matrices of a few hundred rows a second one makes a busy machine slower."""
@@ -101,7 +116,7 @@ class RewardLearner:
         code, log_reward, log_std, log_noise, chance = model.winner
         mean, std = model.targets.told(log_reward, log_std)
         noise = model.targets.told(log_reward, log_noise)[1]
-        arch_id, after = self.space.decode(code).arch_id, self.arch_ids[count - 1]
+        arch_id, after = self.space.decode(code).arch_id, self._arch_ids[count - 1]
         return {"arch_id": arch_id, "mean": mean, "std": std, "noise": noise, "chance": chance, "after": after}
 
     def notes_now_and_then(self, code: Codes) -> dict[str, Any]:

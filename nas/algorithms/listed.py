@@ -20,6 +20,7 @@ class Listed(Algorithm):
     """Proposes what stands in its settings, each once: named by `nas.algorithms.listed:Listed`, for it needs a list."""
 
     name = "listed"
+    notes_winner = False
 
     @dataclass(frozen=True)
     class Settings:

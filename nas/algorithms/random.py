@@ -12,6 +12,7 @@ class RandomSearch(Algorithm):
     """Draws uniformly from the allowed architectures; learns nothing. The paper's search on its smaller space."""
 
     name = "random"
+    notes_winner = False
 
     def _propose(self, rng: np.random.Generator) -> Proposal:
         return Proposal(self.space.sample(rng), self.name)
