@@ -188,18 +188,15 @@ def reference_front(landscape: Landscape, rounds: int = 30, climbed: int = 150, 
 
 
 def shares(
-    runs: dict[tuple[str, int], Points], front: Points, corner: Points
+    runs: dict[tuple[str, int], Points], front: Points, corner: Points, at: tuple[int, ...] = CHECKPOINTS
 ) -> dict[tuple[str, int], dict[str, float]]:
-    """Hypervolume of each run of one landscape after each checkpoint, over that of all of them and a front together."""
+    """Hypervolume of each run of one problem after so many trials, over that of all of them and a front together."""
 
     def volume(points: Points) -> float:
         return hypervolume(points[pareto_front(points, MAXIMISE)], corner, MAXIMISE)
 
     whole = volume(np.concatenate([front, *runs.values()]))
-    return {
-        key: {str(n): volume(points[:n]) / whole for n in CHECKPOINTS if n <= len(points)}
-        for key, points in runs.items()
-    }
+    return {key: {str(n): volume(points[:n]) / whole for n in at if n <= len(points)} for key, points in runs.items()}
 
 
 def worst_of_random(landscape: Landscape) -> Points:
