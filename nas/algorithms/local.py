@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nas.algorithms.algorithm import Algorithm, Proposal, check_settings
-from nas.runs.ranking import score
+from nas.algorithms.outlook import worth
 from nas.runs.trial import Trial
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
@@ -62,7 +62,7 @@ class LocalSearch(Algorithm):
     def _learn(self, trial: Trial) -> None:
         finished = self.centre is not None and self.told_ids.issuperset(self.ring)
         self.told_ids.add(trial.arch_id)
-        reward = score(trial)
+        reward = worth(trial)
         if reward is None:
             return
         self.scored += 1

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.algorithms.algorithm import Algorithm, Proposal, as_proposed, check_settings
+from nas.algorithms.outlook import worth
 from nas.runs.objectives import read_objective
 from nas.runs.trial import Trial
 from search_space.space import SearchSpace
@@ -75,7 +76,7 @@ class NSGA2(Algorithm):
         return self.trials[int(a if first else b)]
 
     def _learn(self, trial: Trial) -> None:
-        if trial.status != "ok":
+        if trial.status != "ok" and worth(trial) is None:
             return
         values = {text: _value(trial, *read) for text, read in self.objectives.items()}
         self._warn({text for text, value in values.items() if not math.isfinite(value)})

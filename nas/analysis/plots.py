@@ -62,8 +62,12 @@ class Searches(Protocol):
     """What is drawn of one algorithm's searches: the best reward after each trial and each device hour, over seeds."""
 
     @property
+    def algorithm(self) -> str:
+        """Who searched."""
+
+    @property
     def label(self) -> str:
-        """What it is called."""
+        """The algorithm, and how it searched."""
 
     @property
     def mean_best(self) -> Sequence[float]:
@@ -97,27 +101,50 @@ class Searches(Protocol):
 def replays(records: Sequence[Searches], best: float | None = None) -> Figure:
     """Mean best reward of each algorithm after each trial, and beside it after each device hour where that is known.
 
-    Bands are 95 % intervals of the mean; `best`, the log's, is a line.
+    Bands are 95 % intervals of the mean; `best`, the log's, is a line. Many are drawn in a row for each way of
+    searching, an algorithm in one colour.
     """
+    algorithms = list(dict.fromkeys(record.algorithm for record in records))
+    rows: dict[str, list[Searches]] = {}
+    for record in records:
+        way = record.label.removeprefix(record.algorithm).removeprefix(", ")
+        rows.setdefault(way if len(records) > _LINES and len(algorithms) > 1 else "", []).append(record)
     timed = all(record.hours for record in records)
-    figure = Figure(figsize=(10.4 if timed else 6.4, 4), layout="constrained")
-    each = figure.subplots(1, 2 if timed else 1, squeeze=False, sharey=True)[0]
-    for axes, unit in zip(each, ("trials", "device hours"), strict=False):
-        axes.set(xlabel=unit)
-        axes.spines[["top", "right"]].set_visible(False)
-        for record in records:
-            at: Sequence[float] = range(1, len(record.mean_best) + 1)
-            mean, low, high = record.mean_best, record.low_best, record.high_best
-            if unit != "trials":
-                at = record.hours
-                mean, low, high = record.mean_best_by_hours, record.low_best_by_hours, record.high_best_by_hours
-            (line,) = axes.plot(at, mean, label=record.label)
-            axes.fill_between(at, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
-        if best is not None:
-            axes.axhline(best, color="0.4", linestyle=":", linewidth=1, label="best of the log")
-    each[0].set(ylabel="best reward so far")
-    each[0].legend(frameon=False)
+    size = (10.4 if timed else 6.4, 4 if len(rows) == 1 else 1 + 2.6 * len(rows))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(rows), 2 if timed else 1, squeeze=False, sharex="col", sharey=True)
+    for each, (way, shown) in zip(grid, rows.items(), strict=True):
+        for axes, unit in zip(each, ("trials", "device hours"), strict=False):
+            _searched(axes, shown, unit, algorithms if len(rows) > 1 else None)
+            if best is not None:
+                axes.axhline(best, color="0.4", linestyle=":", linewidth=1, label="best of the log")
+            axes.set(xlabel=unit)
+            axes.label_outer()
+        each[0].set(ylabel="best reward so far")
+        if len(rows) > 1:
+            each[0].set_title(way or "one worker, to the end", loc="left", fontsize="medium")
+    if len(grid[0][0].get_lines()) > _LINES:
+        figure.legend(*grid[0][0].get_legend_handles_labels(), frameon=False, loc="outside right upper")
+    else:
+        grid[0][0].legend(frameon=False)
     return figure
+
+
+def _searched(axes: Axes, records: Sequence[Searches], unit: str, algorithms: Sequence[str] | None) -> None:
+    """Draw each one's mean and its interval by trials or device hours, in its algorithm's colour if these are given."""
+    axes.spines[["top", "right"]].set_visible(False)
+    for number, record in enumerate(records):
+        at: Sequence[float] = range(1, len(record.mean_best) + 1)
+        mean, low, high = record.mean_best, record.low_best, record.high_best
+        if unit != "trials":
+            at = record.hours
+            mean, low, high = record.mean_best_by_hours, record.low_best_by_hours, record.high_best_by_hours
+        color = f"C{number if algorithms is None else algorithms.index(record.algorithm)}"
+        axes.plot(at, mean, color=color, label=record.label if algorithms is None else record.algorithm)
+        axes.fill_between(at, low, high, alpha=0.2, color=color, linewidth=0)
+
+
+_LINES = 6  # that are told apart, and named beside them, in one picture
 
 
 def family(

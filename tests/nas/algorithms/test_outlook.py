@@ -102,13 +102,15 @@ def told(name, teaches, finished=range(6)):
     return algorithm
 
 
-@pytest.mark.parametrize("name", ["evolution", "reinforce", "ppo", "predictor", "tpe"])
+@pytest.mark.parametrize("name", ["evolution", "local", "nsga2", "reinforce", "ppo", "predictor", "tpe"])
 def test_algorithms_learn_from_stopped_trials(name):
     """They are in the population, the memory, or the model's data; without curves they say nothing, as ever."""
     if name == "tpe":
         pytest.importorskip("optuna", reason="the extra `algorithms` is not installed")
     learned = {
         "evolution": lambda a: len(a.population),
+        "local": lambda a: a.scored,
+        "nsga2": lambda a: len(a.trials),
         "predictor": lambda a: len(a._model().targets.quality),
         "tpe": lambda a: len(a.study.get_trials(deepcopy=False)),
     }

@@ -136,6 +136,23 @@ def test_the_written_files_hold_the_records(log, tmp_path):
     assert (tmp_path / "replay.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_many_searches_are_drawn_in_a_row_for_each_way(log, tmp_path):
+    """Of two ways, each algorithm has the same colour in both, and is named once; a few are in one picture."""
+    records = replay(SPACE, log, ["random", "local", "evolution", "nsga2"], seeds=2, budget=12, workers=[1, 8])
+    few, many = replays(records[:2], best=1.0), replays(records, best=1.0)
+    names = ["random", "local", "evolution", "nsga2", "best of the log"]
+    assert [axes.get_title(loc="left") for axes in many.axes] == ["one worker, to the end", "8 workers"]
+    assert [text.get_text() for text in many.axes[0].get_legend().get_texts()] == names
+    first, second = ([line.get_color() for line in axes.get_lines()] for axes in many.axes)
+    assert first == second
+    assert len(set(first)) == 5
+    assert len(few.axes) == 1
+    assert [text.get_text() for text in few.axes[0].get_legend().get_texts()] == [
+        "random", "random, 8 workers", "best of the log",
+    ]  # fmt: skip
+    many.savefig(tmp_path / "many.png")
+
+
 def test_a_csv_with_decision_columns_is_a_log(log, tmp_path):
     """Decision columns, accuracy, step_time and params give the trials back with the weighted product as reward."""
     path = tmp_path / "table.csv"
