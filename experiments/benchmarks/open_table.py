@@ -24,7 +24,7 @@ from nas.claims.rank_agreement import kendall, percentiles, regret, resamples
 
 Floats = NDArray[np.float64]
 DRAWS, TAU_DRAWS, CONFIDENCE = 2000, 400, 0.95  # of tau fewer: each looks at all pairs
-DECISIONS, SEEDS = 10, 3  # that are shown; that a repeated architecture has
+DECISIONS = 10  # that are shown
 WHO = ["trial_id", "arch_id", "seed", "status"]
 MEASURED = [
     *("accuracy", "accuracy_se", "s_normalised", "s_low", "s_high", "step_time_ms", "reference_step_time_ms"),
@@ -70,14 +70,15 @@ def of_seeds(table: pd.DataFrame, again: pd.DataFrame) -> str:
     lines = ["| | scatter over seeds | spread of the means | tau of two seeds |", "|---|---|---|---|"]
     for name, words in {"accuracy": "accuracy", "step_time": "log S", "reward": "reward"}.items():
         values = np.log(rows[name]) if name == "step_time" else rows[name]
-        by = [group.to_numpy() for _, group in values.groupby(rows["arch_id"]) if len(group) >= SEEDS]
-        each = np.array([one[:SEEDS] for one in by])  # (architectures, seeds)
+        by = [group.to_numpy() for _, group in values.groupby(rows["arch_id"])]
+        seeds = max(map(len, by))
+        each = np.array([one for one in by if len(one) == seeds])  # (architectures, seeds)
         within, means = float(np.sqrt(each.var(axis=1, ddof=1).mean())), each.mean(axis=1)
-        pairs = [(a, b) for a in range(SEEDS) for b in range(a)]
+        pairs = [(a, b) for a in range(seeds) for b in range(a)]
         whole = np.ones((1, len(each)))
         tau = np.mean([kendall(each[:, a], each[:, b], whole)[0] for a, b in pairs])
         lines.append(f"| {words} | {within:.4f} | {means.std(ddof=1):.4f} | {tau:.2f} |")
-    return f"{len(each)} architectures under {SEEDS} seeds each:\n\n" + "\n".join(lines)
+    return f"{len(each)} architectures under {seeds} seeds each:\n\n" + "\n".join(lines)
 
 
 class Findings:

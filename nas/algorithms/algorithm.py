@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -19,6 +20,8 @@ from search_space.architecture import Architecture
 from search_space.lookup import with_hint
 from search_space.space import Infeasible, SearchSpace
 from search_space.typed import type_hints, typed
+
+logger = logging.getLogger(__name__)
 
 
 class Exhausted(Exception):
@@ -66,6 +69,7 @@ class Algorithm(ABC):
     name: str
     Settings: ClassVar[type[Any]] = NoSettings
     settings: Any  # an instance of Settings
+    reward: KnownReward | None = None  # what the search scores by, if it says so and that can be predicted
     notes_winner = True  # False where nobody reads that note, as in a replay, and for what others are compared with
 
     def __init__(self, space: SearchSpace, seed: int = 0, **settings: Any) -> None:
@@ -77,16 +81,7 @@ class Algorithm(ABC):
         self.timed = 0  # timings told
         self.trained: dict[str, list[Trial]] = {}  # scored trials of each architecture, by arch_id
         self.outlook = Outlook()
-        self.learner = RewardLearner(space)
-
-    @property
-    def reward(self) -> KnownReward | None:
-        """What the search scores by, if it says so and that can be predicted."""
-        return self.learner.reward
-
-    @reward.setter
-    def reward(self, reward: KnownReward | None) -> None:
-        self.learner.reward = reward
+        self._reward_learner = RewardLearner(space)
 
     def ask(self) -> Proposal:
         """Propose a candidate, which is pending until it is told.
@@ -95,15 +90,33 @@ class Algorithm(ABC):
         """
         rng = np.random.default_rng((self.seed, self.told + self.timed + len(self.pending)))
         proposal = self._new(rng) or self._unseen(rng)
-        if notes := self._notes(proposal):
-            proposal = replace(proposal, notes={**notes, **proposal.notes})
+        proposal = self._with_winner(proposal)
         self.assume(proposal)
         return proposal
 
-    def _notes(self, proposal: Proposal) -> Mapping[str, Any]:
-        """Give what is noted beside an algorithm's own notes: which architecture the search would choose by now."""
-        code = self.space.encode(proposal.architecture)
-        return self.learner.notes_now_and_then(code) if self.notes_winner else {}
+    def _with_winner(self, proposal: Proposal) -> Proposal:
+        """Note beside an algorithm's own notes which architecture the search would choose by now.
+
+        A note that cannot be made is said once, and ends no search.
+        """
+        if not self.notes_winner:
+            return proposal
+        try:
+            notes = self._learner().notes_now_and_then(self.space.encode(proposal.architecture))
+        except Exception:
+            self.notes_winner = False
+            said = "%s: no model can be made of the trials; the best is what looks best"
+            logger.warning(said, self.name, exc_info=True)
+            return proposal
+        if notes.keys() & proposal.notes.keys():  # an algorithm's own, of whatever unit
+            return proposal
+        return replace(proposal, notes={**proposal.notes, **notes})
+
+    def _learner(self) -> RewardLearner:
+        """What was told, as a model learns it."""
+        learner = self._reward_learner
+        learner.reward = self.reward if isinstance(self.reward, KnownReward) else None
+        return learner
 
     def _new(self, rng: np.random.Generator) -> Proposal | None:
         """The algorithm's own proposal, or None if it keeps to what was seen or finds nothing to change."""
@@ -138,7 +151,7 @@ class Algorithm(ABC):
             self.trained[trial.arch_id] = [*(earlier or ()), trial]
         completed = self.outlook.completed(trial)
         if earlier is None or not is_repeat(trial) or is_scored(trial):  # a repeat without a result says nothing new
-            self.learner.learn(completed)
+            self._reward_learner.learn(completed)
         if earlier is None or not is_repeat(trial):
             self._learn(completed)
         elif is_scored(trial):

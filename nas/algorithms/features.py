@@ -30,16 +30,17 @@ class Features:
         space: whose encodings come.
         by_stage: whether costs enter stage by stage and in proportion, as step time wants them; otherwise the network's
             totals enter as logarithms, with squares, as accuracy wants them.
+        costs: of the space, where they were counted already.
     """
 
-    def __init__(self, space: SearchSpace, *, by_stage: bool) -> None:
+    def __init__(self, space: SearchSpace, *, by_stage: bool, costs: StageCosts | None = None) -> None:
         self.space, self.by_stage = space, by_stage
         self.size = space.constraints.image_size if not space.image_size else space.image_size
         self.lengths = np.array([len(d.choices) for d in space.decisions], dtype=np.int64)
         self.tables = [_effects(decision) for decision in space.decisions]
         self.squares = [_root((table @ table.T) ** 2) for table in self.tables]
         self.fields = sorted({d.field for d in space.decisions})
-        self.costs = StageCosts(space, self.size)
+        self.costs = StageCosts(space, self.size) if costs is None else costs
         raw = self._costs(space.sample_encodings(1024, np.random.default_rng(0)))
         self.centre, self.spread = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-12)
         self.blocks = self._blocks()

@@ -38,15 +38,15 @@ class KnownReward:
         given = np.broadcast_arrays(*(known[name] for name in self.reads))
         columns = [each.ravel().tolist() for each in given]
         try:
-            scores = list(map(partial(self.function, **self.settings), *columns))
-        except (ValueError, ArithmeticError):
+            scores = list(map(float, map(partial(self.function, **self.settings), *columns)))
+        except Exception:  # whatever a user's function raises for what nobody measured
             scores = [self._one(*values) for values in zip(*columns, strict=True)]
         return np.array(scores, dtype=np.float64).reshape(given[0].shape)
 
     def _one(self, *values: float) -> float:
         try:
             return float(self.function(*values, **self.settings))
-        except (ValueError, ArithmeticError):
+        except Exception:
             return np.nan
 
 

@@ -8,7 +8,7 @@ trials were told.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
@@ -41,7 +41,7 @@ class RewardLearner:
         self._waiting: list[Trial] = []  # told, and not looked into yet: who never asks for a model pays for none
         self._observations: list[Observation] = []
         self._arch_ids: list[str] = []  # of these
-        self._scored = 0
+        self._scored_at: list[int] = []  # which of them have a reward
         self._model: tuple[int, RewardModel] | None = None  # of how many observations, and what
         self._fitted: tuple[int, Fitted] | None = None  # for how many observations, and what
 
@@ -55,15 +55,16 @@ class RewardLearner:
         for trial in self._waiting:
             self._observations.append(observation(trial, self.space.encode(trial.architecture)))
             self._arch_ids.append(trial.arch_id)
-            self._scored += math.isfinite(self._observations[-1].reward)
+            if self._observations[-1].reward and math.isfinite(self._observations[-1].reward):
+                self._scored_at.append(len(self._observations) - 1)
         self._waiting.clear()
         return self._observations
 
     @property
     def scored(self) -> int:
-        """How many of them have a reward."""
+        """How many of them have a reward, but for 0: that is of what learned nothing, as a rule."""
         _ = self.observations
-        return self._scored
+        return len(self._scored_at)
 
     def one_thread(self) -> AbstractContextManager[Any]:
         """Keep BLAS to one thread: for matrices of a few hundred rows a second one makes a busy machine slower."""
@@ -76,7 +77,8 @@ class RewardLearner:
 
     @cached_property
     def _features(self) -> tuple[Features, Features]:
-        return Features(self.space, by_stage=False), Features(self.space, by_stage=True)
+        first = Features(self.space, by_stage=False)
+        return first, Features(self.space, by_stage=True, costs=first.costs)
 
     def model(self, count: int | None = None) -> RewardModel:
         """The model of the first `count` trials, with hyperparameters of a prefix: most proposals need no new fit.
@@ -101,7 +103,7 @@ class RewardLearner:
         return Targets(self._features[0], self.observations[:prefix], self.reward, settled, apart=self.apart)
 
     def _enough(self, prefix: int) -> bool:
-        return sum(math.isfinite(o.reward) for o in self.observations[:prefix]) >= LEAST
+        return bisect_left(self._scored_at, prefix) >= LEAST
 
     def notes(self, model: RewardModel, code: Codes) -> dict[str, Any]:
         """What a model has of an architecture (decisions,) that is proposed, and of the winner so far, for the log."""
@@ -116,7 +118,8 @@ class RewardLearner:
         code, log_reward, log_std, log_noise, chance = model.winner
         mean, std = model.targets.told(log_reward, log_std)
         noise = model.targets.told(log_reward, log_noise)[1]
-        arch_id, after = self.space.decode(code).arch_id, self._arch_ids[count - 1]
+        arch_id = self.space.decode(code).arch_id
+        after = self._arch_ids[self._scored_at[bisect_left(self._scored_at, count) - 1]]  # the last that is ranked
         return {"arch_id": arch_id, "mean": mean, "std": std, "noise": noise, "chance": chance, "after": after}
 
     def notes_now_and_then(self, code: Codes) -> dict[str, Any]:

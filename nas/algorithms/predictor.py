@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from statistics import NormalDist
@@ -79,7 +79,7 @@ class Predictor(Algorithm):
         self, space: SearchSpace, seed: int = 0, *, step_time: StepTimes | None = None, **settings: Any
     ) -> None:
         super().__init__(space, seed, **settings)
-        self.learner = RewardLearner(space, step_time=step_time, apart=bool(self.settings.objectives))
+        self._reward_learner = RewardLearner(space, step_time=step_time, apart=bool(self.settings.objectives))
         self.warned = False
         self._lengths = np.array([len(d.choices) for d in space.decisions], dtype=np.int64)
         self.multipliers = np.random.default_rng(0).integers(2**62, size=len(space.decisions), dtype=np.int64)
@@ -90,9 +90,9 @@ class Predictor(Algorithm):
     def _learn_again(self, trial: Trial, mean: Trial) -> None:
         """Nothing, either: the learner makes means of several trainings itself."""
 
-    def _notes(self, proposal: Proposal) -> Mapping[str, Any]:
+    def _with_winner(self, proposal: Proposal) -> Proposal:
         """Nothing beside what it notes of the model that it proposes by."""
-        return {}
+        return proposal
 
     def _choose(self, timings: Sequence[Trial]) -> Proposal:
         """Choose the first, which the model takes for the best: their accuracies are not alike to it."""
@@ -104,9 +104,9 @@ class Predictor(Algorithm):
         warm_up = self.settings.warm_up
         if asked >= warm_up and len(early := self.outlook.early()) >= LEAST:
             return self._by_early(early, rng)
-        if asked < warm_up or self.learner.scored < min(warm_up, LEAST) or not self.space.decisions:
+        if asked < warm_up or self._learner().scored < min(warm_up, LEAST) or not self.space.decisions:
             return Proposal(self.space.sample(rng), "predictor.random")
-        with self.learner.one_thread():
+        with self._learner().one_thread():
             model = self._model()
             apart = bool(self.settings.objectives) and self._all_told(model.targets)
             pending = self._pending_codes()
@@ -121,7 +121,7 @@ class Predictor(Algorithm):
             if found is None:
                 return Proposal(self.space.sample(rng), "predictor.random")
             architecture, code = found
-            notes = self._objective_notes(expected, code) if apart else self.learner.notes(expected, code)
+            notes = self._objective_notes(expected, code) if apart else self._learner().notes(expected, code)
         return Proposal(architecture, "predictor.model", notes=notes)
 
     def _all_told(self, targets: Targets) -> bool:
@@ -175,17 +175,17 @@ class Predictor(Algorithm):
 
     def _by_early(self, trials: Sequence[Trial], rng: np.random.Generator) -> Proposal:
         """Propose by what trials had after an early epoch; what is noted of a winner would be of that epoch, too."""
-        early = type(self)(self.space, self.seed, step_time=self.learner.step_time)
-        early.settings, early.learner.apart, early.reward = self.settings, self.learner.apart, self.reward
+        early = type(self)(self.space, self.seed, step_time=self._learner().step_time)
+        early.settings, early._reward_learner.apart, early.reward = self.settings, self._learner().apart, self.reward
         for trial in trials:
-            early.learner.learn(trial)
+            early._reward_learner.learn(trial)
         early.told, early.pending, early.seen = self.told, self.pending, self.seen
         early.warned = True  # what is lacking is said when more is known
         architecture = early._propose(rng).architecture
         return Proposal(architecture, "predictor.early")
 
     def _model(self) -> RewardModel:
-        return self.learner.model()
+        return self._learner().model()
 
     def optimistic_accuracy(self, architecture: Architecture, confidence: float = 0.99) -> float:
         """Accuracy that a training of the architecture stays below with this confidence; NaN before the model knows.
@@ -194,9 +194,9 @@ class Predictor(Algorithm):
         """
         if not 0 < confidence < 1:
             raise ValueError(f"confidence must be in (0, 1), got {confidence!r}")
-        if self.learner.scored < max(LEAST, self.settings.warm_up):
+        if self._learner().scored < max(LEAST, self.settings.warm_up):
             return math.nan
-        with self.learner.one_thread():
+        with self._learner().one_thread():
             model = self._model()
             if model.targets.exponents is None:
                 return math.nan
@@ -262,7 +262,7 @@ class Predictor(Algorithm):
         return np.array(codes, dtype=np.int64).reshape(-1, len(self.space.decisions))
 
     def _proposed(self) -> Codes:
-        return np.concatenate([[o.code for o in self.learner.observations], self._pending_codes()])
+        return np.concatenate([[o.code for o in self._learner().observations], self._pending_codes()])
 
     def _keys(self, codes: Codes) -> NDArray[np.int64]:
         """A number for each row: equal rows, equal numbers; unequal ones differ but for a chance of about 1e-19."""

@@ -41,9 +41,9 @@ class Observation(NamedTuple):
 
 
 def observation(trial: Trial, code: Codes) -> Observation:
-    """Read a trial; a reward of 0 is that of a network that learned nothing and counts as broken."""
+    """Read a trial."""
     reward = _number(score(trial))
-    broken = trial.status in ("failed", "oom", "nan", "timeout") or reward == 0
+    broken = trial.status in ("failed", "oom", "nan", "timeout")
     params = trial.p_normalised if trial.p_normalised is not None else trial.params
     stopped = trial.status == "pruned" and worth(trial) is not None
     return Observation(
@@ -101,6 +101,10 @@ class Targets:
         self.accuracy, self.reward, self.step_time, self.step_width, *counts, self.w, self.v = columns[:, 1:10].T
         self.likely_accuracy, self.likely_reward, accuracy_se, reward_se = columns[:, 10:].T
         self.told_counts = dict(zip(COUNTED, counts, strict=True))
+        if not (self.reward < 0).any():  # then 0 is the reward of a network that learned nothing
+            nothing = self.reward == 0
+            self.broken |= nothing
+            self.reward[nothing] = self.accuracy[nothing] = math.nan
         self.scored = np.isfinite(self.reward)
         self.lowest, self.highest = float(self.reward[self.scored].min()), float(np.nanmax(self.accuracy, initial=0.0))
         self.known = reward if not apart and self._is_known(reward) else None
@@ -145,7 +149,15 @@ class Targets:
             return False
         told = {"accuracy": self.accuracy, "step_time": self.step_time, **self.told_counts}
         values = reward.of({name: told[name][s] for name in reward.reads})
-        return bool(np.allclose(values, self.reward[s], rtol=_EXACT))
+        return bool(np.allclose(values, self.reward[s], rtol=_EXACT)) and all(map(self._is_counted, reward.reads))
+
+    def _is_counted(self, name: str) -> bool:
+        """Whether what is counted here says what was told: MACs at another image size are no line of these."""
+        if name not in COUNTED:
+            return True
+        (slope, shift), told = self._line(name), self.told_counts[name]
+        counted = np.where(np.isfinite(told), slope * self._counted(name, self.codes) + shift, math.nan)
+        return bool(np.allclose(counted, told, rtol=_EXACT, equal_nan=True))
 
     def _timings(self, rows: NDArray[np.bool_], times: Floats | None = None) -> Timings:
         """Step times of these rows, or what stands for them (M,), of which no errors are known."""

@@ -55,38 +55,57 @@ def chosen(
         return None
     if len(set(architectures)) < len(architectures):
         return posterior(architectures, rewards, errors).winner
-    at = _latest(notes)
+    places = {arch_id: n for n, arch_id in enumerate(architectures)}
+    at = _latest(notes, places)
     if at is None:
         return None
     noted = notes[at][WINNER]
-    places = {arch_id: n for n, arch_id in enumerate(architectures)}
     if noted["arch_id"] not in places:  # of an earlier search, from which this one started
         return None
     found = Estimate(noted["arch_id"], noted["mean"], noted["std"], 1, noted["chance"])
-    for n in range(places.get(noted["after"], at) + 1, len(architectures)):
-        later = _weighed(architectures[n], rewards[n], notes[n])
-        if later is not None and later.mean > found.mean:
+    begin = places.get(noted["after"], at) + 1
+    usual = _usual(rewards[:begin])
+    for n in range(begin, len(architectures)):
+        later = _weighed(architectures[n], rewards[n], notes[n], noted["noise"], usual)
+        if later.mean > found.mean:
             found = later
     return found
 
 
-def _latest(notes: Sequence[Mapping[str, Any]]) -> int | None:
-    """Where the last note of a winner stands."""
+def _latest(notes: Sequence[Mapping[str, Any]], places: Mapping[str, int]) -> int | None:
+    """Where the note of a winner stands that knows most trials: a slow trial may end last, with an old one."""
     raw = notes.notes if isinstance(notes, Notes) else notes  # of a hundred thousand none may have one
+    found: list[tuple[int, int]] = []
     for n in range(len(raw) - 1, -1, -1):
         if isinstance(raw[n], _NOTE) and WINNER in raw[n] and WINNER in notes[n]:
-            return n
-    return None
+            found.append((places.get(notes[n][WINNER]["after"], -1), n))
+            if len(found) == _NOTES:
+                break
+    return max(found, default=(0, None))[1]
 
 
+def _usual(rewards: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation of rewards."""
+    mean = sum(rewards) / max(1, len(rewards))
+    return mean, math.sqrt(sum((each - mean) ** 2 for each in rewards) / max(1, len(rewards) - 1))
+
+
+_NOTES = 200  # of winners, the latest, of which one is taken
 _NOTE = (str, Mapping)
 
 
-def _weighed(arch_id: str, reward: float, notes: Mapping[str, Any]) -> Estimate | None:
-    """What the model would have of an architecture after its training; None if it did not propose it."""
-    if WINNER not in notes:
-        return None
-    before, noise = notes["predicted_std"] ** 2, notes[WINNER]["noise"] ** 2
-    share = before / (before + noise)
-    mean = notes["predicted_reward"] + share * (reward - notes["predicted_reward"])
-    return Estimate(arch_id, mean, math.sqrt(share * noise), 1)
+def _weighed(
+    arch_id: str, reward: float, notes: Mapping[str, Any], noise: float, usual: tuple[float, float]
+) -> Estimate:
+    """What the model would have of an architecture after its training, which it did not know yet.
+
+    Args:
+        noise: standard deviation of a reward around the truth, by a note that the trial may lack.
+        usual: mean and standard deviation of rewards: what is expected of a trial of which nothing was predicted.
+    """
+    expected, std = usual
+    if WINNER in notes:
+        expected, std, noise = notes["predicted_reward"], notes["predicted_std"], notes[WINNER]["noise"]
+    size = math.hypot(std, noise)
+    share = (std / size) ** 2 if size > 0 else 1.0
+    return Estimate(arch_id, expected + share * (reward - expected), math.sqrt(share) * noise, 1)

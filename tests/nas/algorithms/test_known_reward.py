@@ -122,6 +122,37 @@ def test_what_the_reward_refuses_counts_as_the_worst():
     assert np.isnan(scores).tolist() == [False, True]
 
 
+def asserting(accuracy: float, macs: float) -> float:
+    assert macs < 3e7, "too large"
+    return accuracy * (1 - macs / 3e7) ** 0.5
+
+
+def rooted(accuracy: float, params: float) -> float:
+    return accuracy * (1 - params / 1e3) ** 0.5  # complex from there
+
+
+def test_whatever_a_reward_raises_counts_as_refused():
+    """An assertion, a complex number: of what nobody measured, both are the reward's no."""
+    for function, name, fine, wrong in ((asserting, "macs", 1e7, 4e7), (rooted, "params", 1.0, 2e3)):
+        reward = known_reward(f"{__name__}:{function.__name__}", {})
+        scores = reward.of({"accuracy": np.array(0.8), name: np.array([fine, wrong])})
+        assert scores[0] == function(0.8, fine)
+        assert np.isnan(scores[1])
+
+
+def test_counts_of_another_image_size_are_not_taken_for_known():
+    """MACs at 36 px are no line of those at 224 px, which the space says: the reward is learned as it is told."""
+    reward = known_reward(f"{__name__}:within", {})
+    space = replace(SPACE, image_size=224)
+    algorithm = ALGORITHMS["predictor"](space)
+    algorithm.reward = reward
+    params, macs, _ = count_batch(SPACE, CODES, 36, 10)
+    for code, a, p, m in zip(CODES, numbers(SPACE, CODES)[0], params, macs, strict=True):
+        told = {"accuracy": float(a), "params": int(p), "macs": int(m), "reward": within(float(a), m, p)}
+        algorithm.tell(Trial(space.decode(code), "ok", **told))
+    assert algorithm._model().targets.known is None
+
+
 def test_a_reward_that_is_not_what_was_told_is_left_alone():
     """Trials of another reward, a warm start's, or one that reads what cannot be predicted: as if none were known."""
     assert predictor(known_reward("mnasnet_hard", {"target": 0.5}))._model().targets.known is None

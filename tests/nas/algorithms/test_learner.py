@@ -118,3 +118,60 @@ def test_channels_and_strides_may_be_decisions():
     for trial in trials_of(CHANNELS, drawn(30, space=CHANNELS)):
         algorithm.tell(trial)
     assert WINNER in algorithm.ask().notes
+
+
+def test_the_note_is_after_the_last_trial_that_is_ranked():
+    """One that failed stands in no ranking: what came after it would be looked for in vain."""
+    algorithm = ALGORITHMS["evolution"](SPACE)
+    told, _ = noisy(drawn(24), 0, 0.01)
+    for number, trial in enumerate(told):
+        algorithm.tell(trial if number < 21 else Trial(trial.architecture, "failed"))
+    assert algorithm.ask().notes[WINNER]["after"] == told[20].arch_id
+
+
+class Own(Climber):
+    """Has attributes of its own by names that are free, and notes of its own."""
+
+    def __init__(self, space, seed=0, **settings):
+        self.reward = None
+        super().__init__(space, seed, **settings)
+        self.learner, self._notes = [], {}
+
+    def _propose(self, rng):
+        return replace(super()._propose(rng), notes={"predicted_reward": None})
+
+    def _learn(self, trial):
+        super()._learn(trial)
+        self.reward = trial.reward
+        self.learner.append(trial)
+
+
+def test_a_users_algorithm_keeps_its_own_names_and_notes():
+    """Nothing of it is taken for ours, and what it notes comes back."""
+    algorithm = Own(SPACE)
+    for trial in noisy(drawn(24), 0, 0.01)[0]:
+        algorithm.tell(trial)
+    assert algorithm.ask().notes == {"predicted_reward": None}
+
+
+def test_a_note_that_cannot_be_made_ends_no_search(monkeypatch, caplog):
+    """It is said once; proposals go on without."""
+    algorithm = ALGORITHMS["evolution"](SPACE)
+    for trial in noisy(drawn(24), 0, 0.01)[0]:
+        algorithm.tell(trial)
+    monkeypatch.setattr(algorithm._reward_learner, "model", lambda count: 1 / 0)
+    assert [algorithm.ask().notes for _ in range(3)] == [{}, {}, {}]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_where_0_is_the_best_reward_it_is_no_failure():
+    """Of a reward that goes up to 0, trials that reach it are the best."""
+    algorithm = ALGORITHMS["evolution"](SPACE)
+    told, _ = noisy(drawn(60), 0, 0.0)
+    middle = np.median([trial.accuracy for trial in told])
+    told = [replace(trial, reward=min(0.0, float(trial.accuracy - middle)), w=None, v=None) for trial in told]
+    for trial in told:
+        algorithm.tell(trial)
+    told[-1] = replace(told[-1], proposal=algorithm.ask().notes)
+    assert WINNER in told[-1].proposal
+    assert best(told).reward > -0.002

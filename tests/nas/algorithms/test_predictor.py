@@ -464,7 +464,7 @@ def test_a_long_search_goes_on_as_it_would_have(monkeypatch):
     monkeypatch.setattr(learner, "_EVERY", 10)
     monkeypatch.setattr(reward_model, "_MOST", 35)
     told = noisy_predictor(59)
-    codes = np.array([o.code for o in told.learner.observations])
+    codes = np.array([o.code for o in told._learner().observations])
     steps = [
         replace(trial, s_low=0.99 * trial.s_normalised, s_high=(1.01 + 0.001 * i) * trial.s_normalised)
         for i, trial in enumerate(trials_of(SPACE, codes))

@@ -1,6 +1,7 @@
 """Which architecture is best where a model proposed: the one it takes for the best, not the luckiest."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,22 @@ def test_what_came_later_is_weighed_by_what_was_predicted_of_it():
     assert found.mean == pytest.approx(0.79 + 0.2 * 0.06)
     assert found.std == pytest.approx(math.sqrt(0.2) * 0.02)
     assert found.chance is None
+
+
+def test_a_slow_trial_that_ends_last_brings_no_old_note():
+    """Of several notes the one counts that knows most trials."""
+    trials = log()
+    trials[5] = replace(trials[5], proposal=notes(1, after=1, mean=0.99))
+    assert best(trials).trial_id == 2
+
+
+def test_what_lacks_a_note_is_weighed_by_the_usual():
+    """Asked before there was a model, it may still be the best: 1.2 where rewards are 0.70 +- 0.18 and err by 0.02."""
+    trials = log()
+    trials[5] = replace(trials[5], proposal={}, reward=1.2)
+    assert best(trials).trial_id == 5
+    trials[5] = replace(trials[5], reward=0.80)
+    assert best(trials).trial_id == 2
 
 
 def test_repeats_say_more_than_a_model():
