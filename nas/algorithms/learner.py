@@ -125,7 +125,7 @@ class RewardLearner:
     def notes_now_and_then(self, code: Codes) -> dict[str, Any]:
         """Give such notes by a model that is not of the very last trials; none while few were told."""
         at = bisect_right(_NOTED_AT, len(self.observations)) - 1
-        if at < 0 or not self.space.decisions or self.scored < LEAST or not self._enough(_NOTED_AT[at]):
+        if at < 0 or not self.space.decisions or not self._enough(_NOTED_AT[at]):
             return {}
         with self.one_thread():
             return self.notes(self.model(_NOTED_AT[at]), code)
