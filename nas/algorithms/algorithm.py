@@ -149,12 +149,12 @@ class Algorithm(ABC):
         earlier = self.trained.get(trial.arch_id)
         if is_scored(trial):
             self.trained[trial.arch_id] = [*(earlier or ()), trial]
-        completed = self.outlook.completed(trial)
-        if earlier is None or not is_repeat(trial) or is_scored(trial):  # a repeat without a result says nothing new
-            self._reward_learner.learn(completed)
         if earlier is None or not is_repeat(trial):
+            completed = self.outlook.completed(trial)
+            self._reward_learner.learn(completed)
             self._learn(completed)
-        elif is_scored(trial):
+        elif is_scored(trial):  # a repeat without a result says nothing new
+            self._reward_learner.learn(trial)
             self._learn_again(trial, mean_of(self.trained[trial.arch_id]))
 
     def tell_timing(self, timing: Trial) -> None:

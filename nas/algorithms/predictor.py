@@ -72,6 +72,7 @@ class Predictor(Algorithm):
     """
 
     name = "predictor"
+    notes_winner = False  # beside what it notes of the model that it proposes by
     Settings = PredictorSettings
     settings: PredictorSettings
 
@@ -89,10 +90,6 @@ class Predictor(Algorithm):
 
     def _learn_again(self, trial: Trial, mean: Trial) -> None:
         """Nothing, either: the learner makes means of several trainings itself."""
-
-    def _with_winner(self, proposal: Proposal) -> Proposal:
-        """Nothing beside what it notes of the model that it proposes by."""
-        return proposal
 
     def _choose(self, timings: Sequence[Trial]) -> Proposal:
         """Choose the first, which the model takes for the best: their accuracies are not alike to it."""

@@ -105,6 +105,7 @@ class Targets:
             nothing = self.reward == 0
             self.broken |= nothing
             self.reward[nothing] = self.accuracy[nothing] = math.nan
+        self._lines: dict[str, tuple[float, float]] = {}  # of the counts that were asked for
         self.scored = np.isfinite(self.reward)
         self.lowest, self.highest = float(self.reward[self.scored].min()), float(np.nanmax(self.accuracy, initial=0.0))
         self.known = reward if not apart and self._is_known(reward) else None
@@ -115,8 +116,6 @@ class Targets:
             self.likely_reward = np.exp(self.likely_reward / self.unit)
             reward_se = self.likely_reward * reward_se / self.unit
         self.looked = self._looked(observations)
-        wanted = {"params"} if self.known is None else {"params", *self.known.reads}
-        self.lines = {name: self._line(name) for name in COUNTED if name in wanted}
         # None: no accuracies, so the reward is learned as a whole.
         self.exponents: tuple[float, float] | None = None
         self.timed = False  # whether `times` are step times
@@ -185,6 +184,11 @@ class Targets:
         return np.asarray(np.where(self.scored, means[number], self.reward))
 
     def _line(self, name: str) -> tuple[float, float]:
+        if name not in self._lines:
+            self._lines[name] = self._fitted_line(name)
+        return self._lines[name]
+
+    def _fitted_line(self, name: str) -> tuple[float, float]:
         """A told count as a line over what is counted here: another classifier moves it, a reference scales it."""
         told = self.told_counts[name]
         known = np.isfinite(told)
@@ -201,7 +205,7 @@ class Targets:
 
     def counts(self, name: str, codes: Codes) -> Floats:
         """What trials tell of the architectures by that name of COUNTED, (N,); `params` up to a constant factor."""
-        slope, shift = self.lines[name]
+        slope, shift = self._line(name)
         return np.maximum(slope * self._counted(name, codes) + shift, _TINY)
 
     def told(self, log_reward: float, std: float) -> tuple[float, float]:

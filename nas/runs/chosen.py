@@ -53,9 +53,9 @@ def chosen(
     """
     if not len(architectures):
         return None
-    if len(set(architectures)) < len(architectures):
-        return posterior(architectures, rewards, errors).winner
     places = {arch_id: n for n, arch_id in enumerate(architectures)}
+    if len(places) < len(architectures):
+        return posterior(architectures, rewards, errors).winner
     at = _latest(notes, places)
     if at is None:
         return None
